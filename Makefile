@@ -1,0 +1,45 @@
+# `make train` fine-tunes the demonstration, `make test` runs the tests; both install what they need first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Two thread pools on the same cores slow each other down many times over.
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 1)
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: train test test-slow lint format clean
+
+train: $(VENV)/.hfcls
+	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml train.py recipes/quickstart.yaml
+
+test: $(VENV)/.hfcls-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-slow: $(VENV)/.hfcls-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.hfcls-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.hfcls-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) outputs .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+$(BIN)/python:
+	@echo "creating the virtual environment $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "could not create $(VENV): $(PYTHON) must be 3.10 or newer with the venv module (Debian: apt install python3-venv)"; exit 1; }
+
+$(VENV)/.hfcls: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing hfcls (a few minutes the first time) ..."
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.hfcls-dev: $(VENV)/.hfcls
+	$(INSTALL) -e '.[dev]'
+	@touch $@
