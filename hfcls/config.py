@@ -1,0 +1,273 @@
+"""Every option of hfcls: one dataclass per concern, checked the same way from YAML, command line and Python."""
+
+import argparse
+import contextlib
+import dataclasses
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from hfcls.errors import HfclsError
+
+C = TypeVar("C", bound="Config")
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field with its default and the one line that `--help` and the docs show."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class Config:
+    """Base of all option groups: checks each value against its annotation, then the group's own rules.
+
+    Raises:
+        HfclsError: a value of the wrong type, an unknown choice or a number out of range; names the option.
+    """
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            setattr(self, name, _checked(name, getattr(self, name), hint))
+        for group in type(self).__mro__:
+            if "check" in vars(group):
+                group.check(self)  # type: ignore[attr-defined]
+
+
+@dataclass
+class DataConfig(Config):
+    """Which labelled texts."""
+
+    dataset: str = option("nsmc", "nsmc, demo, a csv/tsv/json/jsonl/parquet file, a folder of split files, or a Hub id")
+    dataset_config: str | None = option(None, "configuration of a Hub dataset, such as ynat of klue/klue")
+    data_dir: str | None = option(
+        None, "folder that holds, or will receive, nsmc/ratings_train.txt (default ~/Korpora)"
+    )
+    text_column: str = option("text", "column with the text")
+    text_pair_column: str | None = option(None, "column with a second text, for sentence pairs")
+    label_column: str = option("label", "column with the class")
+
+
+@dataclass
+class SplitConfig(DataConfig):
+    """Which rows train, which select the checkpoint, which are scored once at the end."""
+
+    validation_size: float = option(
+        0.1, "share of train kept for validation (seeded, stratified) where the data has none; 0 for none"
+    )
+    select_on_test: bool = option(False, "choose the checkpoint on the test split, as the book does")
+    max_train_samples: int | None = option(None, "use the first N training rows only")
+    max_validation_samples: int | None = option(None, "use the first N validation rows only")
+    max_test_samples: int | None = option(None, "use the first N test rows only")
+
+    def check(self) -> None:
+        _in_range("validation_size", self.validation_size, 0 <= self.validation_size < 1, "at least 0 and below 1")
+        for name in ("max_train_samples", "max_validation_samples", "max_test_samples"):
+            _at_least(name, getattr(self, name), 1)
+
+
+@dataclass
+class ModelConfig(Config):
+    """Which encoder, and how texts become its input."""
+
+    model: str = option("beomi/kcbert-base", "Hub id or folder of a pretrained encoder; scratch: a small random one")
+    max_length: int = option(128, "tokens per text, special tokens included; longer texts are truncated")
+    batching: Literal["packed", "longest", "fixed"] = option(
+        "packed", "how a batch is laid out: packed (no padding), longest (of the batch) or fixed (max_length)"
+    )
+    row_length: int | None = option(None, "tokens per packed row (default: chosen per batch, at most max_length)")
+
+    def check(self) -> None:
+        _at_least("max_length", self.max_length, 3)
+        _at_least("row_length", self.row_length, 3)
+        if self.row_length is not None and self.batching != "packed":
+            raise HfclsError(
+                f"row_length applies to batching: packed, found batching: {self.batching}; drop one of them"
+            )
+        if self.row_length is not None and self.row_length < self.max_length:
+            raise HfclsError(
+                f"row_length {self.row_length} is below max_length {self.max_length}: a text of {self.max_length} "
+                "tokens would not fit; raise row_length or lower max_length"
+            )
+
+
+@dataclass
+class OptimizationConfig(Config):
+    """Adam with a per-epoch exponential decay of the rate."""
+
+    num_train_epochs: int = option(3, "passes over the training rows")
+    max_steps: int | None = option(None, "stop after this many optimizer steps (overrides num_train_epochs)")
+    batch_size: int = option(32, "rows per optimizer step, over all processes and accumulation steps together")
+    gradient_accumulation_steps: int = option(1, "forward passes per optimizer step, to save memory")
+    learning_rate: float = option(5e-5, "Adam's rate in the first epoch")
+    lr_gamma: float = option(0.9, "the rate is multiplied by this after each epoch; 1.0 keeps it constant")
+    max_grad_norm: float = option(0.0, "clip the gradient to this norm; 0: no clipping")
+
+    def check(self) -> None:
+        for name in ("num_train_epochs", "max_steps", "batch_size", "gradient_accumulation_steps"):
+            _at_least(name, getattr(self, name), 1)
+        _in_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
+        _in_range("lr_gamma", self.lr_gamma, 0 < self.lr_gamma <= 1, "above 0 and at most 1")
+        _in_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise HfclsError(
+                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
+                f"{self.gradient_accumulation_steps}; change one of them"
+            )
+
+
+@dataclass
+class RunConfig(Config):
+    """Where a run lives and how it is followed."""
+
+    output_dir: str = option("outputs/run", "folder for the model, its checkpoints and results")
+    seed: int = option(7, "seed of the new head, the shuffling, dropout and the validation split")
+    resume: bool = option(False, "continue from the newest whole checkpoint of output_dir, or start fresh without one")
+    overwrite_output_dir: bool = option(False, "replace an earlier run in output_dir")
+    eval_batch_size: int = option(128, "rows per forward pass in evaluation, per process")
+    logging_steps: int = option(50, "optimizer steps between two lines of the log")
+    dataloader_num_workers: int = option(0, "processes that prepare batches")
+    report_to: str = option("none", "experiment tracker, any that Trainer knows: tensorboard, wandb, mlflow, ...")
+
+    def check(self) -> None:
+        _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        _at_least("eval_batch_size", self.eval_batch_size, 1)
+        _at_least("logging_steps", self.logging_steps, 1)
+        _at_least("dataloader_num_workers", self.dataloader_num_workers, 0)
+        if self.resume and self.overwrite_output_dir:
+            raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
+
+
+@dataclass
+class TrainConfig(RunConfig, OptimizationConfig, ModelConfig, SplitConfig):
+    """All options of `hfcls train` and `hfcls.fine_tune`."""
+
+
+@dataclass
+class EvaluateConfig(DataConfig):
+    """All options of `hfcls evaluate` and `hfcls.evaluate`."""
+
+    model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
+    split: Literal["train", "validation", "test"] = option("test", "split to score")
+    max_samples: int | None = option(None, "score the first N rows only")
+    batch_size: int = option(128, "rows per forward pass")
+    batching: Literal["packed", "longest", "fixed"] = option("packed", "how a batch is laid out, as in training")
+    output: str | None = option(None, "also write the metrics to this JSON file")
+
+    def check(self) -> None:
+        _at_least("max_samples", self.max_samples, 1)
+        _at_least("batch_size", self.batch_size, 1)
+
+
+@dataclass
+class PredictConfig(Config):
+    """All options of `hfcls predict`."""
+
+    model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
+    batch_size: int = option(128, "texts per forward pass")
+    batching: Literal["packed", "longest", "fixed"] = option("packed", "how a batch is laid out, as in training")
+    all_scores: bool = option(False, "print the probability of every class")
+
+    def check(self) -> None:
+        _at_least("batch_size", self.batch_size, 1)
+
+
+def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]
+    """The options of a YAML file.
+
+    Raises:
+        HfclsError: no such file, not YAML, not a mapping, an unknown key or a bad value; names file and key.
+    """
+    return config_class(**_recipe_values(Path(path), config_class))
+
+
+def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> None:
+    """One flag for each option of `config_class`, grouped by the dataclass it comes from."""
+    hints = get_type_hints(config_class)
+    for group_class in reversed(config_class.__mro__):
+        own = [f for f in dataclasses.fields(config_class) if f.name in vars(group_class).get("__annotations__", {})]
+        if not own:
+            continue
+        group = parser.add_argument_group((group_class.__doc__ or "").strip().splitlines()[0].rstrip("."))
+        for f in own:
+            group.add_argument(f"--{f.name}", default=argparse.SUPPRESS, **_flag(f, hints[f.name]))
+
+
+def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
+    """The parsed flags, over those of the namespace's recipe if it names one."""
+    names = {f.name for f in dataclasses.fields(config_class)}
+    flags = {name: value for name, value in vars(namespace).items() if name in names}
+    recipe = getattr(namespace, "recipe", None)
+    values = _recipe_values(Path(recipe), config_class) if recipe else {}
+    return config_class(**{**values, **flags})
+
+
+def _recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
+    if not path.is_file():
+        raise HfclsError(f"no recipe {path}: give the path of a YAML file, such as recipes/nsmc.yaml")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HfclsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise HfclsError(f"{path} must be a mapping of option: value, found {type(values).__name__}")
+    known = {f.name for f in dataclasses.fields(config_class)}
+    if unknown := [str(key) for key in values if key not in known]:
+        raise HfclsError(f"{path}: unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        config_class(**values)
+    except HfclsError as error:
+        raise HfclsError(f"{path}: {error}") from error
+    return values
+
+
+def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
+    kind, choices, _ = _parts(hint)
+    text = f.metadata["help"].replace("%", "%%")
+    if f.default is not None and f.default is not MISSING:
+        text += f" (default {f.default})"
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction, "help": text}
+    if choices:
+        return {"choices": choices, "help": text}
+    return {"type": kind, "help": text, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
+
+
+def _parts(hint: Any) -> tuple[type, tuple[Any, ...], bool]:
+    """(type, allowed values, may be None) of an annotation such as `int | None` or `Literal["a", "b"]`."""
+    if get_origin(hint) is UnionType:
+        inner = next(arg for arg in get_args(hint) if arg is not NoneType)
+        return (*_parts(inner)[:2], True)
+    if get_origin(hint) is Literal:
+        return str, get_args(hint), False
+    return hint, (), False
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    kind, choices, optional = _parts(hint)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-5, without a dot, as a string
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is str and isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or value != value:
+        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+        raise HfclsError(f"{name} must be {wanted}, found {value!r}")
+    if choices and value not in choices:
+        raise HfclsError(f"{name} must be one of {', '.join(choices)}, found {value!r}")
+    return value
+
+
+def _in_range(name: str, value: Any, good: bool, wanted: str) -> None:
+    if not good:
+        raise HfclsError(f"{name} must be {wanted}, found {value}")
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    _in_range(name, value, value is None or value >= least, f"at least {least}")
