@@ -1,0 +1,117 @@
+"""Packed batches: several texts in each row of an unchanged encoder, one logit row for each text.
+
+A row holds texts one behind another. Each has its own position ids, attention sees only its own text (a
+block-diagonal mask), and the classification head is given the hidden state of each text's own first token. The logits
+are those of the same texts padded; what is saved is the plain model.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+# Architectures whose packed logits and gradients are tested against padded ones.
+PROVEN = ("albert", "bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
+ATTENTION = ("sdpa", "eager")
+
+
+def best_fit(lengths: Sequence[int], row_length: int) -> list[list[int]]:
+    """Rows of indices into `lengths`, each row's lengths summing to at most `row_length`: best-fit decreasing.
+
+    The longest text first, each into the fullest row that still takes it. Needs at most 11/9 of the fewest possible
+    rows, plus one (Johnson, 1973).
+
+    Raises:
+        ValueError: a length is above `row_length`.
+    """
+    rows: list[list[int]] = []
+    free: list[tuple[int, int]] = []  # (tokens left, row), sorted
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        length = lengths[index]
+        if length > row_length:
+            raise ValueError(
+                f"a text of {length} tokens does not fit a row of {row_length}: raise row_length or lower max_length"
+            )
+        at = bisect_left(free, (length, 0))
+        left, row = free.pop(at) if at < len(free) else (row_length, len(rows))
+        if row == len(rows):
+            rows.append([])
+        rows[row].append(index)
+        insort(free, (left - length, row))
+    return rows
+
+
+def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
+    """None if this model computes the same logits from packed batches, else the reason why that is not known."""
+    config: Any = getattr(model, "config", model)
+    if config.model_type not in PROVEN:
+        return f"packing is not proven for {config.model_type} models (only for {', '.join(PROVEN)})"
+    if getattr(config, "classifier_pooling", "cls") != "cls":
+        return f"its head pools the {config.classifier_pooling} of all tokens, packing gives it the first"
+    if (config._attn_implementation or "sdpa") not in ATTENTION:
+        return f"packing needs sdpa or eager attention, not {config._attn_implementation}"
+    return None
+
+
+def position_offset(config: PreTrainedConfig) -> int:
+    """The position id of a text's first token: 0, but `padding_idx` + 1 for RoBERTa-type models."""
+    return config.pad_token_id + 1 if config.model_type in ("camembert", "roberta", "xlm-roberta") else 0
+
+
+def enable_packing(model: PreTrainedModel) -> None:
+    """Let `model`, an AutoModelForSequenceClassification, take the packed batches of `PackedCollator` too.
+
+    Two hooks on the encoder do it, so weights, config and saved files stay those of the plain model, and a padded
+    batch passes untouched. May be called again.
+
+    Raises:
+        ValueError: `packing_support` knows a reason against it.
+    """
+    if reason := packing_support(model):
+        raise ValueError(f"cannot pack batches: {reason}; use batching longest")
+    encoder = model.base_model
+    if _mask_texts not in encoder._forward_pre_hooks.values():
+        encoder.register_forward_pre_hook(_mask_texts, with_kwargs=True)
+        encoder.register_forward_hook(_gather_first_tokens, with_kwargs=True)
+
+
+def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """`segment_ids` [R, T] becomes an attention mask [R, 1, T, T] that is true within a text.
+
+    Filler is a segment of its own (0), so no row of the mask is all false, which would make softmax NaN. `cls_index`
+    stays among the arguments: the encoder hands it down unused, and the forward hook finds it there. No state is kept
+    between the hooks, so threads may share the model.
+    """
+    if "segment_ids" not in kwargs:
+        return args, kwargs
+    segment_ids = kwargs["segment_ids"]
+    same_text = segment_ids[:, None, :, None] == segment_ids[:, None, None, :]
+    masks = {"full_attention": same_text}
+    if encoder.config.model_type == "modernbert":
+        position = torch.arange(segment_ids.shape[1], device=segment_ids.device)
+        near = (position[:, None] - position[None, :]).abs() <= encoder.config.sliding_window
+        masks["sliding_attention"] = same_text & near
+    if encoder.config._attn_implementation == "eager":  # adds the mask to the scores, so a boolean one would be wrong
+        masks = {
+            name: torch.zeros_like(mask, dtype=encoder.dtype).masked_fill(~mask, torch.finfo(encoder.dtype).min)
+            for name, mask in masks.items()
+        }
+    attention_mask = masks if len(masks) > 1 else masks["full_attention"]
+    return args, {**{k: v for k, v in kwargs.items() if k != "segment_ids"}, "attention_mask": attention_mask}
+
+
+def _gather_first_tokens(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    """The first token's hidden state of each text [N, 1, H] in place of [R, T, H]; heads read position 0 of it."""
+    cls_index = kwargs.get("cls_index")
+    if cls_index is None:
+        return output
+    first = output.last_hidden_state.flatten(0, 1)[cls_index].unsqueeze(1)
+    output.last_hidden_state = first
+    if getattr(output, "pooler_output", None) is not None:
+        if encoder.config.model_type == "albert":
+            output.pooler_output = encoder.pooler_activation(encoder.pooler(first[:, 0]))
+        else:
+            output.pooler_output = encoder.pooler(first)
+    return output

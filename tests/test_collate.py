@@ -1,0 +1,86 @@
+import random
+import statistics
+
+import pytest
+import torch
+from transformers.trainer_pt_utils import find_batch_size
+
+from hfcls.collate import make_collator, row_counts, tight_rows
+from hfcls.corpora import load_corpus
+from hfcls.encoding import encode
+from hfcls.modeling import load_tokenizer
+
+ROWS = [
+    {"input_ids": [2, 7, 3], "labels": 1, "text": "ignored"},
+    {"input_ids": [2, 8, 9, 10, 3], "labels": 0, "text": "ignored"},
+    {"input_ids": [2, 3], "labels": 1, "text": "ignored"},
+]
+
+
+def lists(batch: dict[str, torch.Tensor]) -> dict[str, list]:
+    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
+    return {name: tensor.tolist() for name, tensor in batch.items()}
+
+
+def test_padded_to_the_longest_and_to_a_fixed_width():
+    batch = lists(make_collator("longest", pad_token_id=0, max_length=8)(ROWS))
+    assert batch == {
+        "labels": [1, 0, 1],
+        "input_ids": [[2, 7, 3, 0, 0], [2, 8, 9, 10, 3], [2, 3, 0, 0, 0]],
+        "attention_mask": [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]],
+    }
+    fixed = make_collator("fixed", pad_token_id=0, max_length=8)(ROWS)
+    assert fixed["input_ids"].shape == fixed["attention_mask"].shape == (3, 8)
+
+
+def test_packed_rows_hold_each_text_with_its_own_positions():
+    batch = lists(make_collator("packed", pad_token_id=1, max_length=8, row_length=8, position_offset=2)(ROWS))
+    assert batch == {
+        "labels": [1, 0, 1],
+        "input_ids": [[2, 8, 9, 10, 3, 2, 7, 3], [2, 3, 1, 1, 1, 1, 1, 1]],
+        "position_ids": [[2, 3, 4, 5, 6, 2, 3, 4], [2, 3, 2, 2, 2, 2, 2, 2]],
+        "segment_ids": [[1, 1, 1, 1, 1, 2, 2, 2], [1, 1, 0, 0, 0, 0, 0, 0]],
+        "cls_index": [5, 0, 8],
+    }
+
+
+@pytest.mark.parametrize("batching", ["packed", "longest", "fixed"])
+def test_trainer_counts_texts_not_rows_and_token_types_follow(batching):
+    rows = [{**row, "token_type_ids": [0, *[1] * (len(row["input_ids"]) - 1)]} for row in ROWS]
+    batch = make_collator(batching, pad_token_id=0, max_length=8)(rows)
+    assert find_batch_size(batch) == 3
+    assert batch["token_type_ids"].shape == batch["input_ids"].shape
+    assert int(batch["token_type_ids"].sum()) == 7
+
+
+def test_static_shapes_are_few():
+    collate = make_collator("packed", pad_token_id=0, max_length=32, batch_size=16)
+    rng = random.Random(0)
+    shapes = set()
+    for _ in range(300):
+        rows = [
+            {"input_ids": [5] * rng.randint(2, rng.choice([8, 32])), "labels": 0} for _ in range(rng.randint(1, 16))
+        ]
+        batch = collate(rows)
+        shapes.add((tuple(batch["input_ids"].shape), tuple(batch["labels"].shape), tuple(batch["cls_index"].shape)))
+    assert len(shapes) <= len(row_counts(16)) <= 6
+    assert {labels for _, labels, _ in shapes} == {(16,)}
+    assert row_counts(16)[-1] == 16  # each text may need a row of its own
+
+
+def test_free_rows_waste_less_than_five_percent_on_real_reviews(shared):
+    corpus = load_corpus("nsmc", data_dir=str(shared))["train"].select(range(32 * 200))
+    encoded = encode(corpus, load_tokenizer(str(shared / "kcbert-base")), 128).shuffle(seed=0)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    wasted = []
+    for start in range(0, len(lengths), 32):
+        batch = lengths[start : start + 32]
+        width, packed = tight_rows(batch)
+        wasted.append(1 - sum(batch) / (width * len(packed)))
+    assert statistics.mean(wasted) < 0.02
+    assert max(wasted) < 0.2
+
+
+def test_unknown_batching_is_refused():
+    with pytest.raises(ValueError, match="batching must be packed, longest or fixed, found 'tight'"):
+        make_collator("tight", pad_token_id=0, max_length=8)

@@ -1,0 +1,261 @@
+"""Packed batches are held to padded ones: the same logits, losses and gradients."""
+
+import copy
+import io
+import pickle
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    AlbertConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    GPT2Config,
+    ModernBertConfig,
+    PreTrainedModel,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
+
+from hfcls.collate import PackedCollator, PaddedCollator
+from hfcls.packing import PROVEN, best_fit, enable_packing, packing_support, position_offset
+
+SIZE = {
+    "vocab_size": 100,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 66,
+    "num_labels": 3,
+}
+CONFIGS = {
+    "bert": BertConfig(**SIZE),
+    "electra": ElectraConfig(**SIZE, embedding_size=16),
+    "roberta": RobertaConfig(**SIZE, pad_token_id=1, type_vocab_size=1),
+    "xlm-roberta": XLMRobertaConfig(**SIZE, pad_token_id=1, type_vocab_size=1),
+    "distilbert": DistilBertConfig(
+        vocab_size=100, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=66, num_labels=3
+    ),
+    "albert": AlbertConfig(**SIZE, embedding_size=16),
+    "modernbert": ModernBertConfig(
+        **SIZE, local_attention=16, global_attn_every_n_layers=2, classifier_pooling="cls", pad_token_id=0
+    ),
+}
+WITH_TOKEN_TYPES = ("bert", "electra", "albert")
+BATCHES = given(
+    lengths=st.lists(st.integers(2, 64), min_size=1, max_size=64),
+    seed=st.integers(0, 1000),
+    pairs=st.booleans(),
+)
+
+
+def tiny(name: str, **options: object) -> PreTrainedModel:
+    """A model whose weights are wide enough for a wrong mask or position to show."""
+    torch.manual_seed(0)
+    config = copy.deepcopy(CONFIGS[name])
+    config.initializer_range = 0.2
+    for option in vars(config):
+        if "dropout" in option and isinstance(getattr(config, option), float):
+            setattr(config, option, 0.0)
+    model = AutoModelForSequenceClassification.from_config(config, **options)
+    enable_packing(model)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, PreTrainedModel]:
+    return {name: tiny(name) for name in CONFIGS}
+
+
+def texts(lengths: list[int], seed: int, pairs: bool = False, labels: bool = False) -> list[dict]:
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    for length in lengths:
+        row: dict = {"input_ids": torch.randint(5, 100, (length,), generator=generator).tolist()}
+        if pairs:
+            row["token_type_ids"] = [0] * (length // 2) + [1] * (length - length // 2)
+        if labels:
+            row["labels"] = int(torch.randint(3, (), generator=generator))
+        rows.append(row)
+    return rows
+
+
+def collators(model: PreTrainedModel, width: int | None, **options: int) -> tuple[PackedCollator, PaddedCollator]:
+    pad = model.config.pad_token_id or 0
+    return PackedCollator(pad, width, position_offset(model.config), **options), PaddedCollator(pad, width)
+
+
+def test_every_proven_architecture_is_tested():
+    assert set(CONFIGS) == set(PROVEN)
+    assert all(packing_support(config) is None for config in CONFIGS.values())
+
+
+@settings(max_examples=40, deadline=None)
+@BATCHES
+def test_bert_logits_are_those_of_padded_texts_bit_for_bit(models, lengths, seed, pairs):
+    model = models["bert"]
+    rows = texts(lengths, seed, pairs)
+    packed, padded = collators(model, 64)
+    with torch.no_grad():
+        assert torch.equal(model(**packed(rows)).logits, model(**padded(rows)).logits)
+
+
+@pytest.mark.parametrize("name", PROVEN)
+@settings(max_examples=10, deadline=None)
+@BATCHES
+def test_logits_of_every_architecture_are_those_of_padded_texts(models, name, lengths, seed, pairs):
+    model = models[name]
+    rows = texts(lengths, seed, pairs and name in WITH_TOKEN_TYPES)
+    for width in (64, None):
+        packed, padded = collators(model, width)
+        with torch.no_grad():
+            torch.testing.assert_close(model(**packed(rows)).logits, model(**padded(rows)).logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", PROVEN)
+def test_gradients_are_those_of_padded_texts(name, attention, checkpointing):
+    model = tiny(name, attn_implementation=attention)
+    if checkpointing:
+        if not model.supports_gradient_checkpointing:
+            pytest.skip(f"{name} has no gradient checkpointing")
+        model.activation_checkpointing_enable()
+        model.train()  # checkpointing is for training only; there is no dropout
+    packed, padded = collators(model, 64)
+    rows = texts([2, 64, 30, 31, 7, 40, 12], seed=1, labels=True)
+    gradients = []
+    for collate in (packed, padded):
+        model.zero_grad()
+        model(**collate(rows)).loss.backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    largest = max(gradient.norm().item() for gradient in gradients[1].values())
+    for key, gradient in gradients[1].items():
+        # softmax does not depend on the keys' bias: its gradient is rounding noise around 0, compared to the largest
+        gap = (gradients[0][key] - gradient).norm().item() / max(gradient.norm().item(), 1e-3 * largest)
+        assert gap < 1e-5, key
+
+
+def test_float_labels_and_bf16_work():
+    model = tiny("bert")
+    model.config.problem_type = "multi_label_classification"
+    packed, padded = collators(model, 64)
+    rows = [{**row, "labels": [0.0, 1.0, float(i % 2)]} for i, row in enumerate(texts([5, 60, 20], 2))]
+    with torch.no_grad():
+        torch.testing.assert_close(model(**packed(rows)).loss, model(**padded(rows)).loss)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(model(**packed(rows)).logits, model(**padded(rows)).logits, rtol=0.05, atol=0.05)
+
+
+def test_rows_and_labels_without_a_text_change_nothing():
+    model = tiny("bert")
+    rows = texts([10, 20, 30], seed=3, labels=True)
+    plain, filled = (collators(model, 64, batch_size=size)[0](rows) for size in (None, 32))
+    assert filled["input_ids"].shape == (4, 64)
+    assert filled["labels"].tolist() == [*plain["labels"].tolist(), *[-100] * 29]
+    grads = []
+    for batch in (plain, filled):
+        model.zero_grad()
+        output = model(**batch)
+        output.loss.backward()
+        grads.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        torch.testing.assert_close(output.logits[:3], model(**plain).logits)
+    torch.testing.assert_close(grads[0], grads[1])
+
+
+def test_compiling_sees_only_the_few_shapes():
+    torch._dynamo.reset()
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    model = tiny("bert")
+    packed = collators(model, 64, batch_size=8)[0]
+    compiled = torch.compile(model, backend=count, dynamic=False)
+    shapes = set()
+    for seed, lengths in enumerate([[2] * 8, [64] * 8, [30] * 8, [30] * 5, [64, 2, 2], [20] * 8, [40] * 8, [33] * 3]):
+        batch = packed(texts(lengths, seed, labels=True))
+        shapes.add(tuple(batch["input_ids"].shape))
+        torch.testing.assert_close(compiled(**batch).loss, model(**batch).loss)
+    assert len(graphs) == len(shapes) <= 6
+
+
+def test_the_model_stays_a_plain_one(tmp_path):
+    torch.manual_seed(0)
+    plain = AutoModelForSequenceClassification.from_config(CONFIGS["bert"]).eval()
+    rows = texts([5, 9], seed=4)
+    packed, padded = collators(plain, None)
+    with torch.no_grad():
+        before = plain(**padded(rows)).logits
+        keys, config = list(plain.state_dict()), plain.config.to_dict()
+        enable_packing(plain)
+        enable_packing(plain)
+        assert len(plain.base_model._forward_hooks) == 1
+        assert torch.equal(plain(**padded(rows)).logits, before)
+        assert (list(plain.state_dict()), plain.config.to_dict()) == (keys, config)
+        for copied in (copy.deepcopy(plain), pickle.load(io.BytesIO(pickle.dumps(plain)))):
+            assert torch.equal(copied(**packed(rows)).logits, plain(**packed(rows)).logits)
+        plain.save_pretrained(tmp_path)
+        loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+        assert torch.equal(loaded(**padded(rows)).logits, before)
+
+
+def test_threads_may_share_a_model(models):
+    model = models["bert"]
+    packed = collators(model, 64)[0]
+    batches = [packed(texts([3 + i, 20, 40 - i], seed=i)) for i in range(8)]
+    with torch.no_grad():
+        expected = [model(**batch).logits for batch in batches]
+    results: dict[int, torch.Tensor] = {}
+
+    def work(i: int) -> None:
+        with torch.no_grad():
+            for _ in range(10):
+                results[i] = model(**batches[i]).logits
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(torch.equal(results[i], expected[i]) for i in range(8))
+
+
+def test_what_is_not_proven_is_refused_with_the_reason():
+    gpt2 = AutoModelForSequenceClassification.from_config(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=10))
+    with pytest.raises(ValueError, match="packing is not proven for gpt2 models .*; use batching longest"):
+        enable_packing(gpt2)
+    mean = copy.deepcopy(CONFIGS["modernbert"])
+    mean.classifier_pooling = "mean"
+    assert packing_support(mean) == "its head pools the mean of all tokens, packing gives it the first"
+
+
+@given(lengths=st.lists(st.integers(1, 64), max_size=80))
+def test_best_fit_places_each_text_once_and_no_worse_than_first_fit(lengths):
+    rows = best_fit(lengths, 64)
+    assert sorted(i for row in rows for i in row) == list(range(len(lengths)))
+    assert all(sum(lengths[i] for i in row) <= 64 for row in rows)
+    first_fit: list[int] = []
+    for length in sorted(lengths, reverse=True):
+        for r, used in enumerate(first_fit):
+            if used + length <= 64:
+                first_fit[r] += length
+                break
+        else:
+            first_fit.append(length)
+    assert len(rows) <= len(first_fit) + 1
+    assert len(rows) <= 11 / 9 * 2 * sum(lengths) / 64 + 1
+
+
+def test_a_text_longer_than_a_row_is_refused_with_both_numbers():
+    with pytest.raises(ValueError, match="a text of 65 tokens does not fit a row of 64: raise row_length"):
+        best_fit([3, 65], 64)
