@@ -1,0 +1,111 @@
+"""The command line: `hfcls train | evaluate | predict`; `train.py` is `hfcls train`."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+from hfcls import __version__
+from hfcls.config import EvaluateConfig, PredictConfig, TrainConfig, add_options, config_from
+from hfcls.errors import HfclsError
+
+REAL_RUN = (
+    "This was a demonstration: a small model with random weights on the 1,700 reviews that ship with hfcls.\n"
+    "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"
+    "  accelerate launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit status: 0, 1 (an error to mend), 2 (bad usage) or 130 (Ctrl-C)."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("hfcls").setLevel(logging.INFO)
+    try:
+        args.run(args)
+    except HfclsError as error:
+        print(f"hfcls: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "hfcls: interrupted; `hfcls train` continues from its last checkpoint with --resume",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hfcls",
+        description="Fine-tune a pretrained encoder for Korean text classification.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"hfcls {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="fine-tune a model on labelled texts", allow_abbrev=False)
+    train.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
+    add_options(train, TrainConfig)
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="score a fine-tuned model on labelled texts", allow_abbrev=False)
+    add_options(evaluate, EvaluateConfig)
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="label texts", allow_abbrev=False)
+    predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
+    add_options(predict, PredictConfig)
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _train(args: argparse.Namespace) -> None:
+    config = config_from(args, TrainConfig)
+    from hfcls.finetune import fine_tune  # imported here: --help needs no torch
+
+    result = fine_tune(config)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    print(f"\n{result.table()}\n")
+    if config.dataset == "demo":
+        print(f"{REAL_RUN}\n")
+    print(f'Try it: hfcls predict --model {config.output_dir} "시간 가는 줄 모르고 봤어요"')
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    config = config_from(args, EvaluateConfig)
+    from hfcls.evaluation import evaluate
+
+    print(evaluate(config).table())
+
+
+def _predict(args: argparse.Namespace) -> None:
+    config = config_from(args, PredictConfig)
+    from hfcls.inference import Classifier
+
+    classifier = Classifier.from_pretrained(config.model, batch_size=config.batch_size, batching=config.batching)
+    lines = args.texts or (line.rstrip("\n") for line in sys.stdin)
+    for chunk in _chunks(lines, 32 * config.batch_size):
+        for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
+            print(json.dumps({"text": text, **answer}, ensure_ascii=False))
+
+
+def _chunks(lines: Iterable[str], size: int) -> Iterable[list[str]]:
+    chunk: list[str] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""fine_tune: the whole chapter in one call, from labelled texts to a saved model and its numbers."""
+
+import errno
+import logging
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import DatasetDict
+from datasets.utils import disable_progress_bars
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers.trainer_utils import PredictionOutput
+from transformers.utils import is_torch_xla_available
+
+from hfcls.checkpoints import RESULTS_FILE, newest_whole_checkpoint, prepare_output_dir
+from hfcls.collate import make_collator
+from hfcls.config import TrainConfig
+from hfcls.corpora import carve_validation, load_corpus
+from hfcls.encoding import encode
+from hfcls.errors import HfclsError
+from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
+from hfcls.packing import packing_support, position_offset
+from hfcls.results import Example, Result
+from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
+
+logger = logging.getLogger(__name__)
+
+
+def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
+    """Fine-tune an encoder on labelled texts; the model, its tokenizer and `results.json` end in `output_dir`.
+
+    Args:
+        config: options, for instance of `load_recipe("recipes/nsmc.yaml")`; default `TrainConfig()`.
+        **options: any field of `TrainConfig`, over those of `config`.
+
+    Returns:
+        The metrics on the test split, scored once after the checkpoint was chosen on the validation split. Without a
+        test split they are those of the split that chose the checkpoint, and `note` says so.
+
+    Raises:
+        HfclsError: data, model, options or output folder are not what is needed; says what to do.
+    """
+    config = replace(config or TrainConfig(), **options)
+    args = training_arguments(config)
+    if not args.should_log:
+        logging.getLogger("hfcls").setLevel(logging.ERROR)
+        disable_progress_bars()
+    output_dir = Path(config.output_dir)
+    with args.main_process_first(desc="output folder"):
+        checkpoint = prepare_output_dir(
+            output_dir, asdict(config), resume=config.resume, overwrite=config.overwrite_output_dir
+        )
+    with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
+        corpus = load_corpus(
+            config.dataset,
+            dataset_config=config.dataset_config,
+            data_dir=config.data_dir,
+            text_column=config.text_column,
+            text_pair_column=config.text_pair_column,
+            label_column=config.label_column,
+        )
+        model, tokenizer = _load(config, corpus)
+        encoded = _splits(encode(corpus, tokenizer, config.max_length), config)
+        corpus = _splits(corpus, config)
+    eval_split = _eval_split(corpus, config)
+    if eval_split is None:
+        args.eval_strategy, args.load_best_model_at_end = "no", False
+
+    trainer = ClassificationTrainer(
+        model=model,
+        args=args,
+        train_dataset=encoded["train"],
+        eval_dataset=encoded[eval_split] if eval_split else None,
+        data_collator=_collator(config, model, tokenizer),
+        processing_class=tokenizer,
+    )
+    logger.info(
+        "%s: %s; training on %s, batches of %d %s",
+        config.dataset,
+        ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.items()),
+        "the CPU" if args.device.type == "cpu" else f"{args.world_size} x {args.device.type}",
+        config.batch_size,
+        f"({args.mixed_precision})" if getattr(args, "mixed_precision", "no") != "no" else "(float32)",
+    )
+    try:
+        training = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        save_model(trainer, output_dir)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        last = newest_whole_checkpoint(output_dir)
+        raise HfclsError(
+            f"no space left in {output_dir}; {f'{last} is whole' if last else 'no checkpoint was saved yet'}: "
+            "free some space, then continue with --resume"
+        ) from error
+
+    final_split = "test" if "test" in encoded else eval_split
+    predictions = trainer.predict(encoded[final_split], metric_key_prefix="final") if final_split else None
+    result = _result(config, corpus, final_split, predictions, training.metrics["train_samples_per_second"])
+    if trainer.is_world_process_zero():
+        trainer.save_state()
+        result.save(output_dir / RESULTS_FILE)
+    return result
+
+
+def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
+    """Trainer's arguments for these options; starts the process group if there are several processes.
+
+    Raises:
+        HfclsError: the global batch does not divide by processes times accumulation steps.
+    """
+    # Without this, several processes on a machine without an accelerator would each train alone.
+    use_cpu = not (torch.accelerator.is_available() or is_torch_xla_available())
+    args = ClassificationTrainingArguments(
+        output_dir=config.output_dir,
+        num_train_epochs=config.num_train_epochs,
+        max_steps=config.max_steps or -1,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        per_device_eval_batch_size=config.eval_batch_size,
+        learning_rate=config.learning_rate,
+        lr_gamma=config.lr_gamma,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        logging_steps=config.logging_steps,
+        dataloader_num_workers=config.dataloader_num_workers,
+        report_to=config.report_to,
+        use_cpu=use_cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true",
+    )
+    parts = args.world_size * config.gradient_accumulation_steps
+    if config.batch_size % parts:
+        raise HfclsError(
+            f"batch_size {config.batch_size} does not divide by {args.world_size} processes x "
+            f"{config.gradient_accumulation_steps} accumulation steps = {parts}; choose a multiple of {parts}"
+        )
+    args.per_device_train_batch_size = config.batch_size // parts
+    return args
+
+
+def save_model(trainer: ClassificationTrainer, folder: Path) -> None:
+    """Model and tokenizer, readable as the umask allows, without the pickled training arguments."""
+    trainer.save_model(str(folder))
+    if trainer.args.should_save:
+        (folder / "training_args.bin").unlink(missing_ok=True)
+        # safetensors 0.8 writes files that only their owner can read, whatever the umask
+        umask = os.umask(0)
+        os.umask(umask)
+        (folder / "model.safetensors").chmod(0o666 & ~umask)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of Python, torch or safetensors means that the disk or quota is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    text = str(error)
+    return "No space left on device" in text or "PytorchStreamWriter failed" in text or "file write failed" in text
+
+
+def _load(config: TrainConfig, corpus: DatasetDict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer; the tokenizer keeps `max_length`, so that `Classifier` cuts texts as training did."""
+    if "train" not in corpus:
+        raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
+    label_names = corpus["train"].features["label"].names
+    set_seed(config.seed)  # the new head starts from random weights
+    if config.model == SCRATCH:
+        tokenizer = train_tokenizer(corpus["train"]["text"])
+        model = scratch_model(tokenizer, label_names, config.max_length)
+    else:
+        tokenizer = load_tokenizer(config.model)
+        model = load_model(config.model, label_names, max_length=config.max_length)
+        if len(tokenizer) > model.config.vocab_size:
+            raise HfclsError(
+                f"the tokenizer of {config.model} has {len(tokenizer):,} tokens, its model only "
+                f"{model.config.vocab_size:,}: they do not belong together"
+            )
+    tokenizer.model_max_length = config.max_length
+    return model, tokenizer
+
+
+def _splits(corpus: DatasetDict, config: TrainConfig) -> DatasetDict:
+    """The first rows as asked, then a validation split carved from train where the data has none."""
+    limits = {
+        "train": config.max_train_samples,
+        "validation": config.max_validation_samples,
+        "test": config.max_test_samples,
+    }
+    corpus = DatasetDict(
+        {split: rows.select(range(min(len(rows), limits[split] or len(rows)))) for split, rows in corpus.items()}
+    )
+    if "validation" in corpus or config.select_on_test or config.validation_size == 0:
+        return corpus
+    return carve_validation(corpus, config.validation_size, config.seed)
+
+
+def _eval_split(corpus: DatasetDict, config: TrainConfig) -> str | None:
+    if config.select_on_test:
+        if "test" not in corpus:
+            raise HfclsError(f"select_on_test needs a test split; {config.dataset} has {', '.join(corpus)}")
+        logger.warning("the checkpoint is chosen on the test split, as in the book: its score is not a held-out one")
+        return "test"
+    return "validation" if "validation" in corpus else None
+
+
+def _collator(config: TrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+    batching = config.batching
+    if batching == "packed" and (reason := packing_support(model)) is not None:
+        logger.info("batches are padded to the longest, not packed: %s", reason)
+        batching = "longest"
+    return make_collator(
+        batching,
+        pad_token_id=tokenizer.pad_token_id,
+        max_length=config.max_length,
+        row_length=config.row_length,
+        position_offset=position_offset(model.config),
+    )
+
+
+def _result(
+    config: TrainConfig, corpus: DatasetDict, split: str | None, output: PredictionOutput | None, speed: float
+) -> Result:
+    if split is None or output is None:
+        return Result(config.output_dir, None, 0, config.seed, {}, speed, "no validation or test split")
+    if split == "test":
+        note = "also chose the checkpoint" if config.select_on_test else "scored once"
+    else:
+        note = "also chose the checkpoint; there is no test split"
+    metrics = {name: (output.metrics or {})[f"final_{name}"] for name in ("accuracy", "macro_f1", "loss")}
+    names = corpus[split].features["label"].names
+    probabilities = torch.from_numpy(np.asarray(output.predictions[:3])).softmax(dim=-1)
+    examples = [
+        Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()))
+        for row, p in zip(corpus[split].select(range(len(probabilities))), probabilities, strict=True)
+    ]
+    return Result(config.output_dir, split, len(corpus[split]), config.seed, metrics, speed, note, examples)

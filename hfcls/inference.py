@@ -1,0 +1,131 @@
+"""Classifier: texts in, labels and probabilities out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hfcls.collate import make_collator
+from hfcls.encoding import tokenize
+from hfcls.errors import HfclsError
+from hfcls.modeling import load_classifier
+from hfcls.packing import enable_packing, packing_support, position_offset
+
+Text = str | tuple[str, str]
+
+
+class Classifier:
+    """A fine-tuned model with its tokenizer, ready to predict.
+
+    Example:
+        >>> classifier = Classifier.from_pretrained("outputs/nsmc")
+        >>> classifier("시간 가는 줄 몰랐어요")
+        {'label': '긍정', 'score': 0.99}
+        >>> classifier(["최고", "돈 아까움"])
+        [{'label': '긍정', 'score': 0.98}, {'label': '부정', 'score': 0.97}]
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 128,
+        batching: str = "packed",
+    ) -> None:
+        """
+        Args:
+            max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
+            batch_size: texts per forward pass. Texts are sorted by length first, so the result comes sooner; it comes
+                in the order of the input.
+            batching: packed, longest or fixed; an encoder that cannot be packed is padded to the longest.
+        """
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.max_length = max_length or min(tokenizer.model_max_length, 512)
+        self.batch_size = batch_size
+        if batching == "packed" and packing_support(model) is not None:
+            batching = "longest"
+        if batching == "packed":
+            enable_packing(model)
+        self.collator = make_collator(
+            batching,
+            pad_token_id=tokenizer.pad_token_id,
+            max_length=self.max_length,
+            position_offset=position_offset(model.config),
+        )
+        id2label: Any = model.config.id2label
+        self.labels: list[str] = [id2label[i] for i in range(len(id2label))]
+
+    @classmethod
+    def from_pretrained(cls, name: str, *, device: str | None = None, **options: Any) -> "Classifier":
+        """Load a folder that `hfcls train` wrote, or a Hub id; `device` defaults to the accelerator if there is one.
+
+        Raises:
+            HfclsError: not a fine-tuned classifier, weights or tokenizer missing, or the Hub is out of reach.
+        """
+        model, tokenizer = load_classifier(name)
+        if device is None:
+            device = str(torch.accelerator.current_accelerator() or "cpu")
+        model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` and loses its signature
+        return cls(model, tokenizer, **options)
+
+    @overload
+    def __call__(self, texts: Text, *, all_scores: bool = ...) -> dict[str, Any]: ...
+    @overload
+    def __call__(self, texts: list[str] | list[tuple[str, str]], *, all_scores: bool = ...) -> list[dict[str, Any]]: ...
+    def __call__(self, texts: Any, *, all_scores: bool = False) -> Any:
+        """`{"label": name, "score": probability}` of one text or pair of texts, or a list of these for a list.
+
+        With `all_scores`, also `"scores"`: the probability of every class by name.
+        """
+        single = isinstance(texts, (str, tuple))
+        batch = [texts] if single else list(texts)
+        answers = []
+        for row in self.probabilities(batch).tolist():
+            best = max(range(len(row)), key=row.__getitem__)
+            answer: dict[str, Any] = {"label": self.labels[best], "score": row[best]}
+            if all_scores:
+                answer["scores"] = dict(zip(self.labels, row, strict=True))
+            answers.append(answer)
+        return answers[0] if single else answers
+
+    def probabilities(self, texts: Sequence[Text]) -> torch.Tensor:
+        """Softmax of `logits`: float32 [len(texts), num_labels], on the CPU."""
+        return self.logits(texts).softmax(dim=-1)
+
+    @torch.inference_mode()
+    def logits(self, texts: Sequence[Text]) -> torch.Tensor:
+        """Float32 [len(texts), num_labels], on the CPU, in the order of `texts`.
+
+        Raises:
+            HfclsError: a text is not a str (or pair of str); names its index.
+        """
+        rows = self._rows(texts)
+        logits = torch.empty(len(rows), len(self.labels))
+        for indices in self._batches(rows):
+            batch = self.collator([rows[i] for i in indices])
+            batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+            logits[indices] = self.model(**batch).logits.float().cpu()
+        return logits
+
+    def _rows(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
+        for index, text in enumerate(texts):
+            parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
+            if not all(isinstance(part, str) for part in parts):
+                raise HfclsError(
+                    f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}"
+                )
+        if not texts:
+            return []
+        first = [text if isinstance(text, str) else text[0] for text in texts]
+        pairs = None if isinstance(texts[0], str) else [text[1] for text in texts]
+        encoded = tokenize(self.tokenizer, first, pairs, max_length=self.max_length)
+        return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+
+    def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[list[int]]:
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size]

@@ -1,0 +1,131 @@
+"""ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from hfcls.metrics import classification_metrics
+from hfcls.optim import adam, exponential_decay
+from hfcls.packing import enable_packing, packing_support
+
+
+@dataclass
+class ClassificationTrainingArguments(TrainingArguments):
+    """`TrainingArguments` plus `lr_gamma`.
+
+    Defaults that differ from the parent's, all after the book: `learning_rate` 5e-5 decays by `lr_gamma` 0.9 per
+    epoch, `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each epoch, the best by `eval_loss` is
+    kept and loaded at the end, `seed` 7. `remove_unused_columns` is off because a packed batch has columns of its own.
+    """
+
+    lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
+    max_grad_norm: float = field(default=0.0, metadata={"help": "clip the gradient to this norm; 0: no clipping"})
+    seed: int = field(default=7, metadata={"help": "seed of shuffling and dropout"})
+    eval_strategy: str = field(default="epoch", metadata={"help": "when to evaluate"})
+    save_strategy: str = field(default="epoch", metadata={"help": "when to save a checkpoint"})
+    save_total_limit: int | None = field(default=2, metadata={"help": "checkpoints kept: the best and the newest"})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
+    metric_for_best_model: str | None = field(default="eval_loss", metadata={"help": "what best means"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "drop columns that forward does not name"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses; they should be seen"})
+    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "every parameter is used"})
+
+
+class ClassificationTrainer(Trainer):
+    """Trainer for `AutoModelForSequenceClassification` models and the batches of `make_collator`.
+
+    Arguments are Trainer's. `args` is a `ClassificationTrainingArguments`; `compute_metrics` defaults to
+    `classification_metrics`. Packing is switched on for models that support it; padded batches work as ever.
+    """
+
+    args: ClassificationTrainingArguments
+    lr_scheduler: Any
+
+    def __init__(self, model: PreTrainedModel, args: ClassificationTrainingArguments, **kwargs: Any) -> None:
+        if packing_support(model) is None:
+            enable_packing(model)
+        kwargs.setdefault("compute_metrics", classification_metrics)
+        # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
+        # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
+        kwargs.setdefault("compute_loss_func", classification_loss)
+        super().__init__(model=model, args=args, **kwargs)
+        self.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
+        self.add_callback(PlainProgress())
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Adam at `learning_rate`, created after the model has moved to its device."""
+        if self.optimizer is None:
+            trained: Any = model or self.model
+            self.optimizer = adam(trained.parameters(), self.args.learning_rate)
+        return self.optimizer
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Exponential decay per epoch; `num_training_steps` is ignored, since max_steps says nothing about epochs."""
+        if self.lr_scheduler is None:
+            optimizer = optimizer or self.optimizer
+            assert optimizer is not None, "Trainer creates the optimizer first"
+            self.lr_scheduler = exponential_decay(optimizer, self.args.lr_gamma, self._update_steps_per_epoch)
+            self._created_lr_scheduler = True  # as Trainer's own create_scheduler does
+        return self.lr_scheduler
+
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: Any) -> tuple[Any, ...]:
+        """Trainer's own, from which the number of optimizer steps in an epoch is kept for the scheduler."""
+        values = super().set_initial_training_values(args, dataloader)
+        self._update_steps_per_epoch: int = values[1]
+        return values
+
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, torch.Tensor | None, torch.Tensor | None]:
+        """No loss per batch: `eval_loss` is computed over all rows by `compute_metrics`, so no row counts twice."""
+        _, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
+        return None, logits, labels
+
+
+def classification_loss(
+    outputs: SequenceClassifierOutput | Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """Mean cross-entropy over all labels of an optimizer step, whatever the processes and accumulation steps.
+
+    Args:
+        outputs: with `logits` [N, num_labels].
+        labels: class ids [N] (-100 is ignored), or floats [N, num_labels] for multi-label classification.
+        num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
+    """
+    logits = outputs["logits"].float()
+    if labels.is_floating_point():
+        total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        count: torch.Tensor | int = labels.numel()
+    else:
+        total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-100)
+        count = labels.ne(-100).sum()
+    return total / (count if num_items_in_batch is None else num_items_in_batch)
+
+
+class PlainProgress(ProgressCallback, TrainerCallback):
+    """Trainer's progress bar, with log lines a person can read."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        logs = logs or {}
+        if not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
+            return
+        epoch = f"epoch {logs.get('epoch', 0):5.2f}"
+        if "loss" in logs:
+            line = f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
+        else:
+            names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
+            line = "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
+        self.training_bar.write(line)
