@@ -118,11 +118,14 @@ class Classifier:
                 raise HfclsError(
                     f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}"
                 )
+            if isinstance(text, str) != isinstance(texts[0], str):
+                found, first = ("a text", "a pair") if isinstance(text, str) else ("a pair", "a text")
+                raise HfclsError(f"text {index} is {found}, but text 0 is {first}: give all of one kind")
         if not texts:
             return []
-        first = [text if isinstance(text, str) else text[0] for text in texts]
+        firsts = [text if isinstance(text, str) else text[0] for text in texts]
         pairs = None if isinstance(texts[0], str) else [text[1] for text in texts]
-        encoded = tokenize(self.tokenizer, first, pairs, max_length=self.max_length)
+        encoded = tokenize(self.tokenizer, firsts, pairs, max_length=self.max_length)
         return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
     def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[list[int]]:

@@ -80,6 +80,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
         intermediate_size=64,
         max_position_embeddings=64,
         pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.2,  # far enough from zero to learn within a few steps
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )

@@ -1,0 +1,118 @@
+"""The real command, in a process of its own, as a person types it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+from hfcls import cli
+
+
+def seconds(*command: str) -> float:
+    """The best of three, since the machine may be busy."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_help_answers_within_a_second_and_import_within_a_third():
+    assert seconds("-m", "hfcls.cli", "train", "--help") < 1
+    assert seconds("-c", "import hfcls") - seconds("-c", "") < 0.3
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_help_names_each_option(hfcls, command):
+    done = hfcls(command, "--help")
+    assert done.returncode == 0
+    assert "--model TEXT" in done.stdout
+    assert "(default " in done.stdout
+
+
+def test_public_names_exist():
+    import hfcls
+
+    assert all(getattr(hfcls, name) is not None for name in hfcls.__all__)
+    with pytest.raises(AttributeError, match="module 'hfcls' has no attribute 'nothing'; it has .*Classifier, "):
+        _ = hfcls.nothing
+
+
+def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    recipe.write_text(
+        f"dataset: {table(count=200)}\nmodel: {tiny_model}\nmax_length: 64\nlearning_rate: 1e-3\n"
+        f"output_dir: {out}\nnum_train_epochs: 9\n"
+    )
+    launched = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", ROOT / "accelerate_configs/cpu.yaml",
+         ROOT / "train.py", recipe, "--num_train_epochs", "3"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert launched.returncode == 0, launched.stderr
+    for text in (
+        "epoch  3.00  eval_loss",
+        "split       validation (20 rows",
+        "accuracy    ",
+        "macro_f1    ",
+        "reviews/s",
+    ):
+        assert text in launched.stdout
+    assert "epoch  4.00" not in launched.stdout  # the flag won over the recipe
+    assert "Traceback" not in launched.stderr
+    again = hfcls("train", str(recipe))
+    assert again.returncode == 1
+    assert again.stderr.strip().splitlines()[-1].startswith(f"hfcls: error: output_dir {out} holds a finished run")
+
+    scored = hfcls("evaluate", "--model", str(out), "--dataset", str(table(count=30, seed=5)), "--split", "train")
+    assert scored.returncode == 0, scored.stderr
+    assert "split       train (30 rows)" in scored.stdout
+
+    predicted = hfcls("predict", "--model", str(out), input="최고 추천\n별로 실망\n")
+    assert [json.loads(line)["label"] for line in predicted.stdout.splitlines()] == ["1", "0"]
+    scores = json.loads(hfcls("predict", "--model", str(out), "--all_scores", "최고 추천").stdout)
+    assert set(scores) == {"text", "label", "score", "scores"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "nowhere.csv"], "no file nowhere.csv"),
+        (["--dataset", "{table}", "--text_column", "글"], "has no column '글'; it has text, label"),
+        (["--dataset", "{table}", "--model", "./nowhere"], "no model folder ./nowhere"),
+        (["--dataset", "{table}", "--model", "nobody/nothing"], "could not load the tokenizer of 'nobody/nothing'"),
+        (
+            ["--dataset", "{table}", "--model", "{tiny}", "--max_length", "65"],
+            "max_length 65 is more than the model's 64",
+        ),
+        (["--dataset", "{table}", "--model", "{tiny}", "--output_dir", "/proc/none"], "cannot write to output_dir"),
+        (["--dataset", "{table}", "--batch_size", "0"], "batch_size must be at least 1, found 0"),
+        (["nowhere.yaml"], "no recipe nowhere.yaml"),
+        (["--dataset", "nobody/nothing"], "'nobody/nothing'"),
+        (["--dataset", "nsmc", "--data_dir", "{tmp}"], "could not fetch NSMC"),
+    ],
+)
+def test_bad_input_gets_one_line_and_a_status(capsys, table, tiny_model, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    values = {"table": table(), "tiny": tiny_model, "tmp": tmp_path}
+    status = cli.main(["train", "--output_dir", "out", *(argument.format(**values) for argument in arguments)])
+    assert status == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("hfcls: error: ")
+    assert message in error
+
+
+def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
+    broken = tmp_path / "broken.tsv"
+    broken.write_text("text\tlabel\n좋다\t1\n나쁘다\n", encoding="utf-8")
+    done = hfcls("train", "--dataset", str(broken), "--output_dir", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"hfcls: error: {broken}, line 3: 1 fields, but the header has 2 (text, label); "
+        "a field that holds the delimiter or quotes must be quoted"
+    )
+    assert done.stdout == ""

@@ -1,0 +1,202 @@
+import json
+import logging
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import reviews
+from safetensors.torch import load_file
+
+import hfcls
+from hfcls.checkpoints import newest_whole_checkpoint
+from hfcls.errors import HfclsError
+
+
+@pytest.fixture
+def folder(table) -> str:
+    """A folder of train, validation and test reviews."""
+    for seed, (split, count) in enumerate([("train", 200), ("validation", 50), ("test", 61)]):
+        path = table(f"data/{split}.tsv", count=count, seed=seed)
+    return str(path.parent)
+
+
+@pytest.fixture
+def options(folder, tiny_model, tmp_path) -> dict:
+    return {
+        "dataset": folder,
+        "model": tiny_model,
+        "max_length": 64,
+        "learning_rate": 1e-3,
+        "num_train_epochs": 3,
+        "output_dir": str(tmp_path / "out"),
+    }
+
+
+def test_a_run_leaves_a_model_a_person_can_use(options, folder, caplog):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    result = hfcls.fine_tune(**options)
+    assert (result.split, result.num_rows, result.seed, result.note) == ("test", 61, 7, "scored once")
+    assert result.metrics["accuracy"] > 0.9
+    assert len(result.examples) == 3
+    out = Path(options["output_dir"])
+    assert json.loads((out / "results.json").read_text())["metrics"] == result.metrics
+    assert yaml.safe_load((out / "run.yaml").read_text())["seed"] == 7
+    assert not (out / "training_args.bin").exists()
+    assert (out / "model.safetensors").stat().st_mode & 0o077 == (out / "config.json").stat().st_mode & 0o077
+    assert "training on the CPU, batches of 32 (float32)" in caplog.text
+
+    classifier = hfcls.Classifier.from_pretrained(str(out))
+    assert classifier.max_length == 64
+    assert classifier("최고 추천 영화")["label"] == "1"
+    for example in result.examples:
+        answer = classifier(example.text)
+        assert (answer["label"], answer["score"]) == (example.predicted, pytest.approx(example.score, abs=1e-6))
+    scored = hfcls.evaluate(model=str(out), dataset=folder, output=str(out / "scored.json"))
+    assert scored.metrics == pytest.approx(result.metrics, abs=1e-6)
+    assert json.loads((out / "scored.json").read_text())["num_rows"] == 61
+    assert f"  accuracy    {result.metrics['accuracy']:.4f}" in result.table()
+
+
+def test_nothing_touches_the_network(options, monkeypatch):
+    def refuse(*args: object) -> None:
+        raise AssertionError(f"network: {args}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    result = hfcls.fine_tune(**options, max_steps=2)
+    hfcls.Classifier.from_pretrained(result.output_dir)("영화")
+
+
+def test_resuming_ends_as_the_whole_run_does(options, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    whole = hfcls.fine_tune(**options)
+    cut = tmp_path / "cut"
+    shutil.copytree(options["output_dir"], cut)
+    for name in ("results.json", "model.safetensors", "trainer_state.json"):
+        (cut / name).unlink()
+    best, last = sorted(cut.glob("checkpoint-*"))[0], sorted(cut.glob("checkpoint-*"))[-1]
+    (last / "optimizer.pt").unlink()
+    if last == best:  # the run's best checkpoint is its newest: nothing earlier to resume from
+        pytest.fail("the run must keep two checkpoints")
+    resumed = hfcls.fine_tune(**{**options, "output_dir": str(cut)}, resume=True)
+    assert f"{last} is not whole (optimizer.pt is missing): trying the one before it" in caplog.messages
+    assert f"resuming from {best}" in caplog.messages
+    assert resumed.metrics == whole.metrics
+    ours, theirs = (load_file(Path(path) / "model.safetensors") for path in (cut, options["output_dir"]))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_resume_without_a_checkpoint_starts_fresh_with_one_line(options, caplog):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    hfcls.fine_tune(**options, resume=True, max_steps=1)
+    assert caplog.messages.count(f"no checkpoint to resume in {options['output_dir']}: starting fresh") == 1
+
+
+def test_an_earlier_run_is_kept_unless_told_otherwise(options):
+    hfcls.fine_tune(**options, max_steps=1)
+    with pytest.raises(HfclsError, match="holds a finished run: --resume continues it, --overwrite_output_dir"):
+        hfcls.fine_tune(**options, max_steps=1)
+    (Path(options["output_dir"]) / "results.json").unlink()
+    with pytest.raises(HfclsError, match="holds an unfinished run"):
+        hfcls.fine_tune(**options, max_steps=1)
+    with pytest.raises(HfclsError, match=r"cannot resume .* with other options \(learning_rate 0.001 -> 0.1\)"):
+        hfcls.fine_tune(**{**options, "learning_rate": 0.1}, resume=True)
+    hfcls.fine_tune(**{**options, "learning_rate": 0.1}, max_steps=2, overwrite_output_dir=True)
+    assert [path.name for path in Path(options["output_dir"]).glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "no state", "cut weights", "cut optimizer"])
+def test_a_broken_checkpoint_is_passed_over(options, damage, caplog):
+    hfcls.fine_tune(**options, max_steps=1)
+    whole = newest_whole_checkpoint(Path(options["output_dir"]))
+    assert whole is not None
+    broken = whole.with_name("checkpoint-2")
+    shutil.copytree(whole, broken)
+    if damage == "empty":
+        shutil.rmtree(broken)
+        broken.mkdir()
+    elif damage == "no state":
+        (broken / "trainer_state.json").unlink()
+    else:
+        path = broken / ("model.safetensors" if damage == "cut weights" else "optimizer.pt")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert newest_whole_checkpoint(Path(options["output_dir"])) == whole
+    assert "checkpoint-2 is not whole" in caplog.text
+
+
+def test_the_number_says_which_split_it_comes_from(options, table, caplog):
+    only_train = str(table("alone.tsv", count=100))
+    runs = {
+        "carved": {"dataset": only_train},
+        "nothing held out": {"dataset": only_train, "validation_size": 0},
+        "book": {"select_on_test": True},
+    }
+    results = {
+        name: hfcls.fine_tune(**{**options, **changed, "max_steps": 2}, overwrite_output_dir=True)
+        for name, changed in runs.items()
+    }
+    assert (results["carved"].split, results["carved"].num_rows) == ("validation", 10)
+    assert results["carved"].note == "also chose the checkpoint; there is no test split"
+    assert (results["nothing held out"].split, results["nothing held out"].metrics) == (None, {})
+    assert "none (no validation or test split)" in results["nothing held out"].table()
+    assert (results["book"].split, results["book"].note) == ("test", "also chose the checkpoint")
+    assert "the checkpoint is chosen on the test split, as in the book" in caplog.text
+
+
+def test_classes_have_the_names_of_the_data(options, tmp_path):
+    rows = [
+        {"text": text, "label": ["나쁨", "좋음", "보통"][i % 3 if i % 3 == 2 else int(label)]}
+        for i, (text, label) in enumerate(reviews(90))
+    ]
+    path = tmp_path / "three.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    hfcls.fine_tune(**{**options, "dataset": str(path), "max_steps": 2})
+    config = json.loads((Path(options["output_dir"]) / "config.json").read_text())
+    assert config["id2label"] == {"0": "나쁨", "1": "보통", "2": "좋음"}
+    answer = hfcls.Classifier.from_pretrained(options["output_dir"])("최고", all_scores=True)
+    assert set(answer["scores"]) == {"나쁨", "보통", "좋음"}
+    assert sum(answer["scores"].values()) == pytest.approx(1)
+    assert answer["score"] == max(answer["scores"].values())
+
+
+def test_sentence_pairs_train_and_predict(options, tmp_path):
+    rows = [{"a": text, "b": "추천" if i % 2 else "실망", "same": i % 2} for i, (text, _) in enumerate(reviews(80))]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    columns = {"dataset": str(path), "text_column": "a", "text_pair_column": "b", "label_column": "same"}
+    result = hfcls.fine_tune(**{**options, **columns, "num_train_epochs": 9})
+    assert result.metrics["accuracy"] > 0.9
+    classifier = hfcls.Classifier.from_pretrained(options["output_dir"])
+    assert [answer["label"] for answer in classifier([("영화", "추천"), ("영화", "실망")])] == ["1", "0"]
+
+
+def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(options, monkeypatch):
+    from transformers import Trainer
+
+    saves = []
+
+    def full(self, *args):
+        saves.append(1)
+        if len(saves) > 1:
+            raise OSError(28, "No space left on device")
+        return original(self, *args)
+
+    original = Trainer._save_checkpoint
+    monkeypatch.setattr(Trainer, "_save_checkpoint", full)
+    with pytest.raises(
+        HfclsError, match=r"no space left in .*checkpoint-\d+ is whole: free some space, then .*--resume"
+    ):
+        hfcls.fine_tune(**options)
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monkeypatch):
+    from hfcls.config import TrainConfig
+    from hfcls.finetune import ClassificationTrainingArguments, training_arguments
+
+    monkeypatch.setattr(ClassificationTrainingArguments, "world_size", property(lambda self: 3))
+    with pytest.raises(HfclsError, match="batch_size 32 does not divide by 3 processes x 1 accumulation steps = 3"):
+        training_arguments(TrainConfig(**options))
