@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -150,7 +150,9 @@ class EvaluateConfig(DataConfig):
     """All options of `hfcls evaluate` and `hfcls.evaluate`."""
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
-    split: Literal["train", "validation", "test"] = option("test", "split to score")
+    split: Literal["train", "validation", "test"] | None = option(
+        None, "split to score (default test, or the only one)"
+    )
     max_samples: int | None = option(None, "score the first N rows only")
     batch_size: int = option(128, "rows per forward pass")
     batching: Literal["packed", "longest", "fixed"] = option("packed", "how a batch is laid out, as in training")
@@ -237,7 +239,7 @@ def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
 
 def _parts(hint: Any) -> tuple[type, tuple[Any, ...], bool]:
     """(type, allowed values, may be None) of an annotation such as `int | None` or `Literal["a", "b"]`."""
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in (Union, UnionType):
         inner = next(arg for arg in get_args(hint) if arg is not NoneType)
         return (*_parts(inner)[:2], True)
     if get_origin(hint) is Literal:

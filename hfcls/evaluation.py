@@ -39,22 +39,23 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:
         text_pair_column=config.text_pair_column,
         label_column=config.label_column,
     )
-    if config.split not in corpus:
-        raise HfclsError(f"{config.dataset} has no {config.split} split; it has {', '.join(corpus)}: set --split")
-    rows = corpus[config.split]
+    split = config.split or ("test" if len(corpus) > 1 else next(iter(corpus)))
+    if split not in corpus:
+        raise HfclsError(f"{config.dataset} has no {split} split; it has {', '.join(corpus)}: set --split")
+    rows = corpus[split]
     rows = rows.select(range(min(len(rows), config.max_samples or len(rows))))
     classifier = Classifier.from_pretrained(config.model, batch_size=config.batch_size, batching=config.batching)
     ids = _ids_by_name(rows, classifier, config)
 
     start = time.perf_counter()
     chunks = []
-    for batch in tqdm(rows.iter(32 * config.batch_size), desc=config.split, unit_scale=32 * config.batch_size):
+    for batch in tqdm(rows.iter(32 * config.batch_size), desc=split, unit_scale=32 * config.batch_size):
         texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if "text_pair" in batch else batch["text"]
         chunks.append(classifier.logits(texts).numpy())
     seconds = time.perf_counter() - start
     labels = ids[np.asarray(rows["label"])]
     metrics = classification_metrics(EvalPrediction(predictions=np.concatenate(chunks), label_ids=labels))
-    result = Result(config.model, config.split, len(rows), None, metrics, len(rows) / seconds)
+    result = Result(config.model, split, len(rows), None, metrics, len(rows) / seconds)
     if config.output:
         result.save(Path(config.output))
     return result

@@ -181,7 +181,8 @@ def _local_folder(name: str) -> Path | None:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+    looks_like_a_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+    if looks_like_a_path or ("/" in name and path.parent.is_dir()):
         raise HfclsError(f"no model folder {name}")
     return None
 

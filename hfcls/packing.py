@@ -1,8 +1,9 @@
 """Packed batches: several texts in each row of an unchanged encoder, one logit row for each text.
 
 A row holds texts one behind another. Each has its own position ids, attention sees only its own text (a
-block-diagonal mask), and the classification head is given the hidden state of each text's own first token. The logits
-are those of the same texts padded; what is saved is the plain model.
+block-diagonal mask), and the classification head is given the hidden state of each text's own first token (or the
+mean of its tokens, where the model pools so). The logits are those of the same texts padded; what is saved is the
+plain model.
 """
 
 from bisect import bisect_left, insort
@@ -20,26 +21,42 @@ ATTENTION = ("sdpa", "eager")
 def best_fit(lengths: Sequence[int], row_length: int) -> list[list[int]]:
     """Rows of indices into `lengths`, each row's lengths summing to at most `row_length`: best-fit decreasing.
 
-    The longest text first, each into the fullest row that still takes it. Needs at most 11/9 of the fewest possible
-    rows, plus one (Johnson, 1973).
+    The longest text first, each into the fullest row that still takes it. Where first-fit decreasing happens to need
+    fewer rows, its rows are returned instead. Both need at most 11/9 of the fewest possible rows, plus a constant
+    (Johnson, 1973).
 
     Raises:
         ValueError: a length is above `row_length`.
     """
+    if lengths and max(lengths) > row_length:
+        raise ValueError(
+            f"a text of {max(lengths)} tokens does not fit a row of {row_length}: raise row_length or lower max_length"
+        )
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     rows: list[list[int]] = []
     free: list[tuple[int, int]] = []  # (tokens left, row), sorted
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        length = lengths[index]
-        if length > row_length:
-            raise ValueError(
-                f"a text of {length} tokens does not fit a row of {row_length}: raise row_length or lower max_length"
-            )
-        at = bisect_left(free, (length, 0))
+    for index in order:
+        at = bisect_left(free, (lengths[index], 0))
         left, row = free.pop(at) if at < len(free) else (row_length, len(rows))
         if row == len(rows):
             rows.append([])
         rows[row].append(index)
-        insort(free, (left - length, row))
+        insort(free, (left - lengths[index], row))
+    if len(rows) * row_length - sum(lengths) < row_length:  # no packing needs fewer rows
+        return rows
+    return min(rows, _first_fit(lengths, order, row_length), key=len)
+
+
+def _first_fit(lengths: Sequence[int], order: Sequence[int], row_length: int) -> list[list[int]]:
+    rows: list[list[int]] = []
+    left: list[int] = []
+    for index in order:
+        row = next((r for r, tokens in enumerate(left) if tokens >= lengths[index]), len(rows))
+        if row == len(rows):
+            rows.append([])
+            left.append(row_length)
+        rows[row].append(index)
+        left[row] -= lengths[index]
     return rows
 
 
@@ -48,8 +65,8 @@ def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
     config: Any = getattr(model, "config", model)
     if config.model_type not in PROVEN:
         return f"packing is not proven for {config.model_type} models (only for {', '.join(PROVEN)})"
-    if getattr(config, "classifier_pooling", "cls") != "cls":
-        return f"its head pools the {config.classifier_pooling} of all tokens, packing gives it the first"
+    if getattr(config, "is_decoder", False):
+        return "a decoder's attention is causal, packed attention looks both ways"
     if (config._attn_implementation or "sdpa") not in ATTENTION:
         return f"packing needs sdpa or eager attention, not {config._attn_implementation}"
     return None
@@ -74,19 +91,24 @@ def enable_packing(model: PreTrainedModel) -> None:
     encoder = model.base_model
     if _mask_texts not in encoder._forward_pre_hooks.values():
         encoder.register_forward_pre_hook(_mask_texts, with_kwargs=True)
-        encoder.register_forward_hook(_gather_first_tokens, with_kwargs=True)
+        encoder.register_forward_hook(_pool_texts, with_kwargs=True)
 
 
 def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """`segment_ids` [R, T] becomes an attention mask [R, 1, T, T] that is true within a text.
 
-    Filler is a segment of its own (0), so no row of the mask is all false, which would make softmax NaN. `cls_index`
-    stays among the arguments: the encoder hands it down unused, and the forward hook finds it there. No state is kept
-    between the hooks, so threads may share the model.
+    Filler is a segment of its own (0), so no row of the mask is all false, which would make softmax NaN. `segment_ids`
+    and `cls_index` stay among the arguments: the encoder hands them down unused, and the forward hook finds them
+    there. No state is kept between the hooks, so threads may share the model.
     """
-    if "segment_ids" not in kwargs:
+    segment_ids = kwargs.get("segment_ids")
+    if segment_ids is None:
         return args, kwargs
-    segment_ids = kwargs["segment_ids"]
+    if encoder.config._attn_implementation not in ATTENTION:  # it may have been set after enable_packing
+        raise ValueError(
+            f"a packed batch needs {' or '.join(ATTENTION)} attention, found {encoder.config._attn_implementation}: "
+            "call model.set_attn_implementation('sdpa') or use batching longest"
+        )
     same_text = segment_ids[:, None, :, None] == segment_ids[:, None, None, :]
     masks = {"full_attention": same_text}
     if encoder.config.model_type == "modernbert":
@@ -99,19 +121,29 @@ def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             for name, mask in masks.items()
         }
     attention_mask = masks if len(masks) > 1 else masks["full_attention"]
-    return args, {**{k: v for k, v in kwargs.items() if k != "segment_ids"}, "attention_mask": attention_mask}
+    return args, {**kwargs, "attention_mask": attention_mask}
 
 
-def _gather_first_tokens(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-    """The first token's hidden state of each text [N, 1, H] in place of [R, T, H]; heads read position 0 of it."""
+def _pool_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    """One hidden state of each text [N, 1, H] in place of [R, T, H]: heads read position 0, or the mean of this one.
+
+    It is the text's first token's, or the mean over the text's tokens for ModernBERT's `classifier_pooling` "mean".
+    """
     cls_index = kwargs.get("cls_index")
     if cls_index is None:
         return output
-    first = output.last_hidden_state.flatten(0, 1)[cls_index].unsqueeze(1)
-    output.last_hidden_state = first
+    hidden = output.last_hidden_state.flatten(0, 1)
+    if getattr(encoder.config, "classifier_pooling", "cls") == "mean":
+        segment_ids = kwargs["segment_ids"].flatten()
+        sums = hidden.new_zeros(len(cls_index) + 1, hidden.shape[1]).index_add(0, segment_ids, hidden)
+        counts = hidden.new_zeros(len(cls_index) + 1).index_add(0, segment_ids, hidden.new_ones(len(hidden)))
+        pooled = (sums / counts.clamp(min=1).unsqueeze(1))[1:].unsqueeze(1)  # 0 is filler; a filler text has no token
+    else:
+        pooled = hidden[cls_index].unsqueeze(1)
+    output.last_hidden_state = pooled
     if getattr(output, "pooler_output", None) is not None:
         if encoder.config.model_type == "albert":
-            output.pooler_output = encoder.pooler_activation(encoder.pooler(first[:, 0]))
+            output.pooler_output = encoder.pooler_activation(encoder.pooler(pooled[:, 0]))
         else:
-            output.pooler_output = encoder.pooler(first)
+            output.pooler_output = encoder.pooler(pooled)
     return output

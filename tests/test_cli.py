@@ -68,7 +68,7 @@ def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
     assert again.returncode == 1
     assert again.stderr.strip().splitlines()[-1].startswith(f"hfcls: error: output_dir {out} holds a finished run")
 
-    scored = hfcls("evaluate", "--model", str(out), "--dataset", str(table(count=30, seed=5)), "--split", "train")
+    scored = hfcls("evaluate", "--model", str(out), "--dataset", str(table(count=30, seed=5)))
     assert scored.returncode == 0, scored.stderr
     assert "split       train (30 rows)" in scored.stdout
 

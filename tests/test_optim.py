@@ -25,4 +25,9 @@ def test_adam_is_plain_and_leaves_frozen_parameters_out():
     (group,) = optimizer.param_groups
     assert group["params"] == [trained]
     assert (group["lr"], group["weight_decay"], group["betas"], group["eps"]) == (1e-3, 0, (0.9, 0.999), 1e-8)
-    assert group["fused"] is None
+    assert group["fused"]
+
+
+def test_adam_is_not_fused_where_torch_has_no_such_kernel():
+    (group,) = adam([torch.nn.Parameter(torch.ones(2, device="meta"))], 1e-3).param_groups
+    assert not group["fused"]
