@@ -111,16 +111,16 @@ class PackedCollator:
             width, packed = tight_rows(lengths)
         else:
             width, packed = self.row_length, best_fit(lengths, self.row_length)
-        row_count, count = len(packed), len(rows)
+        count = self.batch_size or len(rows)
+        if len(rows) > count:
+            raise ValueError(f"{len(rows)} texts in a batch, at most {count} expected: raise batch_size")
         if self.batch_size is not None:
-            if count > self.batch_size:
-                raise ValueError(f"{count} texts in a batch, at most {self.batch_size} expected: raise batch_size")
-            row_count = next(size for size in row_counts(self.batch_size) if size >= row_count)
-            if not isinstance(rows[0].get("labels", 0), (float, Sequence)):
-                count = self.batch_size
-        packed += [[]] * (row_count - len(packed))
+            row_count = next(size for size in row_counts(self.batch_size) if size >= len(packed))
+            packed += [[]] * (row_count - len(packed))
 
-        cls_index = [0] * count  # of filler texts: any token will do, their labels are ignored
+        batch = _labels(rows, count)
+        # where a filler text begins does not matter, since its label is ignored
+        cls_index = [0] * len(batch.get("labels", range(count)))
         for r, indices in enumerate(packed):
             start = r * width
             for index in indices:
@@ -129,7 +129,6 @@ class PackedCollator:
         offset = self.position_offset
         positions = [[p for i in indices for p in range(offset, offset + lengths[i])] for indices in packed]
         segments = [[i + 1 for i in indices for _ in range(lengths[i])] for indices in packed]
-        batch = _labels(rows, count)
         batch["cls_index"] = torch.tensor(cls_index)
         batch["input_ids"] = _filled(_joined(rows, packed, "input_ids"), width, self.pad_token_id)
         batch["position_ids"] = _filled(positions, width, offset)
@@ -167,6 +166,8 @@ def _labels(rows: Sequence[Row], count: int) -> Batch:
     if "labels" not in rows[0]:
         return {}
     labels = torch.tensor([row["labels"] for row in rows])
+    if labels.is_floating_point():
+        return {"labels": labels}
     filler = labels.new_full((count - len(rows), *labels.shape[1:]), IGNORED_LABEL)
     return {"labels": torch.cat([labels, filler])}
 

@@ -113,7 +113,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 def _load_from_hub(dataset: str, config: str | None) -> DatasetDict:
     try:
-        raw = load_dataset(dataset, config, trust_remote_code=False)
+        raw = load_dataset(dataset, config)
     except DatasetNotFoundError as error:
         raise HfclsError(
             f"no dataset {dataset!r}: neither a file or folder here nor one on the Hub ({error})"

@@ -1,11 +1,20 @@
+import math
 import random
 import statistics
+import timeit
 
 import pytest
 import torch
 from transformers.trainer_pt_utils import find_batch_size
 
-from hfcls.collate import make_collator, row_counts, tight_rows
+from hfcls.collate import (
+    WIDEST_FREE_ROW,
+    PackedCollator,
+    PaddedCollator,
+    make_collator,
+    row_counts,
+    tight_rows,
+)
 from hfcls.corpora import load_corpus
 from hfcls.encoding import encode
 from hfcls.modeling import load_tokenizer
@@ -39,7 +48,7 @@ def test_packed_rows_hold_each_text_with_its_own_positions():
         "labels": [1, 0, 1],
         "input_ids": [[2, 8, 9, 10, 3, 2, 7, 3], [2, 3, 1, 1, 1, 1, 1, 1]],
         "position_ids": [[2, 3, 4, 5, 6, 2, 3, 4], [2, 3, 2, 2, 2, 2, 2, 2]],
-        "segment_ids": [[1, 1, 1, 1, 1, 2, 2, 2], [1, 1, 0, 0, 0, 0, 0, 0]],
+        "segment_ids": [[2, 2, 2, 2, 2, 1, 1, 1], [3, 3, 0, 0, 0, 0, 0, 0]],
         "cls_index": [5, 0, 8],
     }
 
@@ -51,6 +60,8 @@ def test_trainer_counts_texts_not_rows_and_token_types_follow(batching):
     assert find_batch_size(batch) == 3
     assert batch["token_type_ids"].shape == batch["input_ids"].shape
     assert int(batch["token_type_ids"].sum()) == 7
+    unlabelled = [{"input_ids": row["input_ids"]} for row in ROWS]
+    assert find_batch_size(make_collator(batching, pad_token_id=0, max_length=8)(unlabelled)) == 3
 
 
 def test_static_shapes_are_few():
@@ -66,21 +77,56 @@ def test_static_shapes_are_few():
     assert len(shapes) <= len(row_counts(16)) <= 6
     assert {labels for _, labels, _ in shapes} == {(16,)}
     assert row_counts(16)[-1] == 16  # each text may need a row of its own
+    unlabelled = collate([{"input_ids": [5, 6]}] * 3)
+    assert unlabelled["cls_index"].tolist() == [0, 2, 4, *[0] * 13]
+
+
+def test_static_shapes_do_not_invent_float_labels():
+    rows = [{**row, "labels": [0.0, 1.0]} for row in ROWS]
+    batch = make_collator("packed", pad_token_id=0, max_length=8, batch_size=16)(rows)
+    assert batch["labels"].tolist() == [[0.0, 1.0]] * 3
+    assert len(batch["cls_index"]) == 3
+
+
+@pytest.mark.parametrize("lengths", [[2], [128], [512, 2], [2] * 64, [7, 9, 100, 33, 20, 20, 5]])
+def test_free_rows_hold_every_text_in_a_width_of_whole_lanes(lengths):
+    width, packed = tight_rows(lengths)
+    assert sorted(i for row in packed for i in row) == list(range(len(lengths)))
+    assert max(sum(lengths[i] for i in row) for row in packed) <= width
+    assert width % 8 == 0
+    assert width <= max(WIDEST_FREE_ROW, math.ceil(max(lengths) / 8) * 8)
 
 
 def test_free_rows_waste_less_than_five_percent_on_real_reviews(shared):
     corpus = load_corpus("nsmc", data_dir=str(shared))["train"].select(range(32 * 200))
     encoded = encode(corpus, load_tokenizer(str(shared / "kcbert-base")), 128).shuffle(seed=0)
     lengths = [len(ids) for ids in encoded["input_ids"]]
-    wasted = []
-    for start in range(0, len(lengths), 32):
-        batch = lengths[start : start + 32]
-        width, packed = tight_rows(batch)
-        wasted.append(1 - sum(batch) / (width * len(packed)))
-    assert statistics.mean(wasted) < 0.02
-    assert max(wasted) < 0.2
+    batches = [lengths[start : start + 32] for start in range(0, len(lengths), 32)]
+    shapes = [(width, len(packed)) for width, packed in map(tight_rows, batches)]
+    assert sum(lengths) > 0.95 * sum(width * count for width, count in shapes)
+    assert statistics.mean(width for width, _ in shapes) < 128  # attention costs by the width
+
+
+def test_packing_a_batch_costs_less_than_a_millisecond():
+    rng = random.Random(0)
+    lengths = [min(128, 2 + int(rng.expovariate(1 / 17.5))) for _ in range(32)]
+    assert min(timeit.repeat(lambda: tight_rows(lengths), number=10, repeat=5)) / 10 < 1e-3
 
 
 def test_unknown_batching_is_refused():
     with pytest.raises(ValueError, match="batching must be packed, longest or fixed, found 'tight'"):
         make_collator("tight", pad_token_id=0, max_length=8)
+
+
+@pytest.mark.parametrize(
+    ("collate", "rows", "message"),
+    [
+        (PaddedCollator(0, 4), ROWS, "a text of 5 tokens does not fit the width 4"),
+        (PackedCollator(0, 4), ROWS, "a text of 5 tokens does not fit a row of 4: raise row_length"),
+        (PackedCollator(0, None), [*ROWS, {"input_ids": []}], "text 3 of the batch has no token"),
+        (PackedCollator(0, 8, batch_size=2), ROWS, "3 texts in a batch, at most 2 expected"),
+    ],
+)
+def test_a_batch_that_cannot_be_laid_out_is_refused_with_the_numbers(collate, rows, message):
+    with pytest.raises(ValueError, match=message):
+        collate(rows)
