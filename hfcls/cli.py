@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "hfcls: interrupted; `hfcls train` continues from its last checkpoint with --resume",
+            "hfcls: interrupted; `hfcls train` continues from its last checkpoint with --resume, "
+            "`hfcls predict --input` when it is started again",
             file=sys.stderr,
         )
         return 130
@@ -87,6 +88,13 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     config = config_from(args, PredictConfig)
+    if config.input:
+        if args.texts:
+            raise HfclsError("give texts or --input, not both")
+        from hfcls.predict import predict_files
+
+        predict_files(config)
+        return
     from hfcls.inference import Classifier
 
     classifier = Classifier.from_pretrained(config.model, batch_size=config.batch_size, batching=config.batching)

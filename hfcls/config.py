@@ -170,10 +170,19 @@ class PredictConfig(Config):
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
     batch_size: int = option(128, "texts per forward pass")
     batching: Literal["packed", "longest", "fixed"] = option("packed", "how a batch is laid out, as in training")
-    all_scores: bool = option(False, "print the probability of every class")
+    all_scores: bool = option(False, "give the probability of every class")
+    input: str | None = option(None, "csv, tsv, json, jsonl or parquet file, or a folder of these, to label")
+    output: str | None = option(None, "folder for the labelled shards of --input")
+    format: Literal["parquet", "csv"] = option("parquet", "of the labelled shards")
+    text_column: str = option("text", "column of --input with the text")
+    text_pair_column: str | None = option(None, "column of --input with a second text, for sentence pairs")
+    shard_size: int = option(50_000, "rows per shard; a run that was stopped continues after its last finished shard")
 
     def check(self) -> None:
         _at_least("batch_size", self.batch_size, 1)
+        _at_least("shard_size", self.shard_size, 1)
+        if (self.input is None) != (self.output is None):
+            raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
 
 
 def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]
