@@ -4,8 +4,10 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hfcls import __version__
 from hfcls.config import EvaluateConfig, PredictConfig, TrainConfig, add_options, config_from
@@ -14,7 +16,7 @@ from hfcls.errors import HfclsError
 REAL_RUN = (
     "This was a demonstration: a small model with random weights on the 1,700 reviews that ship with hfcls.\n"
     "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"
-    "  accelerate launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
+    "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
 )
 
 
@@ -68,15 +70,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(args: argparse.Namespace) -> None:
     config = config_from(args, TrainConfig)
-    from hfcls.finetune import fine_tune  # imported here: --help needs no torch
+    from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 
+    from hfcls.finetune import fine_tune
+
+    disable_progress_bar()  # of loading and saving weights; the bar of training is another
     result = fine_tune(config)
     if os.environ.get("RANK", "0") != "0":
         return
     print(f"\n{result.table()}\n")
     if config.dataset == "demo":
-        print(f"{REAL_RUN}\n")
-    print(f'Try it: hfcls predict --model {config.output_dir} "시간 가는 줄 모르고 봤어요"')
+        print(f"{REAL_RUN.format(accelerate=_command('accelerate'))}\n")
+    print(f'Try it: {_command("hfcls")} predict --model {config.output_dir} "시간 가는 줄 모르고 봤어요"')
+
+
+def _command(name: str) -> str:
+    """How the user starts a command of this environment: by its name if that is on the PATH, else by its path."""
+    if shutil.which(name):
+        return name
+    return os.path.relpath(Path(sys.executable).with_name(name))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
