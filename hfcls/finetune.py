@@ -228,6 +228,9 @@ def _result(
         note = "also chose the checkpoint; there is no test split"
     metrics = {name: (output.metrics or {})[f"final_{name}"] for name in ("accuracy", "macro_f1", "loss")}
     names = corpus[split].features["label"].names
+    predicted = np.unique(np.asarray(output.predictions).argmax(axis=-1))
+    if len(predicted) == 1:
+        logger.warning("the model calls every text of the %s split %s: it has not learned", split, names[predicted[0]])
     probabilities = torch.from_numpy(np.asarray(output.predictions[:3])).softmax(dim=-1)
     examples = [
         Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()))

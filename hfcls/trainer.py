@@ -1,5 +1,6 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from hfcls.errors import HfclsError
 from hfcls.metrics import classification_metrics
 from hfcls.optim import adam, exponential_decay
 from hfcls.packing import enable_packing, packing_support
@@ -56,6 +58,7 @@ class ClassificationTrainer(Trainer):
         super().__init__(model=model, args=args, **kwargs)
         self.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
         self.add_callback(PlainProgress())
+        self.add_callback(StopAtNonFiniteLoss())
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Adam at `learning_rate`, created after the model has moved to its device."""
@@ -129,3 +132,20 @@ class PlainProgress(ProgressCallback, TrainerCallback):
             names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
             line = "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
         self.training_bar.write(line)
+
+
+class StopAtNonFiniteLoss(TrainerCallback):
+    """Ends a run whose loss is no number any more, before such weights are saved.
+
+    Looks at what is logged, since reading the loss at every step would make an accelerator wait. Trainer evaluates
+    before it saves, so a checkpoint after an evaluation was seen to be good.
+    """
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        for name in ("loss", "eval_loss", "train_loss"):
+            value = (logs or {}).get(name, 0.0)
+            if not math.isfinite(value):
+                raise HfclsError(
+                    f"{name} is {value} at step {state.global_step} (learning_rate {args.learning_rate:g}): nothing was "
+                    "saved since the last checkpoint; lower --learning_rate, or set --max_grad_norm 1.0"
+                )

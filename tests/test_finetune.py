@@ -193,6 +193,18 @@ def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(options, mon
         hfcls.fine_tune(**options)
 
 
+@pytest.mark.parametrize("logging_steps", [1, 1000])
+def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(options, logging_steps):
+    with pytest.raises(HfclsError, match=r"loss is (nan|inf) at step \d+ \(learning_rate 1e\+30\): nothing was saved"):
+        hfcls.fine_tune(**{**options, "learning_rate": 1e30, "logging_steps": logging_steps})
+    assert [path.name for path in Path(options["output_dir"]).iterdir()] == ["run.yaml"]
+
+
+def test_a_model_that_has_not_learned_is_called_out(options, caplog):
+    hfcls.fine_tune(**{**options, "learning_rate": 10.0, "max_steps": 5})
+    assert "the model calls every text of the test split" in caplog.text
+
+
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monkeypatch):
     from hfcls.config import TrainConfig
     from hfcls.finetune import ClassificationTrainingArguments, training_arguments
