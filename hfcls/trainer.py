@@ -146,6 +146,6 @@ class StopAtNonFiniteLoss(TrainerCallback):
             value = (logs or {}).get(name, 0.0)
             if not math.isfinite(value):
                 raise HfclsError(
-                    f"{name} is {value} at step {state.global_step} (learning_rate {args.learning_rate:g}): nothing was "
-                    "saved since the last checkpoint; lower --learning_rate, or set --max_grad_norm 1.0"
+                    f"{name} is {value} at step {state.global_step} (learning_rate {args.learning_rate:g}): nothing "
+                    "was saved since the last checkpoint; lower --learning_rate, or set --max_grad_norm 1.0"
                 )
