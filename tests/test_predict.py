@@ -117,7 +117,7 @@ def test_accelerate_launch_divides_the_shards(options, tmp_path):
     predict_files(PredictConfig(**options))
     divided = {**options, "output": tmp_path / "divided"}
     done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--use_cpu", "--num_processes=2",
+        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2",
          "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "-m", "hfcls.cli", "predict",
          *(f"--{name}={value}" for name, value in divided.items())],
         capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "ACCELERATE_USE_CPU": "true"},
