@@ -77,6 +77,17 @@ def test_a_folder_of_each_kind_of_file_gives_csv(options, tmp_path):
     assert all(other.equals(first) for other in others)
 
 
+def test_finished_shards_are_not_made_again(options, tmp_path):
+    shards = predict_files(PredictConfig(**options))
+    whole = contents(tmp_path / "out")
+    shards[3].rename(f"{shards[3]}.part")
+    times = {path: path.stat().st_mtime_ns for path in shards if path != shards[3]}
+    predict_files(PredictConfig(**options))
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert contents(tmp_path / "out") == whole
+
+
+@pytest.mark.slow
 def test_killed_and_started_again_it_continues_with_identical_output(options, tmp_path):
     predict_files(PredictConfig(**options))
     whole = contents(tmp_path / "out")
@@ -116,9 +127,13 @@ def test_processes_divide_the_shards_and_write_the_same_bytes(options, tmp_path,
 def test_accelerate_launch_divides_the_shards(options, tmp_path):
     predict_files(PredictConfig(**options))
     divided = {**options, "output": tmp_path / "divided"}
+    two = tmp_path / "two.yaml"
+    two.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nuse_cpu: true\nnum_processes: 2\n"
+        "num_machines: 1\nmachine_rank: 0\nmixed_precision: 'no'\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2",
-         "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "-m", "hfcls.cli", "predict",
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", two, "-m", "hfcls.cli", "predict",
          *(f"--{name}={value}" for name, value in divided.items())],
         capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "ACCELERATE_USE_CPU": "true"},
     )  # fmt: skip
