@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hfcls.metrics import classification_metrics as classification_metrics
     from hfcls.modeling import load_model as load_model
     from hfcls.modeling import load_tokenizer as load_tokenizer
+    from hfcls.results import load_results as load_results
     from hfcls.trainer import ClassificationTrainer as ClassificationTrainer
     from hfcls.trainer import ClassificationTrainingArguments as ClassificationTrainingArguments
 
@@ -51,6 +52,7 @@ _HOME = {
     "load_corpus": "corpora",
     "load_model": "modeling",
     "load_recipe": "config",
+    "load_results": "results",
     "load_tokenizer": "modeling",
     "make_collator": "collate",
 }

@@ -95,7 +95,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
     from hfcls.evaluation import evaluate
 
-    print(evaluate(config).table())
+    result = evaluate(config)
+    print("\n\n".join([result.table(), *result.details()]))
 
 
 def _predict(args: argparse.Namespace) -> None:

@@ -150,6 +150,7 @@ class EvaluateConfig(DataConfig):
     """All options of `hfcls evaluate` and `hfcls.evaluate`."""
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
+    compare: str | None = option(None, "a second classifier to score on the same rows, with McNemar's paired test")
     split: Literal["train", "validation", "test"] | None = option(
         None, "split to score (default test, or the only one)"
     )

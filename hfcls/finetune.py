@@ -11,19 +11,22 @@ import numpy as np
 import torch
 from datasets import DatasetDict
 from datasets.utils import disable_progress_bars
+from numpy.typing import NDArray
+from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
-from transformers.trainer_utils import PredictionOutput
 from transformers.utils import is_torch_xla_available
 
+from hfcls.analysis import analyse
 from hfcls.checkpoints import RESULTS_FILE, newest_whole_checkpoint, prepare_output_dir
 from hfcls.collate import make_collator
 from hfcls.config import TrainConfig
 from hfcls.corpora import carve_validation, load_corpus
 from hfcls.encoding import encode
 from hfcls.errors import HfclsError
+from hfcls.facts import run_facts
 from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
 from hfcls.packing import packing_support, position_offset
-from hfcls.results import Example, Result
+from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, save_predictions, text_lengths
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
             text_pair_column=config.text_pair_column,
             label_column=config.label_column,
         )
+        carved = "validation" not in corpus
         model, tokenizer = _load(config, corpus)
         encoded = _splits(encode(corpus, tokenizer, config.max_length), config)
         corpus = _splits(corpus, config)
@@ -99,9 +103,13 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
 
     final_split = "test" if "test" in encoded else eval_split
     predictions = trainer.predict(encoded[final_split], metric_key_prefix="final") if final_split else None
-    result = _result(config, corpus, final_split, predictions, training.metrics["train_samples_per_second"])
+    facts = run_facts(config, trainer, training.metrics, corpus, carved=carved, eval_split=eval_split)
+    probabilities = softmax(np.asarray(predictions.predictions, np.float64), axis=-1) if predictions else None
+    result = _result(config, corpus, final_split, probabilities, facts)
     if trainer.is_world_process_zero():
         trainer.save_state()
+        if final_split is not None and probabilities is not None:
+            save_predictions(corpus[final_split], probabilities, output_dir / PREDICTIONS_FILE)
         result.save(output_dir / RESULTS_FILE)
     return result
 
@@ -218,22 +226,28 @@ def _collator(config: TrainConfig, model: PreTrainedModel, tokenizer: PreTrained
 
 
 def _result(
-    config: TrainConfig, corpus: DatasetDict, split: str | None, output: PredictionOutput | None, speed: float
+    config: TrainConfig,
+    corpus: DatasetDict,
+    split: str | None,
+    probabilities: NDArray[np.float64] | None,
+    facts: RunFacts,
 ) -> Result:
-    if split is None or output is None:
-        return Result(config.output_dir, None, 0, config.seed, {}, speed, "no validation or test split")
+    speed = facts.texts_per_second
+    if split is None or probabilities is None:
+        return Result(config.output_dir, None, 0, config.seed, {}, speed, "no validation or test split", facts=facts)
     if split == "test":
         note = "also chose the checkpoint" if config.select_on_test else "scored once"
     else:
         note = "also chose the checkpoint; there is no test split"
-    metrics = {name: (output.metrics or {})[f"final_{name}"] for name in ("accuracy", "macro_f1", "loss")}
-    names = corpus[split].features["label"].names
-    predicted = np.unique(np.asarray(output.predictions).argmax(axis=-1))
-    if len(predicted) == 1:
-        logger.warning("the model calls every text of the %s split %s: it has not learned", split, names[predicted[0]])
-    probabilities = torch.from_numpy(np.asarray(output.predictions[:3])).softmax(dim=-1)
+    rows = corpus[split]
+    names = rows.features["label"].names
+    analysis = analyse(rows.with_format("numpy")["label"][:], probabilities, names, lengths=text_lengths(rows))
+    if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
+        logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
     examples = [
         Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()))
-        for row, p in zip(corpus[split].select(range(len(probabilities))), probabilities, strict=True)
+        for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
     ]
-    return Result(config.output_dir, split, len(corpus[split]), config.seed, metrics, speed, note, examples)
+    return Result(
+        config.output_dir, split, len(rows), config.seed, analysis.metrics(), speed, note, examples, analysis, facts
+    )

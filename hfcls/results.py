@@ -5,6 +5,19 @@ import os
 import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hfcls.analysis import Analysis, McNemar
+from hfcls.checkpoints import RESULTS_FILE
+from hfcls.errors import HfclsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PREDICTIONS_FILE = "predictions.parquet"  # each row of the split that was scored, with what the model says of it
 
 
 @dataclass
@@ -15,6 +28,80 @@ class Example:
     label: str
     predicted: str
     score: float
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split as it was used.
+
+    Attributes:
+        rows: texts.
+        classes: rows of each class by its name.
+        sha256: of `fingerprint`.
+    """
+
+    rows: int
+    classes: dict[str, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts of one run of `fine_tune`; all of it is plain JSON.
+
+    Attributes:
+        finished: end of the run, ISO 8601 in UTC.
+        model: the encoder that was fine-tuned, as `--model` named it.
+        architecture: class of the fine-tuned model.
+        num_parameters: weights of the model with its head.
+        dataset: as `--dataset` named it.
+        splits: train, validation and test as they were used, after cuts and carving.
+        selected_on: split that chose the checkpoint; None: the last one was kept.
+        protocol: which rows trained, chose and scored, in a sentence or two.
+        options: every option that is not at its default.
+        batching: packed, longest or fixed, as it was in the end.
+        padding: share of computed tokens that is padding, for each batching, on 64 random training batches.
+        tokens_per_text: mean over these batches, special tokens included.
+        steps: optimizer steps of the whole run.
+        training_seconds: evaluations and checkpoints included; after a resume, of the last part only.
+        texts_per_second: training texts over `training_seconds`.
+        hardware: what it ran on.
+        precision: no (float32), bf16 or fp16.
+        versions: of Python and packages.
+    """
+
+    finished: str
+    model: str
+    architecture: str
+    num_parameters: int
+    dataset: str
+    splits: dict[str, SplitFacts]
+    selected_on: str | None
+    protocol: str
+    options: dict[str, Any]
+    batching: str
+    padding: dict[str, float]
+    tokens_per_text: float
+    steps: int
+    training_seconds: float
+    texts_per_second: float
+    hardware: str
+    precision: str
+    versions: dict[str, str]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunFacts":
+        """From `dataclasses.asdict` of another, for instance out of JSON."""
+        return cls(**{**values, "splits": {name: SplitFacts(**split) for name, split in values["splits"].items()}})
+
+
+@dataclass
+class Comparison:
+    """A second model on the same rows: its scores, and McNemar's paired test of the first model against it."""
+
+    model: str
+    analysis: Analysis
+    mcnemar: McNemar
 
 
 @dataclass
@@ -30,6 +117,9 @@ class Result:
         rows_per_second: texts per second, in training (in prediction for an evaluation).
         note: how the number may be read, such as "scored once".
         examples: a few held-out texts.
+        analysis: all scores of that split with their intervals; None if there was nothing to measure on.
+        facts: of the run; None for an evaluation.
+        comparison: with a second model, if `evaluate` was asked for it.
     """
 
     output_dir: str
@@ -40,6 +130,9 @@ class Result:
     rows_per_second: float
     note: str = ""
     examples: list[Example] = field(default_factory=list)
+    analysis: Analysis | None = None
+    facts: RunFacts | None = None
+    comparison: Comparison | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -52,9 +145,12 @@ class Result:
         rows = [("split", f"{self.split} ({self.num_rows:,} rows{', ' + self.note if self.note else ''})")]
         if self.split is None:
             rows = [("split", f"none ({self.note})")]
-        rows += [
-            (name, f"{self.metrics[name]:.4f}") for name in ("accuracy", "macro_f1", "loss") if name in self.metrics
-        ]
+        if self.analysis is not None:
+            rows += [
+                ("accuracy", f"{self.analysis.accuracy}  95 % interval"),
+                ("macro_f1", str(self.analysis.macro_f1)),
+            ]
+            rows += [("loss", f"{self.analysis.loss:.4f}")]
         rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
         rows += [("seed", str(self.seed))] if self.seed is not None else []
         rows += [("model", self.output_dir)]
@@ -69,6 +165,80 @@ class Result:
                 predicted = example.predicted + " " * (width - _columns(example.predicted))
                 lines.append(f"  {predicted} {example.score:6.1%}  {example.text[:70]}  [{example.label}]")
         return "\n".join(lines)
+
+    def details(self) -> list[str]:
+        """The table of classes, and the comparison with a second model if there is one."""
+        parts = [self.analysis.table()] if self.analysis else []
+        if self.comparison:
+            other, test = self.comparison, self.comparison.mcnemar
+            parts.append(
+                f"{other.model} on the same rows: accuracy {other.analysis.accuracy}\n"
+                f"McNemar's test: {test.only_first:,} rows right by {self.output_dir} alone, {test.only_second:,} by "
+                f"{other.model} alone, p = {test.p_value:.3g}"
+            )
+        return parts
+
+
+def load_results(folder: str | Path) -> Result:
+    """The outcome of the run in `folder`, as `fine_tune` returned it.
+
+    `result.analysis` has the scores with their intervals (None if the run held nothing out), `result.facts` what the
+    run was made of. The predictions behind them lie in `predictions.parquet`, see `save_predictions`.
+
+    Raises:
+        HfclsError: no finished run there, or its results.json cannot be read.
+    """
+    path = Path(folder) / RESULTS_FILE
+    if not path.is_file():
+        raise HfclsError(
+            f"{folder} holds no finished run: {RESULTS_FILE} is missing; give the --output_dir of `hfcls train`"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["examples"] = [Example(**example) for example in values["examples"]]
+        values["analysis"] = Analysis.from_dict(values["analysis"]) if values.get("analysis") else None
+        values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None
+        return Result(**values)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error
+
+
+def text_lengths(rows: "Dataset") -> NDArray[np.int64]:
+    """Characters of each text [N]; of both texts of a pair."""
+    import pyarrow.compute as pc
+
+    table = rows.with_format("arrow")[:]
+    columns = [table[name] for name in ("text", "text_pair") if name in table.column_names]
+    return np.sum([pc.utf8_length(column).to_numpy() for column in columns], axis=0, dtype=np.int64)
+
+
+def save_predictions(rows: "Dataset", probabilities: NDArray[Any], path: Path) -> None:
+    """Write a parquet file, whole or not at all.
+
+    Columns: `text`, maybe `text_pair`, `label` and `predicted` (names), and `probability_NAME` (float32) of each class.
+
+    Args:
+        rows: a split of `load_corpus`.
+        probabilities: [len(rows), C].
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = np.asarray(rows.features["label"].names)
+    table = rows.with_format("arrow")[:]
+    texts = {name: table[name] for name in ("text", "text_pair") if name in table.column_names}
+    columns = {
+        **texts,
+        "label": pa.array(names[table["label"].to_numpy()]),
+        "predicted": pa.array(names[probabilities.argmax(axis=-1)]),
+        **{
+            f"probability_{name}": pa.array(np.float32(column))
+            for name, column in zip(names, probabilities.T, strict=True)
+        },
+    }
+    aside = path.with_name(path.name + ".part")
+    parquet.write_table(pa.table(columns), aside)
+    os.replace(aside, path)
 
 
 def _columns(text: str) -> int:

@@ -1,0 +1,252 @@
+"""What predictions say of a classifier: scores with 95 % intervals, confusion, calibration, and two models compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RELIABILITY_BINS = 15  # of equal width, as in Guo et al. 2017
+LENGTH_BUCKETS = 6
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f}  [{self.low:.4f}, {self.high:.4f}]"
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class: `support` rows carry its label, `predicted` rows were given it."""
+
+    label: str
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows of similar confidence (above `low`, up to `high`) or similar length (`low` and `high` are among them).
+
+    `confidence` is their mean probability of the predicted class.
+    """
+
+    low: float
+    high: float
+    count: int
+    accuracy: Estimate
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The outcome of `analyse`; `dataclasses.asdict` makes it JSON, `from_dict` reads that.
+
+    Attributes:
+        num_rows: N.
+        label_names: the C classes in the order of their ids.
+        accuracy: share of rows labelled right, Wilson interval.
+        macro_f1: unweighted mean F1 of the classes that occur in labels or predictions, bootstrap interval.
+        loss: mean cross-entropy, in nats.
+        ece: expected calibration error, from 0 (confidence is accuracy) to 1.
+        classes: one for each class; precision and recall with Wilson, F1 with bootstrap interval.
+        confusion: [C, C] rows; first index the true class, second the predicted one.
+        reliability: rows by confidence, in bins of equal width; bins without rows are left out.
+        lengths: rows by length, in buckets of about equal count; empty if no lengths were given.
+    """
+
+    num_rows: int
+    label_names: list[str]
+    accuracy: Estimate
+    macro_f1: Estimate
+    loss: float
+    ece: float
+    classes: list[ClassScores]
+    confusion: list[list[int]]
+    reliability: list[Bin]
+    lengths: list[Bin]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Analysis":
+        """From `dataclasses.asdict` of another, for instance out of JSON."""
+
+        def estimates(row: dict[str, Any]) -> dict[str, Any]:
+            return {name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()}
+
+        return cls(
+            **{
+                **estimates(values),
+                "classes": [ClassScores(**estimates(row)) for row in values["classes"]],
+                "reliability": [Bin(**estimates(row)) for row in values["reliability"]],
+                "lengths": [Bin(**estimates(row)) for row in values["lengths"]],
+            }
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """`accuracy`, `macro_f1` and `loss`, without their intervals."""
+        return {"accuracy": self.accuracy.value, "macro_f1": self.macro_f1.value, "loss": self.loss}
+
+    def table(self) -> str:
+        """Precision, recall and F1 of each class with their intervals, for a terminal."""
+        heads = ("precision", "recall", "f1")
+        lines = ["  " + "".join(f"{head:<26}" for head in heads) + "support  class"]
+        for row in self.classes:
+            cells = "".join(f"{getattr(row, head)!s:<26}" for head in heads)
+            lines.append(f"  {cells}{row.support:>7,}  {row.label}")
+        return "\n".join(lines)
+
+
+def analyse(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    label_names: Sequence[str],
+    *,
+    lengths: ArrayLike | None = None,
+    seed: int = 0,
+) -> Analysis:
+    """Everything the report, the model card and `hfcls evaluate` tell of these predictions.
+
+    Args:
+        labels: class ids [N], from 0 to C - 1.
+        probabilities: [N, C], such as `scipy.special.softmax(logits, axis=-1)`; the highest is the predicted class.
+        label_names: of the C classes.
+        lengths: [N], of each text, in any unit.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no rows, or shapes that do not belong together.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if probabilities.shape != (len(labels), len(label_names)) or not len(labels):
+        raise ValueError(
+            f"probabilities must be [N, C] with N > 0, found {list(probabilities.shape)} "
+            f"for {len(labels)} labels and {len(label_names)} classes"
+        )
+    predicted = probabilities.argmax(axis=-1)
+    confidence = probabilities.max(axis=-1)
+    correct = predicted == labels
+    class_count = len(label_names)
+    confusion = np.bincount(labels * class_count + predicted, minlength=class_count**2).reshape(class_count, -1)
+    hits, support, named = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    macro_f1, f1 = _f1(confusion, seed)
+
+    bin_of = np.clip(np.ceil(confidence * RELIABILITY_BINS).astype(int) - 1, 0, RELIABILITY_BINS - 1)
+    reliability = [
+        _bin(correct, confidence, bin_of == i, i / RELIABILITY_BINS, (i + 1) / RELIABILITY_BINS)
+        for i in np.unique(bin_of)
+    ]
+    gaps = [bin.count * abs(bin.accuracy.value - bin.confidence) for bin in reliability]
+    true_probability = probabilities[np.arange(len(labels)), labels]
+    return Analysis(
+        num_rows=len(labels),
+        label_names=list(label_names),
+        accuracy=wilson(int(correct.sum()), len(labels)),
+        macro_f1=macro_f1,
+        loss=float(-np.log(true_probability.clip(min=np.finfo(np.float64).tiny)).mean()),
+        ece=sum(gaps) / len(labels),
+        classes=[
+            ClassScores(
+                label=name,
+                precision=wilson(int(hits[i]), int(named[i])),
+                recall=wilson(int(hits[i]), int(support[i])),
+                f1=f1[i],
+                support=int(support[i]),
+                predicted=int(named[i]),
+            )
+            for i, name in enumerate(label_names)
+        ],
+        confusion=confusion.tolist(),
+        reliability=reliability,
+        lengths=[] if lengths is None else _by_length(correct, confidence, np.asarray(lengths)),
+    )
+
+
+def wilson(successes: int, trials: int) -> Estimate:
+    """A proportion and its 95 % score interval (Wilson 1927); without a trial 0, somewhere from 0 to 1."""
+    from scipy.stats import binomtest  # imported here: it takes a second
+
+    if not trials:
+        return Estimate(0.0, 0.0, 1.0)
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return Estimate(successes / trials, float(interval.low), float(interval.high))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two models on the same rows.
+
+    Attributes:
+        only_first, only_second: rows that one model alone has right.
+        p_value: how often models of equal accuracy would differ at least so much.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> McNemar:
+    """McNemar's paired test (1947), two-sided and exact: under equal accuracy, which of the two models is the one that
+    is right is a fair coin for each row on which exactly one is.
+
+    Args:
+        labels, predicted_a, predicted_b: class ids [N].
+    """
+    from scipy.stats import binomtest  # imported here: it takes a second
+
+    labels = np.asarray(labels)
+    right_a, right_b = np.asarray(predicted_a) == labels, np.asarray(predicted_b) == labels
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return McNemar(only_a, only_b, float(p_value))
+
+
+def _f1(confusion: NDArray[Any], seed: int) -> tuple[Estimate, list[Estimate]]:
+    """Macro F1 and the F1 of each class, with percentile intervals of the bootstrap (Efron 1979).
+
+    Drawing N rows with replacement draws the cells of their confusion matrix from a multinomial distribution, which
+    costs the same however many rows there are.
+    """
+    class_count, total = len(confusion), confusion.sum()
+    actual, predicted = np.nonzero(confusion)
+    counts = confusion[actual, predicted]
+    occurring = np.union1d(actual, predicted)
+
+    def scores(counts: NDArray[Any]) -> NDArray[Any]:
+        support = np.bincount(actual, counts, class_count)
+        named = np.bincount(predicted, counts, class_count)
+        hits = np.bincount(actual, counts * (actual == predicted), class_count)
+        f1 = 2 * hits / np.maximum(support + named, 1)
+        return np.append(f1, f1[occurring].mean())
+
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([scores(rng.multinomial(total, counts / total)) for _ in range(RESAMPLES)])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    *f1, macro_f1 = (Estimate(*map(float, row)) for row in zip(scores(counts), low, high, strict=True))
+    return macro_f1, f1
+
+
+def _by_length(correct: NDArray[Any], confidence: NDArray[Any], lengths: NDArray[Any]) -> list[Bin]:
+    shares = np.arange(1, LENGTH_BUCKETS + 1) / LENGTH_BUCKETS
+    longest = np.unique(np.quantile(lengths, shares, method="inverted_cdf"))  # of each bucket
+    bucket_of = np.searchsorted(longest, lengths)
+    chosen = [bucket_of == i for i in range(len(longest))]
+    return [_bin(correct, confidence, rows, lengths[rows].min(), lengths[rows].max()) for rows in chosen]
+
+
+def _bin(correct: NDArray[Any], confidence: NDArray[Any], rows: NDArray[Any], low: float, high: float) -> Bin:
+    count = int(rows.sum())
+    accuracy = wilson(int(correct[rows].sum()), count)
+    return Bin(float(low), float(high), count, accuracy, float(confidence[rows].mean()))

@@ -1,0 +1,168 @@
+"""What a run was made of: data and its hashes, options, padding, versions, hardware, time."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+
+from hfcls.collate import tight_rows
+from hfcls.config import Config, TrainConfig
+from hfcls.packing import best_fit, packing_support
+from hfcls.results import RunFacts, SplitFacts
+
+if TYPE_CHECKING:
+    from hfcls.trainer import ClassificationTrainer
+
+PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy")
+SAMPLED_BATCHES = 64
+
+
+def run_facts(
+    config: TrainConfig,
+    trainer: "ClassificationTrainer",
+    training: dict[str, float],
+    corpus: DatasetDict,
+    *,
+    carved: bool,
+    eval_split: str | None,
+) -> RunFacts:
+    """The facts of a run that has just ended.
+
+    Args:
+        training: metrics of `trainer.train`.
+        corpus: the splits as they were used.
+        carved: the validation split was cut from train.
+        eval_split: chose the checkpoint.
+    """
+    args, batch_size = trainer.args, trainer.args.per_device_train_batch_size
+    model: Any = trainer.model
+    lengths = sampled_lengths(trainer.train_dataset, batch_size, config.seed)
+    packable = packing_support(model) is None
+    return RunFacts(
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        model=config.model,
+        architecture=type(model).__name__,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        dataset=config.dataset,
+        splits=split_facts(corpus),
+        selected_on=eval_split,
+        protocol=_protocol(config, corpus, carved, eval_split),
+        options=changed_options(config),
+        batching=config.batching if config.batching != "packed" or packable else "longest",
+        padding=padding_shares(lengths, batch_size, config.max_length, config.row_length),
+        tokens_per_text=sum(lengths) / len(lengths),
+        steps=trainer.state.global_step,
+        training_seconds=training["train_runtime"],
+        texts_per_second=training["train_samples_per_second"],
+        hardware=hardware(args.device, args.world_size),
+        precision=trainer.accelerator.mixed_precision,
+        versions=versions(),
+    )
+
+
+def _protocol(config: TrainConfig, corpus: DatasetDict, carved: bool, eval_split: str | None) -> str:
+    if eval_split is None:
+        chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
+    elif eval_split == "test":
+        chosen = "The checkpoint with the lowest loss on the test split was kept: its score is not a held-out one."
+    else:
+        origin = f", {config.validation_size:.0%} of train (stratified, seed {config.seed})," if carved else ""
+        chosen = f"The checkpoint with the lowest loss on the validation split{origin} was kept."
+    if eval_split == "test" or (eval_split is None and "test" not in corpus):
+        return chosen
+    if "test" in corpus:
+        return f"{chosen} The test split was scored once, after that."
+    return f"{chosen} There is no test split: the scores are those of the validation split."
+
+
+def split_facts(corpus: DatasetDict) -> dict[str, SplitFacts]:
+    """Rows, classes and hash of each split of a corpus of `load_corpus`."""
+    facts = {}
+    for split, rows in corpus.items():
+        names = rows.features["label"].names
+        counts = np.bincount(rows.with_format("numpy")["label"][:], minlength=len(names))
+        facts[split] = SplitFacts(len(rows), dict(zip(names, counts.tolist(), strict=True)), fingerprint(rows))
+    return facts
+
+
+def fingerprint(rows: Dataset) -> str:
+    """SHA-256 of the rows in their order: a line of JSON, `["text", "label name"]` (a pair: two texts), for each."""
+    names = rows.features["label"].names
+    texts = [column for column in ("text", "text_pair") if column in rows.column_names]
+    digest = hashlib.sha256()
+    for batch in rows.iter(10_000):
+        columns = [*(batch[column] for column in texts), [names[label] for label in batch["label"]]]
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*columns, strict=True))
+        digest.update("".join(lines).encode())
+    return digest.hexdigest()
+
+
+def padding_shares(
+    lengths: Sequence[int], batch_size: int, max_length: int, row_length: int | None
+) -> dict[str, float]:
+    """Share of computed tokens that is padding, for each batching, in batches of these texts.
+
+    Args:
+        lengths: tokens of each text, special tokens included; consecutive `batch_size` of them are a batch.
+        row_length: of packed rows; None: chosen for each batch.
+    """
+    computed = {"packed": 0, "longest": 0, "fixed": 0}
+    for start in range(0, len(lengths), batch_size):
+        batch = lengths[start : start + batch_size]
+        width, rows = (row_length, best_fit(batch, row_length)) if row_length else tight_rows(batch)
+        computed["packed"] += width * len(rows)
+        computed["longest"] += max(batch) * len(batch)
+        computed["fixed"] += max_length * len(batch)
+    return {batching: 1 - sum(lengths) / tokens for batching, tokens in computed.items()}
+
+
+def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[int]:
+    """Tokens of the texts of up to 64 random batches of a split that `encode` made."""
+    count = min(len(encoded), SAMPLED_BATCHES * batch_size)
+    chosen = np.random.default_rng(seed).choice(len(encoded), count, replace=False)
+    return [len(input_ids) for input_ids in encoded.select(chosen)["input_ids"]]
+
+
+def changed_options(config: Config) -> dict[str, Any]:
+    """The options of `config` that are not at their defaults."""
+    fields = dataclasses.fields(config)
+    return {f.name: getattr(config, f.name) for f in fields if getattr(config, f.name) != f.default}
+
+
+def hardware(device: torch.device, world_size: int) -> str:
+    """Such as `2 x NVIDIA L4` or `1 x CPU (AMD EPYC 7B13, 2 threads)`."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    elif device.type == "cpu":
+        name = f"CPU ({_processor()}, {torch.get_num_threads()} threads)"
+    else:
+        name = device.type.upper() if device.type != "xla" else os.environ.get("PJRT_DEVICE", "XLA")
+    return f"{world_size} x {name}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Of Python, hfcls and the packages that decide what a run computes."""
+    from hfcls import __version__
+
+    return {
+        "python": platform.python_version(),
+        "hfcls": __version__,
+        **{name: version(name) for name in PACKAGES},
+    }

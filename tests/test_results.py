@@ -1,0 +1,124 @@
+"""What a run leaves for its report and its model card, and what `hfcls evaluate` tells."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+import hfcls
+from hfcls import cli
+from hfcls.config import TrainConfig
+from hfcls.errors import HfclsError
+from hfcls.facts import padding_shares
+from hfcls.results import load_results
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_model) -> hfcls.results.Result:
+    """A short run on 200 reviews, of which 40 are carved for validation, tested on 60."""
+    from conftest import reviews
+
+    folder = tmp_path_factory.mktemp("run")
+    for seed, (split, count) in enumerate([("train", 200), ("test", 60)]):
+        rows = ["text\tlabel", *("\t".join(row) for row in reviews(count, seed))]
+        (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return hfcls.fine_tune(
+        dataset=str(folder),
+        model=tiny_model,
+        max_length=32,
+        learning_rate=1e-3,
+        num_train_epochs=2,
+        validation_size=0.2,
+        output_dir=str(folder / "out"),
+    )
+
+
+def test_a_run_says_what_it_was_made_of(run, tiny_model):
+    facts = run.facts
+    assert facts.model == tiny_model
+    assert {name: split.rows for name, split in facts.splits.items()} == {"train": 160, "test": 60, "validation": 40}
+    assert sum(facts.splits["test"].classes.values()) == 60
+    lines = (Path(facts.dataset) / "test.tsv").read_text("utf-8").splitlines()[1:]
+    rows = [json.dumps(line.split("\t"), ensure_ascii=False) + "\n" for line in lines]
+    assert facts.splits["test"].sha256 == hashlib.sha256("".join(rows).encode()).hexdigest()
+    assert facts.protocol == (
+        "The checkpoint with the lowest loss on the validation split, 20% of train (stratified, seed 7), was kept. "
+        "The test split was scored once, after that."
+    )
+    assert facts.options["learning_rate"] == 1e-3
+    assert "seed" not in facts.options  # at its default
+    assert facts.steps == 10
+    assert facts.training_seconds > 0
+    assert facts.batching == "packed"
+    assert 0 <= facts.padding["packed"] < facts.padding["longest"] < facts.padding["fixed"] < 1
+    assert facts.hardware.startswith("1 x CPU (")
+    assert {"python", "hfcls", "torch", "transformers"} < set(facts.versions)
+
+
+def test_results_and_predictions_can_be_read_again(run):
+    out = Path(run.output_dir)
+    again = load_results(out)
+    assert again == run
+    table = parquet.read_table(out / "predictions.parquet")
+    assert table.column_names == ["text", "label", "predicted", "probability_0", "probability_1"]
+    assert len(table) == 60
+    right = np.array(table["label"].to_pylist()) == np.array(table["predicted"].to_pylist())
+    assert right.mean() == run.analysis.accuracy.value
+    classifier = hfcls.Classifier.from_pretrained(str(out))
+    texts = table["text"].to_pylist()
+    assert table["probability_1"].to_numpy() == pytest.approx(classifier.probabilities(texts)[:, 1].numpy(), abs=1e-6)
+    assert sum(bucket.count for bucket in run.analysis.lengths) == 60
+    assert run.analysis.lengths[-1].high == max(map(len, texts))
+
+
+def test_no_results_or_broken_ones(tmp_path):
+    with pytest.raises(HfclsError, match="holds no finished run: results.json is missing; give the --output_dir"):
+        load_results(tmp_path)
+    (tmp_path / "results.json").write_text('{"split": "test"}')
+    with pytest.raises(HfclsError, match=r"results.json is not the result of a run of this version"):
+        load_results(tmp_path)
+
+
+def test_evaluate_compares_two_models_on_the_same_rows(run, tiny_model, tmp_path, capsys):
+    untrained = str(tmp_path / "untrained")
+    hfcls.fine_tune(
+        dataset=run.facts.dataset,
+        model=tiny_model,
+        max_length=32,
+        max_steps=1,
+        output_dir=untrained,
+        learning_rate=1e-9,
+    )
+    output = tmp_path / "scores.json"
+    status = cli.main(
+        ["evaluate", "--model", run.output_dir, "--compare", untrained, "--dataset", run.facts.dataset,
+         "--output", str(output)]
+    )  # fmt: skip
+    assert status == 0
+    scores = json.loads(output.read_text())
+    test = scores["comparison"]["mcnemar"]
+    first, second = scores["analysis"]["accuracy"], scores["comparison"]["analysis"]["accuracy"]
+    assert first["value"] == run.analysis.accuracy.value
+    assert (test["only_first"] - test["only_second"]) / 60 == pytest.approx(first["value"] - second["value"])
+    assert 0 <= test["p_value"] <= 1
+    printed = capsys.readouterr().out
+    assert f"accuracy    {run.analysis.accuracy}  95 % interval" in printed
+    assert "  precision                 recall                    f1                        support  class" in printed
+    assert f"{untrained} on the same rows: accuracy 0." in printed
+    assert f"McNemar's test: {test['only_first']} rows right by {run.output_dir} alone" in printed
+
+
+def test_padding_is_counted():
+    lengths = [8, 8, 8, 8, 20, 4]
+    shares = padding_shares(lengths, batch_size=4, max_length=32, row_length=32)
+    assert shares == {"packed": 1 - 56 / 64, "longest": 1 - 56 / (4 * 8 + 2 * 20), "fixed": 1 - 56 / (6 * 32)}
+
+
+def test_options_at_their_defaults_are_not_listed():
+    from hfcls.facts import changed_options
+
+    assert changed_options(TrainConfig()) == {}
+    assert changed_options(TrainConfig(seed=8, dataset="demo")) == {"seed": 8, "dataset": "demo"}
