@@ -1,68 +1,180 @@
-"""What README and docs tell people to type exists and parses."""
+"""What README, docs and examples tell people to type exists, parses, and takes the options that are given."""
 
+import argparse
 import ast
+import inspect
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from conftest import ROOT
 
 from hfcls import cli
+from hfcls.config import EvaluateConfig, TrainConfig
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
-    return [(page, text) for page in PAGES for kind, text in BLOCK.findall(page.read_text("utf-8")) if kind == language]
+    """(page, text) of each fenced block of a language; also those that stand indented in a list."""
+    return [
+        (page, inspect.cleandoc(text))
+        for page in PAGES
+        for _, kind, text in BLOCK.findall(page.read_text("utf-8"))
+        if kind == language
+    ]
 
 
-def commands() -> list[str]:
-    lines = "\n".join(text for _, text in blocks("bash")).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+def commands() -> list[tuple[Path, str]]:
+    found = []
+    for page, text in blocks("bash"):
+        for line in text.replace("\\\n", " ").splitlines():
+            if line.strip() and not line.startswith("#"):
+                found.append((page, line.split("  #")[0].strip()))
+    for script in (ROOT / "examples").glob("*.py"):
+        docstring = ast.get_docstring(ast.parse(script.read_text("utf-8"))) or ""
+        found += [(script, line.split(" # ")[0]) for line in docstring.splitlines() if line.startswith("python ")]
+    return found
+
+
+def check_hfcls(words: list[str]) -> None:
+    cli._parser().parse_args(words)
+    assert not words[0].startswith("-") or words == ["--version"]
+
+
+def check_accelerate(words: list[str]) -> None:
+    """Files exist; what follows the script are options of hfcls."""
+    for word in words:
+        assert not word.endswith((".yaml", ".py")) or (ROOT / word).is_file(), word
+    if "train.py" in words:
+        check_hfcls(["train", *words[words.index("train.py") + 1 :]])
+    elif "hfcls.cli" in words:
+        check_hfcls(words[words.index("hfcls.cli") + 1 :])
+    else:
+        assert words[:1] in (["config"], ["env"], ["test"]), words
+
+
+def check_pip(words: list[str]) -> None:
+    """Extras are those of pyproject.toml."""
+    assert words[0] == "install"
+    for extra in re.findall(r"(?:hfcls|\.)\[([\w,]+)\]", " ".join(words)):
+        for name in extra.split(","):
+            assert f"\n{name} = [" in (ROOT / "pyproject.toml").read_text("utf-8"), extra
+
+
+def check_command(words: list[str]) -> str:
+    """Raises unless the command can be run as it stands; returns its kind."""
+    words = [word for word in words if not re.fullmatch(r"[A-Z_]+=\S*", word)]  # variables set for the command
+    name = Path(words[0]).name
+    if name == "make":
+        assert all(f"\n{target}:" in (ROOT / "Makefile").read_text("utf-8") for target in words[1:]), words
+    elif name == "accelerate":
+        assert words[1] in ("launch", "config", "env", "test")
+        check_accelerate(words[2:] if words[1] == "launch" else words[1:])
+    elif name == "hfcls":
+        check_hfcls(words[1:])
+    elif name == "pip":
+        check_pip(words[1:])
+    elif name in ("python", "bash"):
+        assert (ROOT / words[1]).is_file() or words[1] == "-m", words
+    elif name in ("cat", "curl", "cd", "git", "apt-get", "export", "hf", "tensorboard"):
+        pass
+    else:
+        raise AssertionError(f"a command that no test knows: teach this test to check it: {words}")
+    return name
 
 
 def test_every_command_is_one_that_exists():
-    seen = {"make": 0, "accelerate": 0, "hfcls": 0, "other": 0}
-    makefile = (ROOT / "Makefile").read_text()
-    for command in commands():
-        words = shlex.split(command)
-        kind = words[0] if words[0] in seen else "other"
-        seen[kind] += 1
-        if kind == "make":
-            assert f"\n{words[1]}:" in makefile
-        elif kind == "accelerate":
-            if "train.py" in words:
-                cli._parser().parse_args(["train", *words[words.index("train.py") + 1 :]])
-            else:
-                cli._parser().parse_args(words[words.index("hfcls.cli") + 1 :])
-            for word in words:
-                assert not word.endswith((".yaml", ".py")) or (ROOT / word).is_file(), word
-        elif kind == "hfcls":
-            cli._parser().parse_args(words[1:])
-    assert seen["make"] >= 2
-    assert seen["accelerate"] >= 2
-    assert seen["hfcls"] >= 3
-    assert seen["other"] == 0, "a command that no test knows: teach this test to check it"
+    seen: Counter[str] = Counter()
+    for page, command in commands():
+        for part in re.split(r" \| | && ", command.split(" > ")[0]):
+            try:
+                seen[check_command(shlex.split(part))] += 1
+            except SystemExit as error:
+                if error.code != 0:  # 0: it asked for help
+                    raise AssertionError(f"{page.name}: not accepted: {part}") from error
+    assert seen["make"] >= 6
+    assert seen["accelerate"] >= 3
+    assert seen["hfcls"] >= 5
+    assert seen["python"] >= 5
 
 
-def test_python_blocks_are_python_and_use_public_names():
+def public_calls(text: str) -> list[tuple[str, list[str]]]:
+    """(name, keywords) of each call of `hfcls.NAME(...)`, after checking that every `hfcls.NAME` is public."""
+    import hfcls
+
+    calls = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hfcls":
+            assert node.attr in hfcls.__all__, node.attr
+        if isinstance(node, ast.ImportFrom) and node.module == "hfcls":
+            assert {alias.name for alias in node.names} <= set(hfcls.__all__)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("hfcls."):
+            calls.append((ast.unparse(node.func)[6:], [word.arg for word in node.keywords if word.arg]))
+    return calls
+
+
+def test_python_blocks_are_python_and_call_public_names_with_their_own_arguments():
     import hfcls
 
     found = blocks("python")
     assert len(found) >= 2
-    for _, text in found:
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hfcls":
-                assert node.attr in hfcls.__all__
+    options = {"fine_tune": TrainConfig, "evaluate": EvaluateConfig}
+    checked = 0
+    for page, text in found:
+        for name, keywords in public_calls(text):
+            takes = options.get(name) or hfcls
+            for part in [] if name in options else name.split("."):
+                takes = getattr(takes, part)
+            known = inspect.signature(takes).parameters
+            open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
+            assert open_ended or set(keywords) <= set(known), (
+                f"{page.name}: {name} takes no {set(keywords) - set(known)}"
+            )
+            checked += 1
+    assert checked >= 8
+
+
+def test_yaml_blocks_are_recipes():
+    for page, text in blocks("yaml"):
+        values = yaml.safe_load(text)
+        if "dataset" in values:
+            TrainConfig(**values)
+        else:
+            assert page.parent.name != "how-to", page
+
+
+def test_every_block_is_of_a_kind_that_some_test_reads():
+    kinds = Counter(kind for page in PAGES for _, kind, _ in BLOCK.findall(page.read_text("utf-8")))
+    assert set(kinds) <= {"bash", "python", "yaml", "json", "text", ""}, kinds
+    assert kinds["bash"] >= 5
+
+
+def test_options_named_in_the_text_exist():
+    """`--name` in a sentence is an option of hfcls, or of a command that hfcls does not own."""
+    parsers = [action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    known = {flag for sub in parsers for parser in sub.choices.values() for flag in parser._option_string_actions}
+    foreign = {"--config_file", "--num_processes", "--num_machines", "--machine_rank", "--main_process_ip"}
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        for code in re.findall(r"`([^`\n]+)`", text):
+            if not code.startswith(("pip ", "accelerate ", "curl ", "git ", "mkdocs ", "iconv ")):
+                named = set(re.findall(r"(?<![\w-])--[a-z]\w+", code))
+                assert named <= known | foreign, f"{page.name}: {named - known - foreign}"
 
 
 def test_links_lead_somewhere():
+    count = 0
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+            count += 1
+    assert count >= 4
 
 
 @pytest.mark.parametrize("name", ["cpu", "single_gpu", "tpu_8"])
