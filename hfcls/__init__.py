@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hfcls.collate import make_collator as make_collator
+    from hfcls.config import CheckConfig as CheckConfig
     from hfcls.config import EvaluateConfig as EvaluateConfig
     from hfcls.config import TrainConfig as TrainConfig
     from hfcls.config import load_recipe as load_recipe
     from hfcls.corpora import carve_validation as carve_validation
     from hfcls.corpora import load_corpus as load_corpus
+    from hfcls.datacheck import check as check
     from hfcls.encoding import encode as encode
     from hfcls.errors import HfclsError as HfclsError
     from hfcls.evaluation import evaluate as evaluate
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds, and `hfcls --help` needs neither.
 _HOME = {
+    "CheckConfig": "config",
     "Classifier": "inference",
     "ClassificationTrainer": "trainer",
     "ClassificationTrainingArguments": "trainer",
@@ -45,6 +48,7 @@ _HOME = {
     "HfclsError": "errors",
     "TrainConfig": "config",
     "carve_validation": "corpora",
+    "check": "datacheck",
     "classification_metrics": "metrics",
     "encode": "encoding",
     "evaluate": "evaluation",

@@ -1,4 +1,4 @@
-"""The command line: `hfcls train | evaluate | predict`; `train.py` is `hfcls train`."""
+"""The command line: `hfcls train | check | evaluate | predict`; `train.py` is `hfcls train`."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hfcls import __version__
-from hfcls.config import EvaluateConfig, PredictConfig, TrainConfig, add_options, config_from
+from hfcls.config import CheckConfig, EvaluateConfig, PredictConfig, TrainConfig, add_options, config_from
 from hfcls.errors import HfclsError
 
 REAL_RUN = (
@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     add_options(train, TrainConfig)
     train.set_defaults(run=_train)
 
+    check = commands.add_parser("check", help="look at labelled texts before training on them", allow_abbrev=False)
+    check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
+    add_options(check, CheckConfig)
+    check.set_defaults(run=_check)
+
     evaluate = commands.add_parser("evaluate", help="score a fine-tuned model on labelled texts", allow_abbrev=False)
     add_options(evaluate, EvaluateConfig)
     evaluate.set_defaults(run=_evaluate)
@@ -89,6 +94,13 @@ def _command(name: str) -> str:
     if shutil.which(name):
         return name
     return os.path.relpath(Path(sys.executable).with_name(name))
+
+
+def _check(args: argparse.Namespace) -> None:
+    config = config_from(args, CheckConfig)
+    from hfcls.datacheck import check
+
+    print(check(config).text())
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -58,6 +58,8 @@ class SplitConfig(DataConfig):
         0.1, "share of train kept for validation (seeded, stratified) where the data has none; 0 for none"
     )
     select_on_test: bool = option(False, "choose the checkpoint on the test split, as the book does")
+    drop_duplicates: bool = option(False, "of training rows with the same text (normalised), keep the first only")
+    drop_overlap: bool = option(False, "drop training rows whose text (normalised) stands in validation or test")
     max_train_samples: int | None = option(None, "use the first N training rows only")
     max_validation_samples: int | None = option(None, "use the first N validation rows only")
     max_test_samples: int | None = option(None, "use the first N test rows only")
@@ -143,6 +145,22 @@ class RunConfig(Config):
 @dataclass
 class TrainConfig(RunConfig, OptimizationConfig, ModelConfig, SplitConfig):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
+
+
+@dataclass
+class CheckConfig(DataConfig):
+    """All options of `hfcls check` and `hfcls.check`."""
+
+    model: str | None = option(None, "Hub id or folder of an encoder: count its tokens, measure its training steps")
+    max_length: int = option(128, "tokens per text, as in training")
+    batch_size: int = option(32, "rows per optimizer step, as in training")
+    seed: int = option(7, "seed of the random batches")
+    output: str | None = option(None, "also write the findings to this JSON file")
+
+    def check(self) -> None:
+        _at_least("max_length", self.max_length, 3)
+        _at_least("batch_size", self.batch_size, 1)
+        _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
 
 
 @dataclass

@@ -108,7 +108,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
             f"{folder} holds no train or test file: name the files train, validation and test, "
             f"with one of the suffixes {' '.join(SUFFIXES)}"
         )
-    return found
+    return {split: found[split] for split in ("train", "validation", "test") if split in found}
 
 
 def _load_from_hub(dataset: str, config: str | None) -> DatasetDict:

@@ -16,17 +16,18 @@ from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import is_torch_xla_available
 
-from hfcls.analysis import analyse
+from hfcls.analysis import analyse, wilson
 from hfcls.checkpoints import RESULTS_FILE, newest_whole_checkpoint, prepare_output_dir
 from hfcls.collate import make_collator
 from hfcls.config import TrainConfig
 from hfcls.corpora import carve_validation, load_corpus
+from hfcls.duplicates import kept_train_rows, seen_in_train
 from hfcls.encoding import encode
 from hfcls.errors import HfclsError
 from hfcls.facts import run_facts
 from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
 from hfcls.packing import packing_support, position_offset
-from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, save_predictions, text_lengths
+from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, Unseen, save_predictions, text_lengths
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         model, tokenizer = _load(config, corpus)
         encoded = _splits(encode(corpus, tokenizer, config.max_length), config)
         corpus = _splits(corpus, config)
+    if config.drop_duplicates or config.drop_overlap:
+        kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
+        corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
     eval_split = _eval_split(corpus, config)
     if eval_split is None:
         args.eval_strategy, args.load_best_model_at_end = "no", False
@@ -241,7 +245,10 @@ def _result(
         note = "also chose the checkpoint; there is no test split"
     rows = corpus[split]
     names = rows.features["label"].names
-    analysis = analyse(rows.with_format("numpy")["label"][:], probabilities, names, lengths=text_lengths(rows))
+    labels = rows.with_format("numpy")["label"][:]
+    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
+    right_unseen = (probabilities.argmax(axis=-1) == labels)[~seen_in_train(corpus, split)]
+    unseen = Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen)))
     if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
         logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
     examples = [
@@ -249,5 +256,15 @@ def _result(
         for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
     ]
     return Result(
-        config.output_dir, split, len(rows), config.seed, analysis.metrics(), speed, note, examples, analysis, facts
+        config.output_dir,
+        split,
+        len(rows),
+        config.seed,
+        analysis.metrics(),
+        speed,
+        note,
+        examples,
+        analysis,
+        facts,
+        unseen=unseen,
     )

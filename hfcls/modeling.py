@@ -110,6 +110,23 @@ def load_model(name: str, label_names: list[str], *, max_length: int = 0) -> Pre
     return model
 
 
+def untrained_model(name: str, label_names: list[str], *, max_length: int = 0) -> PreTrainedModel:
+    """The model that `load_model` gives, but with random weights in all of it: only its config.json is read.
+
+    Raises:
+        HfclsError: no config, too few positions, or the Hub is out of reach.
+    """
+    _local_folder(name)
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, num_labels=len(label_names))
+        check_positions(config, max_length)
+        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    except HfclsError:
+        raise
+    except Exception as error:
+        raise HfclsError(_could_not_load("model", name, error)) from error
+
+
 def load_classifier(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned model with its own head and label names, and its tokenizer, for prediction.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hfcls.analysis import Analysis, McNemar
+from hfcls.analysis import Analysis, Estimate, McNemar
 from hfcls.checkpoints import RESULTS_FILE
 from hfcls.errors import HfclsError
 
@@ -95,6 +95,14 @@ class RunFacts:
         return cls(**{**values, "splits": {name: SplitFacts(**split) for name, split in values["splits"].items()}})
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """The rows of the scored split whose text (normalised, see `hfcls.duplicates`) does not stand in train."""
+
+    num_rows: int
+    accuracy: Estimate
+
+
 @dataclass
 class Comparison:
     """A second model on the same rows: its scores, and McNemar's paired test of the first model against it."""
@@ -120,6 +128,7 @@ class Result:
         analysis: all scores of that split with their intervals; None if there was nothing to measure on.
         facts: of the run; None for an evaluation.
         comparison: with a second model, if `evaluate` was asked for it.
+        unseen: accuracy on the rows whose text is not in train as well; None for an evaluation.
     """
 
     output_dir: str
@@ -133,6 +142,7 @@ class Result:
     analysis: Analysis | None = None
     facts: RunFacts | None = None
     comparison: Comparison | None = None
+    unseen: Unseen | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -151,6 +161,9 @@ class Result:
                 ("macro_f1", str(self.analysis.macro_f1)),
             ]
             rows += [("loss", f"{self.analysis.loss:.4f}")]
+        if self.unseen is not None and self.unseen.num_rows < self.num_rows:
+            on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
+            rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
         rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
         rows += [("seed", str(self.seed))] if self.seed is not None else []
         rows += [("model", self.output_dir)]
@@ -198,6 +211,8 @@ def load_results(folder: str | Path) -> Result:
         values["examples"] = [Example(**example) for example in values["examples"]]
         values["analysis"] = Analysis.from_dict(values["analysis"]) if values.get("analysis") else None
         values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None
+        if unseen := values.get("unseen"):
+            values["unseen"] = Unseen(unseen["num_rows"], Estimate(**unseen["accuracy"]))
         return Result(**values)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error
