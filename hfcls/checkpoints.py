@@ -1,6 +1,5 @@
 """The output folder of a run: is it free, and which of its checkpoints is whole."""
 
-import json
 import logging
 import re
 import shutil
@@ -10,16 +9,16 @@ from typing import Any
 import yaml
 
 from hfcls.errors import HfclsError
+from hfcls.manifest import tidy, why_broken
 
 logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
 RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-CHECKPOINT_FILES = ("optimizer.pt", "scheduler.pt", "trainer_state.json")
 # Options that may differ between a run and its continuation: they do not enter what is learned.
 FREE_OPTIONS = {
-    *("output_dir", "resume", "overwrite_output_dir", "num_train_epochs", "max_steps", "data_dir"),
+    *("output_dir", "resume", "overwrite_output_dir", "num_train_epochs", "max_steps", "data_dir", "save_minutes"),
     *("batching", "row_length", "eval_batch_size", "logging_steps", "dataloader_num_workers", "report_to"),
 }
 
@@ -37,6 +36,7 @@ def prepare_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, o
         raise HfclsError(
             f"cannot write to output_dir {folder}: {error.strerror}; choose another --output_dir"
         ) from error
+    tidy(folder, "checkpoint")
     earlier = sorted_checkpoints(folder)
     if overwrite:
         for path in earlier:
@@ -79,28 +79,26 @@ def newest_whole_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def why_broken(checkpoint: Path) -> str | None:
-    """None for a checkpoint whose every file is there and can be read, else what is wrong with it.
+def check_space(folder: Path, parameters: int, checkpoints: int) -> None:
+    """Compare what a run will write to `folder` with what is free there.
 
-    Trainer would resume from a checkpoint without optimizer.pt silently, with a fresh optimizer.
+    Args:
+        folder: the output folder, which exists.
+        parameters: of the model, in float32.
+        checkpoints: kept at a time; one more lies there while it is written.
+
+    Raises:
+        HfclsError: less is free; names both figures.
     """
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    for name in CHECKPOINT_FILES:
-        if not (checkpoint / name).is_file():
-            return f"{name} is missing"
-    if not any(checkpoint.glob("rng_state*.pth")):
-        return "rng_state.pth is missing"
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        with safe_open(checkpoint / "model.safetensors", framework="pt") as weights:
-            weights.keys()
-        for name in ("optimizer.pt", "scheduler.pt"):
-            torch.load(checkpoint / name, map_location="meta", weights_only=True)
-    except (OSError, ValueError, EOFError, RuntimeError, SafetensorError) as error:
-        return " ".join(str(error).split())
-    return None
+    # weights and the two moments of Adam in each checkpoint, the weights once more at the end, some small files
+    needed = 4 * parameters * (3 * (checkpoints + 1) + 1) + 50 * 2**20
+    present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())  # resumed: it is written over
+    free = shutil.disk_usage(folder).free + present
+    if free < needed:
+        raise HfclsError(
+            f"output_dir {folder} has {free / 2**30:.1f} GiB free, the run needs {needed / 2**30:.1f} GiB for "
+            f"{checkpoints + 1} checkpoints and the model: free some space or choose another --output_dir"
+        )
 
 
 def _check_same_run(folder: Path, options: dict[str, Any]) -> None:

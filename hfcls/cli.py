@@ -12,6 +12,7 @@ from pathlib import Path
 from hfcls import __version__
 from hfcls.config import CheckConfig, EvaluateConfig, PredictConfig, TrainConfig, add_options, config_from
 from hfcls.errors import HfclsError
+from hfcls.preemption import Interrupted
 
 REAL_RUN = (
     "This was a demonstration: a small model with random weights on the 1,700 reviews that ship with hfcls.\n"
@@ -21,7 +22,10 @@ REAL_RUN = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns the exit status: 0, 1 (an error to mend), 2 (bad usage) or 130 (Ctrl-C)."""
+    """Run a subcommand; returns the exit status.
+
+    It is 0, 1 (an error to mend), 2 (bad usage), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
     args = _parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("hfcls").setLevel(logging.INFO)
@@ -30,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HfclsError as error:
         print(f"hfcls: error: {error}", file=sys.stderr)
         return 1
+    except Interrupted as interrupted:
+        print(f"\nhfcls: {interrupted}", file=sys.stderr)
+        return 128 + interrupted.signal
     except KeyboardInterrupt:
         print(
             "hfcls: interrupted; `hfcls train` continues from its last checkpoint with --resume, "

@@ -106,10 +106,12 @@ class OptimizationConfig(Config):
     learning_rate: float = option(5e-5, "Adam's rate in the first epoch")
     lr_gamma: float = option(0.9, "the rate is multiplied by this after each epoch; 1.0 keeps it constant")
     max_grad_norm: float = option(0.0, "clip the gradient to this norm; 0: no clipping")
+    early_stopping_patience: int | None = option(None, "stop after this many epochs without a lower eval_loss")
 
     def check(self) -> None:
         for name in ("num_train_epochs", "max_steps", "batch_size", "gradient_accumulation_steps"):
             _at_least(name, getattr(self, name), 1)
+        _at_least("early_stopping_patience", self.early_stopping_patience, 1)
         _in_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
         _in_range("lr_gamma", self.lr_gamma, 0 < self.lr_gamma <= 1, "above 0 and at most 1")
         _in_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
@@ -128,6 +130,7 @@ class RunConfig(Config):
     seed: int = option(7, "seed of the new head, the shuffling, dropout and the validation split")
     resume: bool = option(False, "continue from the newest whole checkpoint of output_dir, or start fresh without one")
     overwrite_output_dir: bool = option(False, "replace an earlier run in output_dir")
+    save_minutes: float = option(10.0, "minutes after which a checkpoint is written within an epoch; 0: each step")
     eval_batch_size: int = option(128, "rows per forward pass in evaluation, per process")
     logging_steps: int = option(50, "optimizer steps between two lines of the log")
     dataloader_num_workers: int = option(0, "processes that prepare batches")
@@ -138,6 +141,7 @@ class RunConfig(Config):
         _at_least("eval_batch_size", self.eval_batch_size, 1)
         _at_least("logging_steps", self.logging_steps, 1)
         _at_least("dataloader_num_workers", self.dataloader_num_workers, 0)
+        _in_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
         if self.resume and self.overwrite_output_dir:
             raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
 

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import is_torch_xla_available
 
 from hfcls.analysis import analyse, wilson
-from hfcls.checkpoints import RESULTS_FILE, newest_whole_checkpoint, prepare_output_dir
+from hfcls.checkpoints import RESULTS_FILE, check_space, newest_whole_checkpoint, prepare_output_dir
 from hfcls.collate import make_collator
 from hfcls.config import TrainConfig
 from hfcls.corpora import carve_validation, load_corpus
@@ -25,8 +25,10 @@ from hfcls.duplicates import kept_train_rows, seen_in_train
 from hfcls.encoding import encode
 from hfcls.errors import HfclsError
 from hfcls.facts import run_facts
+from hfcls.manifest import ASIDE
 from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
 from hfcls.packing import packing_support, position_offset
+from hfcls.preemption import Interrupted, StopSignals
 from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, Unseen, save_predictions, text_lengths
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
@@ -46,6 +48,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
 
     Raises:
         HfclsError: data, model, options or output folder are not what is needed; says what to do.
+        Interrupted: SIGTERM or Ctrl-C; what was done is saved.
     """
     config = replace(config or TrainConfig(), **options)
     args = training_arguments(config)
@@ -77,6 +80,9 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
     if eval_split is None:
         args.eval_strategy, args.load_best_model_at_end = "no", False
 
+    if args.should_save:
+        check_space(output_dir, model.num_parameters(), args.save_total_limit or 1)
+    signals = StopSignals()
     trainer = ClassificationTrainer(
         model=model,
         args=args,
@@ -84,6 +90,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         eval_dataset=encoded[eval_split] if eval_split else None,
         data_collator=_collator(config, model, tokenizer),
         processing_class=tokenizer,
+        signals=signals,
     )
     logger.info(
         "%s: %s; training on %s, batches of %d %s",
@@ -93,9 +100,21 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         config.batch_size,
         f"({args.mixed_precision})" if getattr(args, "mixed_precision", "no") != "no" else "(float32)",
     )
+    final_split = "test" if "test" in encoded else eval_split
+    predictions = None
     try:
-        training = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        save_model(trainer, output_dir)
+        with signals:
+            training = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            save_model(trainer, output_dir)
+            if final_split:
+                predictions = trainer.predict(encoded[final_split], metric_key_prefix="final")
+    except Interrupted as interrupted:
+        state = trainer.state
+        raise Interrupted(
+            interrupted.signal,
+            f"stopped by {interrupted.signal.name} at step {state.global_step:,} of {state.max_steps:,}, "
+            f"which is saved in {output_dir}: the same command with --resume goes on from there",
+        ) from None
     except Exception as error:
         if not is_disk_full(error):
             raise
@@ -105,8 +124,6 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
             "free some space, then continue with --resume"
         ) from error
 
-    final_split = "test" if "test" in encoded else eval_split
-    predictions = trainer.predict(encoded[final_split], metric_key_prefix="final") if final_split else None
     facts = run_facts(config, trainer, training.metrics, corpus, carved=carved, eval_split=eval_split)
     probabilities = softmax(np.asarray(predictions.predictions, np.float64), axis=-1) if predictions else None
     result = _result(config, corpus, final_split, probabilities, facts)
@@ -134,6 +151,8 @@ def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
         per_device_eval_batch_size=config.eval_batch_size,
         learning_rate=config.learning_rate,
         lr_gamma=config.lr_gamma,
+        early_stopping_patience=config.early_stopping_patience,
+        save_minutes=config.save_minutes,
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         logging_steps=config.logging_steps,
@@ -152,14 +171,18 @@ def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
 
 
 def save_model(trainer: ClassificationTrainer, folder: Path) -> None:
-    """Model and tokenizer, readable as the umask allows, without the pickled training arguments."""
-    trainer.save_model(str(folder))
+    """Model and tokenizer, each file whole or absent, without the pickled training arguments."""
+    aside = folder / f"model{ASIDE}"
+    trainer.save_model(str(aside))
     if trainer.args.should_save:
-        (folder / "training_args.bin").unlink(missing_ok=True)
+        (aside / "training_args.bin").unlink(missing_ok=True)
         # safetensors 0.8 writes files that only their owner can read, whatever the umask
         umask = os.umask(0)
         os.umask(umask)
-        (folder / "model.safetensors").chmod(0o666 & ~umask)
+        (aside / "model.safetensors").chmod(0o666 & ~umask)
+        for path in aside.iterdir():
+            os.replace(path, folder / path.name)
+        aside.rmdir()
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -1,24 +1,25 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from hfcls.errors import HfclsError
+from hfcls.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly
 from hfcls.metrics import classification_metrics
 from hfcls.optim import adam, exponential_decay
 from hfcls.packing import enable_packing, packing_support
+from hfcls.preemption import StopSignals
+from hfcls.resume import ContinueExactly, ResumableTrainer
 
 
 @dataclass
 class ClassificationTrainingArguments(TrainingArguments):
-    """`TrainingArguments` plus `lr_gamma`.
+    """`TrainingArguments` plus `lr_gamma`, `early_stopping_patience` and `save_minutes`.
 
     Defaults that differ from the parent's, all after the book: `learning_rate` 5e-5 decays by `lr_gamma` 0.9 per
     epoch, `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each epoch, the best by `eval_loss` is
@@ -26,6 +27,10 @@ class ClassificationTrainingArguments(TrainingArguments):
     """
 
     lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "stop after this many evaluations without a new best"}
+    )
+    save_minutes: float = field(default=10.0, metadata={"help": "minutes after which a checkpoint is written anyhow"})
     max_grad_norm: float = field(default=0.0, metadata={"help": "clip the gradient to this norm; 0: no clipping"})
     seed: int = field(default=7, metadata={"help": "seed of shuffling and dropout"})
     eval_strategy: str = field(default="epoch", metadata={"help": "when to evaluate"})
@@ -38,17 +43,26 @@ class ClassificationTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "every parameter is used"})
 
 
-class ClassificationTrainer(Trainer):
+class ClassificationTrainer(ResumableTrainer):
     """Trainer for `AutoModelForSequenceClassification` models and the batches of `make_collator`.
 
     Arguments are Trainer's. `args` is a `ClassificationTrainingArguments`; `compute_metrics` defaults to
     `classification_metrics`. Packing is switched on for models that support it; padded batches work as ever.
+
+    `signals` tells when to stop for SIGTERM or Ctrl-C.
     """
 
     args: ClassificationTrainingArguments
     lr_scheduler: Any
 
-    def __init__(self, model: PreTrainedModel, args: ClassificationTrainingArguments, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: ClassificationTrainingArguments,
+        *,
+        signals: StopSignals | None = None,
+        **kwargs: Any,
+    ) -> None:
         if packing_support(model) is None:
             enable_packing(model)
         kwargs.setdefault("compute_metrics", classification_metrics)
@@ -59,6 +73,11 @@ class ClassificationTrainer(Trainer):
         self.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
         self.add_callback(PlainProgress())
         self.add_callback(StopAtNonFiniteLoss())
+        self.add_callback(CallOutChance())
+        if args.early_stopping_patience is not None:
+            self.add_callback(StopEarly(args.early_stopping_patience))
+        self.add_callback(ContinueExactly(self))
+        self.add_callback(SaveInTime(self.accelerator, args.save_minutes, signals))
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Adam at `learning_rate`, created after the model has moved to its device."""
@@ -116,36 +135,3 @@ def classification_loss(
         total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-100)
         count = labels.ne(-100).sum()
     return total / (count if num_items_in_batch is None else num_items_in_batch)
-
-
-class PlainProgress(ProgressCallback, TrainerCallback):
-    """Trainer's progress bar, with log lines a person can read."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        logs = logs or {}
-        if not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
-            return
-        epoch = f"epoch {logs.get('epoch', 0):5.2f}"
-        if "loss" in logs:
-            line = f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
-        else:
-            names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
-            line = "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
-        self.training_bar.write(line)
-
-
-class StopAtNonFiniteLoss(TrainerCallback):
-    """Ends a run whose loss is no number any more, before such weights are saved.
-
-    Looks at what is logged, since reading the loss at every step would make an accelerator wait. Trainer evaluates
-    before it saves, so a checkpoint after an evaluation was seen to be good.
-    """
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        for name in ("loss", "eval_loss", "train_loss"):
-            value = (logs or {}).get(name, 0.0)
-            if not math.isfinite(value):
-                raise HfclsError(
-                    f"{name} is {value} at step {state.global_step} (learning_rate {args.learning_rate:g}): nothing "
-                    "was saved since the last checkpoint; lower --learning_rate, or set --max_grad_norm 1.0"
-                )

@@ -1,5 +1,7 @@
 """ClassificationTrainer learns what the book's plain loop learns."""
 
+import errno
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 import torch
 from transformers import EvalPrediction
 
+from hfcls import manifest
+from hfcls.checkpoints import newest_whole_checkpoint
 from hfcls.collate import PaddedCollator, make_collator
 from hfcls.corpora import load_corpus
 from hfcls.encoding import encode
@@ -158,3 +162,36 @@ def test_metrics_by_hand():
     assert metrics["accuracy"] == 0.75
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert metrics["loss"] == pytest.approx((0.126928 + 0.313262 + 3.048587 + 0.474077) / 4, abs=1e-5)
+
+
+def test_evaluating_changes_nothing_of_training(build):
+    """Trainer's evaluation draws random numbers, by which the next epoch would be shuffled and dropped out."""
+    with_evaluation, without = build(eval_strategy="steps", eval_steps=2), build()
+    for trainer in (with_evaluation, without):
+        trainer.train()
+    assert len(history(with_evaluation, "eval_loss")) == 5
+    assert history(with_evaluation, "loss") == history(without, "loss")
+
+
+@pytest.mark.parametrize(("code", "failures", "saved"), [("EIO", 2, True), ("EIO", 3, False), ("EACCES", 1, False)])
+def test_writing_to_a_slow_drive_is_tried_again(build, monkeypatch, caplog, code, failures, saved):
+    number, seal, failed = getattr(errno, code), manifest.seal, []
+
+    def failing(folder: Path) -> None:
+        if len(failed) < failures:
+            failed.append(folder)
+            raise OSError(number, "the drive went away")
+        seal(folder)
+
+    monkeypatch.setattr(manifest, "seal", failing)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    trainer = build(save_strategy="steps", save_steps=2, max_steps=3)
+    caplog.set_level(logging.WARNING)
+    if saved:
+        trainer.train()
+        assert caplog.text.count("writing a checkpoint failed (the drive went away): trying again") == failures
+        assert newest_whole_checkpoint(Path(trainer.args.output_dir)).name == "checkpoint-3"
+    else:
+        with pytest.raises(OSError, match="the drive went away"):
+            trainer.train()
+        assert newest_whole_checkpoint(Path(trainer.args.output_dir)) is None

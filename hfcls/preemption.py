@@ -1,0 +1,56 @@
+"""SIGTERM, Ctrl-C and a lost launcher: the step is finished and saved before the run ends."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was told to stop, and what it had done is saved.
+
+    Attributes:
+        signal: SIGTERM or SIGINT; the exit status of a process that ends for it is 128 + its number.
+    """
+
+    def __init__(self, signal: signal.Signals, message: str = "") -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
+class StopSignals:
+    """While in its context, SIGTERM and a first Ctrl-C are only noted in `received`; a second Ctrl-C acts at once.
+
+    The death of the launcher counts as SIGTERM: `accelerate launch` with one process does not pass signals on, and
+    its child would train on alone (seen with accelerate 1.15; to be removed when it does pass them on).
+    Outside the main thread, where Python allows no handlers, signals act as ever.
+    """
+
+    def __init__(self) -> None:
+        self._noted: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+        launched = any(name.startswith(("ACCELERATE_", "TORCHELASTIC_")) for name in os.environ)
+        self._launcher = os.getppid() if launched else None
+
+    def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @property
+    def received(self) -> signal.Signals | None:
+        """The signal to stop for, if any."""
+        if self._noted is None and self._launcher not in (None, os.getppid()):
+            self._noted = signal.SIGTERM
+        return self._noted
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == self._noted == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._noted = self._noted or signal.Signals(number)
