@@ -76,15 +76,17 @@ class ModelConfig(Config):
 
     model: str = option("beomi/kcbert-base", "Hub id or folder of a pretrained encoder; scratch: a small random one")
     max_length: int = option(128, "tokens per text, special tokens included; longer texts are truncated")
-    batching: Literal["packed", "longest", "fixed"] = option(
-        "packed", "how a batch is laid out: packed (no padding), longest (of the batch) or fixed (max_length)"
+    batching: Literal["packed", "longest", "fixed"] | None = option(
+        None,
+        "how a batch is laid out: packed (no padding), longest (of the batch) or fixed (max_length); "
+        "default: packed where that is exact, else longest",
     )
     row_length: int | None = option(None, "tokens per packed row (default: chosen per batch, at most max_length)")
 
     def check(self) -> None:
         _at_least("max_length", self.max_length, 3)
         _at_least("row_length", self.row_length, 3)
-        if self.row_length is not None and self.batching != "packed":
+        if self.row_length is not None and self.batching in ("longest", "fixed"):
             raise HfclsError(
                 f"row_length applies to batching: packed, found batching: {self.batching}; drop one of them"
             )
@@ -178,7 +180,7 @@ class EvaluateConfig(DataConfig):
     )
     max_samples: int | None = option(None, "score the first N rows only")
     batch_size: int = option(128, "rows per forward pass")
-    batching: Literal["packed", "longest", "fixed"] = option("packed", "how a batch is laid out, as in training")
+    batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")
     output: str | None = option(None, "also write the metrics to this JSON file")
 
     def check(self) -> None:
@@ -192,7 +194,7 @@ class PredictConfig(Config):
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
     batch_size: int = option(128, "texts per forward pass")
-    batching: Literal["packed", "longest", "fixed"] = option("packed", "how a batch is laid out, as in training")
+    batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")
     all_scores: bool = option(False, "give the probability of every class")
     input: str | None = option(None, "csv, tsv, json, jsonl or parquet file, or a folder of these, to label")
     output: str | None = option(None, "folder for the labelled shards of --input")

@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict
 
 from hfcls.collate import tight_rows
 from hfcls.config import Config, TrainConfig
-from hfcls.packing import best_fit, packing_support
+from hfcls.packing import best_fit, choose_batching
 from hfcls.results import RunFacts, SplitFacts
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def run_facts(
     args, batch_size = trainer.args, trainer.args.per_device_train_batch_size
     model: Any = trainer.model
     lengths = sampled_lengths(trainer.train_dataset, batch_size, config.seed)
-    packable = packing_support(model) is None
     return RunFacts(
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=config.model,
@@ -58,7 +57,7 @@ def run_facts(
         selected_on=eval_split,
         protocol=_protocol(config, corpus, carved, eval_split),
         options=changed_options(config),
-        batching=config.batching if config.batching != "packed" or packable else "longest",
+        batching=choose_batching(model, config.batching),
         padding=padding_shares(lengths, batch_size, config.max_length, config.row_length),
         tokens_per_text=sum(lengths) / len(lengths),
         steps=trainer.state.global_step,

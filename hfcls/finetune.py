@@ -27,7 +27,7 @@ from hfcls.errors import HfclsError
 from hfcls.facts import run_facts
 from hfcls.manifest import ASIDE
 from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
-from hfcls.packing import packing_support, position_offset
+from hfcls.packing import choose_batching, packing_support, position_offset
 from hfcls.preemption import Interrupted, StopSignals
 from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, Unseen, save_predictions, text_lengths
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
@@ -239,10 +239,10 @@ def _eval_split(corpus: DatasetDict, config: TrainConfig) -> str | None:
 
 
 def _collator(config: TrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
-    batching = config.batching
-    if batching == "packed" and (reason := packing_support(model)) is not None:
-        logger.info("batches are padded to the longest, not packed: %s", reason)
-        batching = "longest"
+    asked = config.batching or ("packed" if config.row_length else None)
+    batching = choose_batching(model, asked)
+    if asked is None and batching != "packed":
+        logger.info("batches are padded to the longest, not packed: %s", packing_support(model))
     return make_collator(
         batching,
         pad_token_id=tokenizer.pad_token_id,

@@ -10,7 +10,7 @@ from hfcls.collate import make_collator
 from hfcls.encoding import tokenize
 from hfcls.errors import HfclsError
 from hfcls.modeling import load_classifier
-from hfcls.packing import enable_packing, packing_support, position_offset
+from hfcls.packing import choose_batching, enable_packing, position_offset
 
 Text = str | tuple[str, str]
 
@@ -33,21 +33,20 @@ class Classifier:
         *,
         max_length: int | None = None,
         batch_size: int = 128,
-        batching: str = "packed",
+        batching: str | None = None,
     ) -> None:
         """
         Args:
             max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
             batch_size: texts per forward pass. Texts are sorted by length first, so the result comes sooner; it comes
                 in the order of the input.
-            batching: packed, longest or fixed; an encoder that cannot be packed is padded to the longest.
+            batching: packed, longest or fixed; default: packed where that is exact, else longest.
         """
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.max_length = max_length or min(tokenizer.model_max_length, 512)
         self.batch_size = batch_size
-        if batching == "packed" and packing_support(model) is not None:
-            batching = "longest"
+        batching = choose_batching(model, batching)
         if batching == "packed":
             enable_packing(model)
         self.collator = make_collator(

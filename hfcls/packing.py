@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from hfcls.errors import HfclsError
+
 # Architectures whose packed logits and gradients are tested against padded ones.
 PROVEN = ("albert", "bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 ATTENTION = ("sdpa", "eager")
@@ -70,6 +72,20 @@ def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
     if (config._attn_implementation or "sdpa") not in ATTENTION:
         return f"packing needs sdpa or eager attention, not {config._attn_implementation}"
     return None
+
+
+def choose_batching(model: PreTrainedModel, batching: str | None) -> str:
+    """`batching`, or for None packed where that is exact and else longest.
+
+    Raises:
+        HfclsError: packed was asked for, and `packing_support` knows a reason against it.
+    """
+    reason = packing_support(model)
+    if batching is None:
+        return "packed" if reason is None else "longest"
+    if batching == "packed" and reason is not None:
+        raise HfclsError(f"cannot pack batches: {reason}; use --batching longest, or leave it to the default")
+    return batching
 
 
 def position_offset(config: PreTrainedConfig) -> int:

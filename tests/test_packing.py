@@ -23,7 +23,16 @@ from transformers import (
 )
 
 from hfcls.collate import PackedCollator, PaddedCollator
-from hfcls.packing import PROVEN, _mask_texts, best_fit, enable_packing, packing_support, position_offset
+from hfcls.errors import HfclsError
+from hfcls.packing import (
+    PROVEN,
+    _mask_texts,
+    best_fit,
+    choose_batching,
+    enable_packing,
+    packing_support,
+    position_offset,
+)
 
 SIZE = {
     "vocab_size": 100,
@@ -245,6 +254,11 @@ def test_what_is_not_proven_is_refused_with_the_reason():
     gpt2 = AutoModelForSequenceClassification.from_config(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=10))
     with pytest.raises(ValueError, match="packing is not proven for gpt2 models .*; use batching longest"):
         enable_packing(gpt2)
+    assert choose_batching(gpt2, None) == "longest"
+    assert choose_batching(gpt2, "fixed") == "fixed"
+    with pytest.raises(HfclsError, match="cannot pack batches: packing is not proven for gpt2 .*--batching longest"):
+        choose_batching(gpt2, "packed")
+    assert choose_batching(tiny("bert"), None) == "packed"
     assert "causal" in str(packing_support(BertConfig(**SIZE, is_decoder=True)))
     model = tiny("bert")
     batch = collators(model, None)[0](texts([5, 9], seed=4))
