@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 1)
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: train test test-slow lint format clean
+.PHONY: train test test-slow lint format docs clean
 
 train: $(VENV)/.hfcls
 	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml train.py recipes/quickstart.yaml
@@ -28,8 +28,12 @@ format: $(VENV)/.hfcls-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.hfcls-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "the site is in site/; $(BIN)/mkdocs serve shows it and follows changes"
+
 clean:
-	rm -rf $(VENV) outputs .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) outputs site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(BIN)/python:
 	@echo "creating the virtual environment $(VENV) ..."

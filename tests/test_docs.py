@@ -2,9 +2,11 @@
 
 import argparse
 import ast
+import importlib
 import inspect
 import re
 import shlex
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -140,6 +142,35 @@ def test_python_blocks_are_python_and_call_public_names_with_their_own_arguments
     assert checked >= 8
 
 
+def korean_pages() -> list[tuple[Path, Path]]:
+    """(Korean page, English page)."""
+    return [
+        (page, page.with_name(page.name.replace(".ko.md", ".md"))) for page in PAGES if page.name.endswith(".ko.md")
+    ]
+
+
+def test_korean_pages_have_the_commands_the_code_and_the_links_of_the_english_ones():
+    assert len(korean_pages()) >= 9
+    for korean, english in korean_pages():
+        assert english.is_file(), f"{korean.name} translates nothing"
+        assert [c for page, c in commands() if page == korean] == [c for page, c in commands() if page == english]
+        code = [[ast.unparse(ast.parse(t)) for page, t in blocks("python") if page == p] for p in (korean, english)]
+        assert code[0] == code[1], korean.name
+        links = [set(re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))) for page in (korean, english)]
+        assert links[0] == links[1], f"{korean.name}: {links[0] ^ links[1]}"
+
+
+def test_figures_are_those_that_the_code_draws():
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        drawn = importlib.import_module("figures").figures()
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+    assert len(drawn) == 5
+    for name, content in drawn.items():
+        assert (ROOT / "docs/images" / name).read_text("utf-8") == content, f"{name}: run python docs/figures.py"
+
+
 def test_yaml_blocks_are_recipes():
     for page, text in blocks("yaml"):
         values = yaml.safe_load(text)
@@ -161,10 +192,10 @@ def test_options_named_in_the_text_exist():
     known = {flag for sub in parsers for parser in sub.choices.values() for flag in parser._option_string_actions}
     foreign = {"--config_file", "--num_processes", "--num_machines", "--machine_rank", "--main_process_ip"}
     for page in PAGES:
-        text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        text = re.sub(r"--no-\w+|```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
         for code in re.findall(r"`([^`\n]+)`", text):
             if not code.startswith(("pip ", "accelerate ", "curl ", "git ", "mkdocs ", "iconv ")):
-                named = set(re.findall(r"(?<![\w-])--[a-z]\w+", code))
+                named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", code))
                 assert named <= known | foreign, f"{page.name}: {named - known - foreign}"
 
 

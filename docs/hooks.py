@@ -1,0 +1,32 @@
+"""MkDocs hooks: tables of options from hfcls/config.py, and links to files outside docs/ as plain text.
+
+A page says `<!-- options: TrainConfig -->` where a table is wanted.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+from hfcls import config
+
+OPTIONS = re.compile(r"<!-- options: (\w+) -->")
+OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./)+(?!how-to|reference|images)[^)]*\)")
+
+
+def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
+    """Called by MkDocs with each page before it is rendered."""
+    markdown = OPTIONS.sub(lambda found: options_table(found[1]), markdown)
+    depth = page.file.src_uri.count("/")
+    if depth == 0:  # a page of docs/ itself: ../ leads out of the site, to a file of the repository
+        return OUTSIDE.sub(r"\1", markdown)
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((?:\.\./){2,}[^)]*\)", r"\1", markdown)
+
+
+def options_table(name: str) -> str:
+    """A Markdown table of the options of one dataclass of `hfcls.config`: as flag, default and help."""
+    lines = ["| option | default | what it does |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(getattr(config, name)):
+        default = "" if field.default in (None, dataclasses.MISSING) else f"`{field.default}`"
+        text = field.metadata["help"].replace("|", "\\|")
+        lines.append(f"| `--{field.name}` | {default} | {text} |")
+    return "\n".join(lines)

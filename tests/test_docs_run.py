@@ -1,0 +1,91 @@
+"""The commands and Python blocks of README and docs, run one after another as a reader would, on small stand-ins.
+
+They run as they are written: `beomi/kcbert-base` is a folder with a tiny model here, NSMC a few made-up reviews.
+"""
+
+import csv
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, reviews
+from test_docs import blocks, commands
+from transformers import AutoTokenizer, BertConfig, BertModel
+
+from hfcls import cli
+
+# Not run here: `serve` does not end, `push` needs a hub; both have tests of their own.
+RUN = ("check", "train", "evaluate", "predict")
+
+
+def write(path: Path, header: list[str], rows: list[tuple[str, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t" if path.suffix == ".txt" else ",")
+        table.writerow(header)
+        table.writerows(rows)
+
+
+@pytest.fixture
+def workplace(tmp_path, tiny_model, monkeypatch):
+    """A folder with the repository's files and with all that the pages name; it is the current one, and the home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("recipes", "examples"):
+        shutil.copytree(ROOT / name, name)
+    model = Path("beomi/kcbert-base")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.save_pretrained(model)
+    BertModel(
+        BertConfig(
+            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=64, max_position_embeddings=300, pad_token_id=tokenizer.pad_token_id,
+        )
+    ).save_pretrained(model)  # fmt: skip
+    for seed, split in enumerate(["train", "test"]):
+        rows = reviews(80, seed)
+        write(Path(f"Korpora/nsmc/ratings_{split}.txt"), ["id", "document", "label"], [("1", *row) for row in rows])
+        write(Path(f"klue/klue/{split}.csv"), ["premise", "hypothesis", "label"], [(row[0], *row) for row in rows])
+    for name in ("reviews.csv", "held_out.csv"):
+        write(Path(name), ["comment", "grade"], rows)
+    write(Path("articles.csv"), ["text", "label"], rows)
+    write(Path("comments.csv"), ["text"], [(row[0],) for row in rows])
+    import pandas
+
+    pandas.DataFrame(rows, columns=["comment", "text"]).to_parquet("comments.parquet")
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")  # Trainer's default, on a CPU
+def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, capsys):
+    done: dict[str, int] = {"check": 0, "train": 0, "evaluate": 0, "predict": 0, "python": 0}
+    seen = set()
+    for page, command in commands():
+        command = command.replace("/content/drive", str(workplace / "drive")).split(" | ")[-1].split(" > ")[0]
+        words = shlex.split(command)
+        if "train.py" in words:
+            words = ["hfcls", "train", *words[words.index("train.py") + 1 :]]
+        if "hfcls.cli" in words:
+            words = ["hfcls", *words[words.index("hfcls.cli") + 1 :]]
+        if words[0] != "hfcls" or words[1] not in RUN or "--help" in words or tuple(words) in seen:
+            continue
+        seen.add(tuple(words))
+        if words[1] == "train" and "quickstart" not in command:
+            words += ["--overwrite_output_dir"] if "--resume" not in words else []
+        if "--output" in words:  # two pages may label into a folder of the same name
+            words[words.index("--output") + 1] += f"-{len(seen)}"
+        status = cli.main(words[1:])
+        assert status == 0, f"{page.name}: {command}\n{capsys.readouterr().err}"
+        done[words[1]] += 1
+    for page, text in blocks("python"):
+        if page.name.endswith(".ko.md"):  # the same code as on the English page, as a test says
+            continue
+        exec(compile(text.replace('.fine_tune(dataset="nsmc"', '.fine_tune(overwrite_output_dir=True, dataset="nsmc"'),
+                     f"{page.name}", "exec"), {"__name__": "__main__"})  # fmt: skip
+        done["python"] += 1
+    assert os.path.exists("outputs/inquiries/model.safetensors")
+    least = {"check": 2, "train": 6, "evaluate": 1, "predict": 4, "python": 6}
+    assert all(done[kind] >= count for kind, count in least.items()), done
