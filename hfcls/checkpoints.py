@@ -19,7 +19,8 @@ CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 # Options that may differ between a run and its continuation: they do not enter what is learned.
 FREE_OPTIONS = {
     *("output_dir", "resume", "overwrite_output_dir", "num_train_epochs", "max_steps", "data_dir", "save_minutes"),
-    *("batching", "row_length", "eval_batch_size", "logging_steps", "dataloader_num_workers", "report_to"),
+    *("batching", "row_length", "eval_batch_size", "logging_steps", "dataloader_num_workers"),
+    *("report", "report_to"),
 }
 
 

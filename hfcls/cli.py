@@ -1,4 +1,4 @@
-"""The command line: `hfcls train | check | evaluate | predict`; `train.py` is `hfcls train`."""
+"""The command line: `hfcls train | check | evaluate | report | predict`; `train.py` is `hfcls train`."""
 
 import argparse
 import json
@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     add_options(evaluate, EvaluateConfig)
     evaluate.set_defaults(run=_evaluate)
 
+    report = commands.add_parser("report", help="show a finished run as one page, report.html", allow_abbrev=False)
+    report.add_argument("folder", help="output_dir of `hfcls train`")
+    report.set_defaults(run=_report)
+
     predict = commands.add_parser("predict", help="label texts", allow_abbrev=False)
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
@@ -116,6 +120,14 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     result = evaluate(config)
     print("\n\n".join([result.table(), *result.details()]))
+
+
+def _report(args: argparse.Namespace) -> None:
+    try:
+        from hfcls.report import write_report
+    except ImportError as error:
+        raise HfclsError(f"a report needs {error.name}: pip install 'hfcls[report]'") from error
+    print(write_report(args.folder))
 
 
 def _predict(args: argparse.Namespace) -> None:

@@ -136,7 +136,10 @@ class RunConfig(Config):
     eval_batch_size: int = option(128, "rows per forward pass in evaluation, per process")
     logging_steps: int = option(50, "optimizer steps between two lines of the log")
     dataloader_num_workers: int = option(0, "processes that prepare batches")
-    report_to: str = option("none", "experiment tracker, any that Trainer knows: tensorboard, wandb, mlflow, ...")
+    report: bool = option(True, "end with report.html, if the extra `report` is installed")
+    report_to: str = option(
+        "auto", "tracker(s) that Trainer knows, such as wandb,mlflow; none; all; auto: tensorboard if installed"
+    )
 
     def check(self) -> None:
         _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")

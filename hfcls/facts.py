@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy")
 SAMPLED_BATCHES = 64
+PLACES = ("output_dir", "data_dir", "resume", "overwrite_output_dir")
 
 
 def run_facts(
@@ -133,9 +134,9 @@ def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[int]:
 
 
 def changed_options(config: Config) -> dict[str, Any]:
-    """The options of `config` that are not at their defaults."""
-    fields = dataclasses.fields(config)
-    return {f.name: getattr(config, f.name) for f in fields if getattr(config, f.name) != f.default}
+    """The options of `config` that are not at their defaults, but for those that say where the run lives."""
+    changed = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if vars(config)[f.name] != f.default}
+    return {name: value for name, value in changed.items() if name not in PLACES}
 
 
 def hardware(device: torch.device, world_size: int) -> str:

@@ -30,13 +30,14 @@ from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, t
 from hfcls.packing import choose_batching, packing_support, position_offset
 from hfcls.preemption import Interrupted, StopSignals
 from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, Unseen, save_predictions, text_lengths
+from hfcls.trackers import trackers
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
 logger = logging.getLogger(__name__)
 
 
 def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
-    """Fine-tune an encoder on labelled texts; the model, its tokenizer and `results.json` end in `output_dir`.
+    """Fine-tune an encoder on labelled texts; the model, its tokenizer, numbers and report end in `output_dir`.
 
     Args:
         config: options, for instance of `load_recipe("recipes/nsmc.yaml")`; default `TrainConfig()`.
@@ -132,14 +133,32 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         if final_split is not None and probabilities is not None:
             save_predictions(corpus[final_split], probabilities, output_dir / PREDICTIONS_FILE)
         result.save(output_dir / RESULTS_FILE)
+        if config.report:
+            try_report(output_dir)
     return result
+
+
+def try_report(folder: Path) -> None:
+    """Write the report of a finished run; whatever goes wrong is one line, since the model is worth more."""
+    try:
+        from hfcls.report import write_report
+
+        logger.info("report: %s", write_report(folder))
+    except ImportError as error:
+        logger.info(
+            "no report, since %s is not installed: pip install 'hfcls[report]', then hfcls report %s",
+            error.name,
+            folder,
+        )
+    except Exception as error:
+        logger.warning("the run is saved, its report failed (%s); hfcls report %s tries again", error, folder)
 
 
 def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
     """Trainer's arguments for these options; starts the process group if there are several processes.
 
     Raises:
-        HfclsError: the global batch does not divide by processes times accumulation steps.
+        HfclsError: the global batch does not divide by processes times accumulation steps, or an unknown tracker.
     """
     # Without this, several processes on a machine without an accelerator would each train alone.
     use_cpu = not (torch.accelerator.is_available() or is_torch_xla_available())
@@ -157,7 +176,7 @@ def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
         seed=config.seed,
         logging_steps=config.logging_steps,
         dataloader_num_workers=config.dataloader_num_workers,
-        report_to=config.report_to,
+        report_to=trackers(config.report_to),
         use_cpu=use_cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true",
     )
     parts = args.world_size * config.gradient_accumulation_steps

@@ -58,7 +58,7 @@ class RunFacts:
         splits: train, validation and test as they were used, after cuts and carving.
         selected_on: split that chose the checkpoint; None: the last one was kept.
         protocol: which rows trained, chose and scored, in a sentence or two.
-        options: every option that is not at its default.
+        options: every option that is not at its default, but for those that say where the run lives.
         batching: packed, longest or fixed, as it was in the end.
         padding: share of computed tokens that is padding, for each batching, on 64 random training batches.
         tokens_per_text: mean over these batches, special tokens included.

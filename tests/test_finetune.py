@@ -32,6 +32,8 @@ def options(folder, tiny_model, tmp_path) -> dict:
         "learning_rate": 1e-3,
         "num_train_epochs": 3,
         "output_dir": str(tmp_path / "out"),
+        "report": False,  # tests/test_report.py has it
+        "report_to": "none",
     }
 
 

@@ -1,0 +1,115 @@
+"""A finished run as one page that opens offline, in Korean and English: `report.html`, and its figures as files."""
+
+import json
+import os
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyarrow import parquet
+
+from hfcls.errors import HfclsError
+from hfcls.figures import Curves, save_figures
+from hfcls.results import PREDICTIONS_FILE, Result, load_results
+
+REPORT_FILE = "report.html"
+FIGURES_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
+CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown if they lie in the run's folder
+CURVES = ("loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")
+SHOWN_ERRORS, SHOWN_CHARACTERS = 20, 500
+CONFUSION_CELLS = 12  # a confusion matrix of more classes is shown as a figure
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write `report.html` into the folder of a finished run, and its figures and numbers into `report/`.
+
+    The page needs no other file and no network: its figures are inline SVG whose text the reader's own fonts draw.
+
+    Returns:
+        The page.
+
+    Raises:
+        HfclsError: no finished run there, or its files cannot be read or written.
+    """
+    folder = Path(folder)
+    result = load_results(folder)
+    try:
+        curves = read_curves(folder)
+        errors = confident_errors(folder)
+        check = _read_json(folder / CHECK_FILE)
+        figures = save_figures(curves, result.analysis, folder / FIGURES_FOLDER)
+        numbers = {**asdict(result), "curves": asdict(curves), "confident_errors": errors, "check": check}
+        _write(json.dumps(numbers, ensure_ascii=False, indent=2) + "\n", folder / FIGURES_FOLDER / "numbers.json")
+        page = folder / REPORT_FILE
+        _write(render(result, figures, errors, check), page)
+    except OSError as error:
+        raise HfclsError(f"cannot write the report of {folder}: {error.strerror or error}") from error
+    return page
+
+
+def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]], check: dict[str, Any] | None) -> str:
+    """The page as HTML; every text that comes from the run is escaped.
+
+    Args:
+        figures: inline SVG by name.
+        errors: of `confident_errors`.
+        check: content of check.json.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = (files("hfcls") / "report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        result=result,
+        analysis=result.analysis,
+        facts=result.facts,
+        figures={name: Markup(svg) for name, svg in figures.items()},
+        errors=errors,
+        check=check,
+        confusion_cells=CONFUSION_CELLS,
+        shown_characters=SHOWN_CHARACTERS,
+    )
+
+
+def read_curves(folder: Path) -> Curves:
+    """Loss, scores and learning rate over the epochs, out of trainer_state.json; no points without it."""
+    state = _read_json(folder / "trainer_state.json") or {}
+    history = state.get("log_history", [])
+    points = {name: [(row["epoch"], row[name]) for row in history if name in row] for name in CURVES}
+    kept = [row["epoch"] for row in history if row["step"] == state.get("best_global_step")]
+    return Curves({name: values for name, values in points.items() if values}, kept[0] if kept else None)
+
+
+def confident_errors(folder: Path) -> list[dict[str, Any]]:
+    """The rows labelled wrong with the highest probability: text, text_pair, label, predicted, probability."""
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        return []
+    table = parquet.read_table(path)
+    probability = np.max([table[name].to_numpy() for name in table.column_names if _is_probability(name)], axis=0)
+    wrong = np.flatnonzero(table["label"].to_numpy() != table["predicted"].to_numpy())
+    shown = wrong[np.argsort(-probability[wrong], kind="stable")][:SHOWN_ERRORS]
+    kept = [name for name in table.column_names if not _is_probability(name)]
+    rows = table.select(kept).take(shown).to_pylist()
+    return [{**row, "probability": float(probability[i])} for row, i in zip(rows, shown, strict=True)]
+
+
+def _is_probability(column: str) -> bool:
+    return column.startswith("probability_")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError as error:
+        raise HfclsError(f"{path} is not JSON: {error}") from error
+
+
+def _write(text: str, path: Path) -> None:
+    """Whole or not at all."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
