@@ -21,6 +21,7 @@ FREE_OPTIONS = {
     *("output_dir", "resume", "overwrite_output_dir", "num_train_epochs", "max_steps", "data_dir", "save_minutes"),
     *("batching", "row_length", "eval_batch_size", "logging_steps", "dataloader_num_workers"),
     *("report", "report_to"),
+    *("push_to_hub", "hub_model_id", "hub_private"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `hfcls train | check | evaluate | report | predict`; `train.py` is `hfcls train`."""
+"""The command line: `hfcls train | check | evaluate | report | predict | push`; `train.py` is `hfcls train`."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hfcls import __version__
-from hfcls.config import CheckConfig, EvaluateConfig, PredictConfig, TrainConfig, add_options, config_from
+from hfcls.config import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, TrainConfig, add_options, config_from
 from hfcls.errors import HfclsError
 from hfcls.preemption import Interrupted
 
@@ -81,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
     predict.set_defaults(run=_predict)
+
+    push = commands.add_parser("push", help="publish a fine-tuned model on the Hugging Face Hub", allow_abbrev=False)
+    push.add_argument("folder", help="output_dir of a run")
+    add_options(push, PushConfig)
+    push.set_defaults(run=_push)
     return parser
 
 
@@ -146,6 +151,23 @@ def _predict(args: argparse.Namespace) -> None:
     for chunk in _chunks(lines, 32 * config.batch_size):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
             print(json.dumps({"text": text, **answer}, ensure_ascii=False))
+
+
+def _push(args: argparse.Namespace) -> None:
+    config = config_from(args, PushConfig)
+    from hfcls.hub import default_name, push, uploaded_files
+
+    folder = Path(args.folder)
+    if not config.dry_run:
+        print(push(folder, config.hub_model_id, private=config.private, yes=config.yes))
+        return
+    files = uploaded_files(folder)
+    for path in files:
+        print(f"{path.stat().st_size:>13,}  {path.relative_to(folder).as_posix()}")
+    print(
+        f"{sum(path.stat().st_size for path in files):>13,}  bytes in {len(files)} files "
+        f"for {config.hub_model_id or default_name(folder)}; nothing was sent"
+    )
 
 
 def _chunks(lines: Iterable[str], size: int) -> Iterable[list[str]]:

@@ -152,7 +152,23 @@ class RunConfig(Config):
 
 
 @dataclass
-class TrainConfig(RunConfig, OptimizationConfig, ModelConfig, SplitConfig):
+class HubConfig(Config):
+    """Whether the model is published on the Hugging Face Hub."""
+
+    push_to_hub: bool = option(False, "push the saved model at the end of the run; the login is checked at its start")
+    hub_model_id: str | None = option(
+        None, "repository to push to, name or namespace/name (default: the name of output_dir)"
+    )
+    hub_private: bool = option(False, "make a new repository private")
+
+    def check(self) -> None:
+        for name in ("hub_model_id", "hub_private"):
+            if getattr(self, name) and not self.push_to_hub:
+                raise HfclsError(f"{name} applies to push_to_hub only: set that too, or drop {name}")
+
+
+@dataclass
+class TrainConfig(HubConfig, RunConfig, OptimizationConfig, ModelConfig, SplitConfig):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
 
 
@@ -211,6 +227,18 @@ class PredictConfig(Config):
         _at_least("shard_size", self.shard_size, 1)
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
+
+
+@dataclass
+class PushConfig(Config):
+    """All options of `hfcls push`."""
+
+    hub_model_id: str | None = option(
+        None, "repository to push to, name or namespace/name (default: the name of the folder)"
+    )
+    private: bool = option(False, "make a new repository private")
+    yes: bool = option(False, "replace an existing repository that holds something else")
+    dry_run: bool = option(False, "list what would be uploaded, and send nothing")
 
 
 def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]

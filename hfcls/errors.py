@@ -1,4 +1,4 @@
-"""The one exception that hfcls raises on purpose."""
+"""The exceptions that hfcls raises on purpose."""
 
 
 class HfclsError(Exception):
@@ -6,3 +6,7 @@ class HfclsError(Exception):
 
     The command line prints it as one line and exits with status 1; scripts may catch it.
     """
+
+
+class PushError(HfclsError):
+    """The model is trained and saved, but the Hub did not take it; the command line exits with status 3."""
