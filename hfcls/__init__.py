@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from hfcls.datacheck import check as check
     from hfcls.encoding import encode as encode
     from hfcls.errors import HfclsError as HfclsError
+    from hfcls.errors import PushError as PushError
     from hfcls.evaluation import evaluate as evaluate
     from hfcls.finetune import fine_tune as fine_tune
+    from hfcls.hub import push as push
     from hfcls.inference import Classifier as Classifier
     from hfcls.metrics import classification_metrics as classification_metrics
     from hfcls.modeling import load_model as load_model
@@ -46,6 +48,7 @@ _HOME = {
     "ClassificationTrainingArguments": "trainer",
     "EvaluateConfig": "config",
     "HfclsError": "errors",
+    "PushError": "errors",
     "TrainConfig": "config",
     "carve_validation": "corpora",
     "check": "datacheck",
@@ -59,6 +62,7 @@ _HOME = {
     "load_results": "results",
     "load_tokenizer": "modeling",
     "make_collator": "collate",
+    "push": "hub",
 }
 __all__ = sorted(_HOME)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hfcls import __version__
 from hfcls.config import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, TrainConfig, add_options, config_from
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, PushError
 from hfcls.preemption import Interrupted
 
 REAL_RUN = (
@@ -24,7 +24,8 @@ REAL_RUN = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status.
 
-    It is 0, 1 (an error to mend), 2 (bad usage), 130 (Ctrl-C) or 143 (SIGTERM).
+    It is 0, 1 (an error to mend), 2 (bad usage), 3 (trained and saved, but not pushed to the Hub), 130 (Ctrl-C) or 143
+    (SIGTERM).
     """
     args = _parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except HfclsError as error:
         print(f"hfcls: error: {error}", file=sys.stderr)
-        return 1
+        return 3 if isinstance(error, PushError) else 1
     except Interrupted as interrupted:
         print(f"\nhfcls: {interrupted}", file=sys.stderr)
         return 128 + interrupted.signal
@@ -94,9 +95,14 @@ def _train(args: argparse.Namespace) -> None:
     from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 
     from hfcls.finetune import fine_tune
+    from hfcls.results import load_results
 
     disable_progress_bar()  # of loading and saving weights; the bar of training is another
-    result = fine_tune(config)
+    try:
+        result = fine_tune(config)
+    except PushError:
+        print(f"\n{load_results(config.output_dir).table()}\n")
+        raise
     if os.environ.get("RANK", "0") != "0":
         return
     print(f"\n{result.table()}\n")
@@ -155,19 +161,20 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _push(args: argparse.Namespace) -> None:
     config = config_from(args, PushConfig)
-    from hfcls.hub import default_name, push, uploaded_files
+    from hfcls.hub import default_name, push, upload
 
     folder = Path(args.folder)
     if not config.dry_run:
         print(push(folder, config.hub_model_id, private=config.private, yes=config.yes))
         return
-    files = uploaded_files(folder)
-    for path in files:
-        print(f"{path.stat().st_size:>13,}  {path.relative_to(folder).as_posix()}")
-    print(
-        f"{sum(path.stat().st_size for path in files):>13,}  bytes in {len(files)} files "
-        f"for {config.hub_model_id or default_name(folder)}; nothing was sent"
-    )
+    repo_id = config.hub_model_id or default_name(folder)
+    sizes = {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size
+        for name, content in upload(folder, repo_id).items()
+    }
+    for name, size in sizes.items():
+        print(f"{size:>13,}  {name}")
+    print(f"{sum(sizes.values()):>13,}  bytes in {len(sizes)} files for {repo_id}; nothing was sent")
 
 
 def _chunks(lines: Iterable[str], size: int) -> Iterable[list[str]]:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import is_torch_xla_available
 
 from hfcls.analysis import analyse, wilson
+from hfcls.card import write_card
 from hfcls.checkpoints import RESULTS_FILE, check_space, newest_whole_checkpoint, prepare_output_dir
 from hfcls.collate import make_collator
 from hfcls.config import TrainConfig
 from hfcls.corpora import carve_validation, load_corpus
 from hfcls.duplicates import kept_train_rows, seen_in_train
 from hfcls.encoding import encode
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, PushError
 from hfcls.facts import run_facts
+from hfcls.hub import check_login, check_repo, default_name, push
 from hfcls.manifest import ASIDE
 from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
 from hfcls.packing import choose_batching, packing_support, position_offset
@@ -37,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
-    """Fine-tune an encoder on labelled texts; the model, its tokenizer, numbers and report end in `output_dir`.
+    """Fine-tune an encoder on labelled texts; model, tokenizer, numbers, report and model card end in `output_dir`.
 
     Args:
         config: options, for instance of `load_recipe("recipes/nsmc.yaml")`; default `TrainConfig()`.
@@ -50,6 +53,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
     Raises:
         HfclsError: data, model, options or output folder are not what is needed; says what to do.
         Interrupted: SIGTERM or Ctrl-C; what was done is saved.
+        PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
     config = replace(config or TrainConfig(), **options)
     args = training_arguments(config)
@@ -57,6 +61,9 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         logging.getLogger("hfcls").setLevel(logging.ERROR)
         disable_progress_bars()
     output_dir = Path(config.output_dir)
+    repo_id = None
+    if config.push_to_hub and args.process_index == 0:  # a login that is missing shows now, not after the training
+        repo_id = check_login(config.hub_model_id or default_name(output_dir))
     with args.main_process_first(desc="output folder"):
         checkpoint = prepare_output_dir(
             output_dir, asdict(config), resume=config.resume, overwrite=config.overwrite_output_dir
@@ -74,6 +81,8 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         model, tokenizer = _load(config, corpus)
         encoded = _splits(encode(corpus, tokenizer, config.max_length), config)
         corpus = _splits(corpus, config)
+    if repo_id:
+        check_repo(repo_id, model.config.to_dict(), private=config.hub_private)
     if config.drop_duplicates or config.drop_overlap:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
@@ -135,6 +144,9 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         result.save(output_dir / RESULTS_FILE)
         if config.report:
             try_report(output_dir)
+        write_card(output_dir)
+        if repo_id:
+            _push(output_dir, repo_id, private=config.hub_private)
     return result
 
 
@@ -202,6 +214,15 @@ def save_model(trainer: ClassificationTrainer, folder: Path) -> None:
         for path in aside.iterdir():
             os.replace(path, folder / path.name)
         aside.rmdir()
+
+
+def _push(folder: Path, repo_id: str, *, private: bool) -> None:
+    try:
+        logger.info("pushed to %s", push(folder, repo_id, private=private))
+    except (HfclsError, KeyboardInterrupt) as error:
+        why = str(error) or "the push was interrupted"
+        again = f"hfcls push {shlex.quote(str(folder))} --hub_model_id {repo_id}{' --private' if private else ''}"
+        raise PushError(f"the model is safe in {folder}, but {why}; try again with: {again}") from error
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -12,9 +12,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
+from hfcls.card import CARD_FILE, FIGURES, TAG, for_repository
 from hfcls.errors import HfclsError
 
-TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -22,7 +22,7 @@ TOKENIZER = (
 )
 # Nothing else in the folder of a run is meant for others: checkpoints and optimizer, run.yaml and results.json with
 # paths of this machine, predictions and report with texts of the data.
-UPLOADED = ("README.md", "config.json", *WEIGHTS, *TOKENIZER, "figures/*.png")
+UPLOADED = (CARD_FILE, "config.json", *WEIGHTS, *TOKENIZER)
 # What tells one model from another; a run with another seed or more data makes the same model again.
 IDENTITY = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN, with a token that can write (huggingface.co/settings/tokens)"
@@ -42,8 +42,8 @@ def push(folder: str | Path, hub_model_id: str | None = None, *, private: bool =
             Hub could not be reached or refused.
     """
     folder = Path(folder)
-    files = uploaded_files(folder)
     repo_id = check_login(hub_model_id or default_name(folder))
+    files = upload(folder, repo_id)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     parent = check_repo(repo_id, config, private=private, yes=yes)
     with _hub_errors(f"could not push {folder} to {repo_id}"):
@@ -51,23 +51,26 @@ def push(folder: str | Path, hub_model_id: str | None = None, *, private: bool =
             HfApi().create_repo(repo_id, private=private or None)
         commit = HfApi().create_commit(
             repo_id,
-            [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files],
+            [CommitOperationAdd(name, content) for name, content in files.items()],
             commit_message="Push from hfcls",
             parent_commit=parent,  # what somebody else commits after the check is not overwritten
         )
     return str(commit.repo_url)
 
 
-def uploaded_files(folder: Path) -> list[Path]:
-    """What a push of this folder uploads.
+def upload(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
+    """What a push of this folder uploads, by its name there: files, and the card with examples that load `repo_id`.
 
     Raises:
         HfclsError: model card, config, weights or tokenizer are missing.
     """
-    for patterns in (("README.md",), ("config.json",), WEIGHTS, TOKENIZER):
+    for patterns in ((CARD_FILE,), ("config.json",), WEIGHTS, TOKENIZER):
         if not _glob(folder, patterns):
             raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
-    return _glob(folder, UPLOADED)
+    files: dict[str, Path | bytes] = {path.relative_to(folder).as_posix(): path for path in _glob(folder, UPLOADED)}
+    card = (folder / CARD_FILE).read_text(encoding="utf-8")
+    files |= {name: folder / name for name in FIGURES if f"({name})" in card and (folder / name).is_file()}
+    return {**files, CARD_FILE: for_repository(card, repo_id).encode()}
 
 
 def default_name(folder: Path) -> str:

@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,9 +54,8 @@ class HubServer:
     Attributes:
         users: who owns each token.
         repos: by id, such as `tester/nsmc`.
-        fail: what to answer instead, by the start of "METHOD action": a status code, or "die" to close every connection
-            after half of the request's body. Actions: whoami, create, validate-yaml, preupload, batch, lfs, verify,
-            xet-write-token, commit, info, auth-check, tree, resolve.
+        fail: what to answer instead, by the start of "METHOD action": a status code, "die" to close every connection
+            after half of the request's body, or a function to call before the answer. For the actions, see ROUTES.
         requests: every "METHOD action" that was asked for.
         xet: folder for the chunks of Xet uploads; None: this hub has no Xet.
     """
@@ -64,7 +64,7 @@ class HubServer:
         self.users = {"hf_write": User("tester", orgs=("team",)), "hf_read": User("tester", role="read")}
         self.repos: dict[str, Repo] = {}
         self.objects: dict[str, bytes] = {}  # LFS, by sha256
-        self.fail: dict[str, int | str] = {}
+        self.fail: dict[str, int | str | Callable[[], object]] = {}
         self.requests: list[str] = []
         self.xet = xet
         self.lock = threading.Lock()
@@ -151,6 +151,8 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.dead = True
             return self._hang_up()
         body = self._body()
+        if callable(failure):
+            failure()
         try:
             if isinstance(failure, int):
                 raise HubError(failure, "this answer was planned by the test")

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,19 +13,27 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from hub_server import HubServer, User
+from conftest import ROOT
+from hub_server import HubServer, User, card_errors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from hfcls import cli
+from hfcls import Classifier, cli
 
 # huggingface_hub 2.4.0 hands the file of an LFS upload to httpx2 in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-CARD = "---\ntags:\n- hfcls\n---\n# A model\n"
+CARD = '---\ntags:\n- hfcls\n---\n# A model\nClassifier.from_pretrained("somewhere")\n'
 PUSHED = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 PRIVATE = (
     *("training_args.bin", "checkpoint-8/optimizer.pt", "checkpoint-8/config.json", "trainer_state.json", "run.yaml"),
-    *("results.json", "predictions.parquet", "report.html", "runs/events.out.tfevents.1", ".env"),
+    *(
+        "results.json",
+        "predictions.parquet",
+        "report.html",
+        "report/numbers.json",
+        "runs/events.out.tfevents.1",
+        ".env",
+    ),
 )
 
 
@@ -71,8 +81,8 @@ def command(hub, tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def push(hub, monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`hfcls push` in this process, which is sooner there; what the client reads at its import is set here."""
+def here(hub, monkeypatch) -> None:
+    """Lets this process, where it is sooner, be a client of that hub: what the client reads at its import is set."""
     for name, value in {
         "ENDPOINT": hub.url,
         "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
@@ -80,6 +90,12 @@ def push(hub, monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess[
         "HF_HUB_DISABLE_XET": True,
     }.items():
         monkeypatch.setattr(huggingface_hub.constants, name, value)
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+
+
+@pytest.fixture
+def push(here, monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`hfcls push` in this process."""
 
     def run(*args: object, token: str | None = "hf_write") -> subprocess.CompletedProcess[str]:
         if token:
@@ -108,8 +124,9 @@ def test_push_uploads_the_model_and_nothing_else(hub, command, run):
     assert not repo.private
     assert len(repo.commits) == 2, "one commit after the one that made the repository"
     assert set(repo.files) == PUSHED | {".gitattributes"}
-    for name in PUSHED:
+    for name in PUSHED - {"README.md"}:
         assert repo.files[name] == (run / name).read_bytes()
+    assert repo.files["README.md"].decode() == CARD.replace("somewhere", "tester/nsmc")
     assert "PUT lfs" in hub.requests
 
 
@@ -126,13 +143,19 @@ def test_push_again_sends_what_changed_only(hub, push, run):
 
 
 def test_a_dry_run_lists_the_files_and_sends_nothing(hub, command, run):
+    for name in ("confusion", "earlier"):
+        (run / f"report/{name}.png").write_bytes(b"12345")
+    (run / "README.md").write_text(CARD + "![](report/confusion.png)", encoding="utf-8")
     done = command("push", run, "--hub_model_id", "team/reviews", "--dry_run", token=None)
     assert done.returncode == 0, done.stderr
     *lines, total = done.stdout.splitlines()
     listed = {line.split()[1]: int(line.split()[0].replace(",", "")) for line in lines}
-    assert listed == {name: (run / name).stat().st_size for name in PUSHED}
-    assert total.endswith(f"{sum(listed.values()):,}  bytes in 5 files for team/reviews; nothing was sent")
+    assert total.endswith(f"{sum(listed.values()):,}  bytes in 6 files for team/reviews; nothing was sent")
     assert hub.requests == []
+    assert command("push", run, "--hub_model_id", "team/reviews").returncode == 0
+    pushed = {name: len(content) for name, content in hub.repos["team/reviews"].files.items()}
+    assert pushed == listed | {".gitattributes": pushed[".gitattributes"]}
+    assert listed["report/confusion.png"] == 5
 
 
 def test_private_stays_private(hub, push, run):
@@ -204,6 +227,15 @@ def test_a_repository_of_a_team_that_one_may_only_read(hub, push, run):
     assert 'You don\'t have the rights to write to "team/nsmc"' in error
 
 
+def test_what_somebody_else_commits_meanwhile_is_not_overwritten(hub, push, run):
+    assert push(run).returncode == 0
+    repo = hub.repos["tester/nsmc"]
+    hub.fail["POST preupload"] = lambda: repo.commit(repo.files | {"README.md": b"# By somebody else"})
+    (run / "README.md").write_text(CARD + "more", encoding="utf-8")
+    assert "A commit has happened since." in error_of(push(run))
+    assert repo.files["README.md"] == b"# By somebody else"
+
+
 @pytest.mark.parametrize(
     ("failing", "status"), [("POST commit", 403), ("POST commit", 500), ("POST commit", "die"), ("PUT lfs", 403)]
 )
@@ -263,3 +295,99 @@ def test_the_default_way_of_uploading(command, hub, run, tmp_path):
     with hf_xet.XetSession().new_file_download_group(endpoint=f"local://{stored}") as group:
         group.start_download_file(hf_xet.XetFileInfo(uploaded.hash, weights.stat().st_size), str(tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == weights.read_bytes()
+
+
+@pytest.fixture
+def train(table, tiny_model, tmp_path) -> list[str]:
+    """Arguments of a run of seconds, which learns from a file and a model of this machine."""
+    for seed, (split, count) in enumerate([("train", 200), ("test", 61)]):
+        data = table(f"영화평/{split}.tsv", count=count, seed=seed).parent
+    return ["--dataset", str(data), "--model", tiny_model, "--max_length", "64", "--learning_rate", "1e-3",
+            "--max_steps", "6", "--output_dir", str(tmp_path / "out"), "--push_to_hub"]  # fmt: skip
+
+
+LOGITS = """
+import json, sys
+from hfcls import Classifier
+print(json.dumps(Classifier.from_pretrained(sys.argv[1]).logits(json.loads(sys.argv[2])).tolist()))
+"""
+
+
+def test_train_push_and_load_again(hub, command, train, tmp_path):
+    """Also: nothing that was written or printed holds the token, and nothing that was sent names this machine."""
+    hub.users["hf_planted_token"] = User("tester")
+    done = command("train", *train, "--hub_model_id", "reviews", "--hub_private", token="hf_planted_token")
+    assert done.returncode == 0, done.stderr
+    assert f"pushed to {hub.url}/tester/reviews" in done.stderr
+    repo, out = hub.repos["tester/reviews"], tmp_path / "out"
+    assert repo.private
+    card = repo.files["README.md"].decode()
+    figures = set(re.findall(r"\]\((report/\w+\.png)\)", card))  # none without the extra `report`
+    assert set(repo.files) == PUSHED | {".gitattributes"} | figures
+    assert repo.files["model.safetensors"] == (out / "model.safetensors").read_bytes()
+    assert card_errors(card) == []
+
+    texts = ["최고 추천", "별로 실망", "영화"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOGITS, "tester/reviews", json.dumps(texts)], capture_output=True, text=True,
+        env=env | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "other"), "HF_TOKEN": "hf_write"},
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
+    assert json.loads(loaded.stdout) == Classifier.from_pretrained(str(out)).logits(texts).tolist()
+
+    assert "planted" not in done.stdout + done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert not [path for path in written if b"planted" in path.read_bytes()]
+    sent = {name: content for name, content in repo.files.items() if str(tmp_path.parent).encode() in content}
+    assert sent == {}
+
+
+def test_a_push_that_fails_after_training_costs_nothing(hub, here, train, tmp_path, capsys):
+    hub.fail["POST commit"] = 500
+    done = subprocess.CompletedProcess(train, cli.main(["train", *train]), *capsys.readouterr())
+    error = error_of(done, status=3)
+    out = tmp_path / "out"
+    assert error.startswith(f"the model is safe in {out}, but could not push {out} to tester/out: Server error '500")
+    assert "split       test (61 rows, scored once)" in done.stdout
+    again = error.split("try again with: ")[1]
+    assert again == f"hfcls push {out} --hub_model_id tester/out"
+    hub.fail = {}
+    assert cli.main(shlex.split(again)[1:]) == 0
+    assert hub.repos["tester/out"].files["model.safetensors"] == (out / "model.safetensors").read_bytes()
+
+
+def test_what_hinders_the_push_is_said_before_training(hub, here, train, tmp_path, monkeypatch, capsys):
+    hub.add_repo("tester/out", {"README.md": CARD, "config.json": json.dumps({"model_type": "gpt2"})})
+    assert cli.main(["train", *train]) == 1
+    assert "tester/out exists and holds something else: model_type gpt2 there, bert here" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.yaml"]
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    assert cli.main(["train", *train]) == 1
+    assert "the token of tester can only read; log in with `hf auth login`" in capsys.readouterr().err
+    assert cli.main(["train", *train[:-1], "--hub_model_id", "x"]) == 1
+    assert "hub_model_id applies to push_to_hub only" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow  # two processes
+def test_one_of_several_processes_pushes(hub, train, tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    env |= {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_TOKEN": "hf_write",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+         ROOT / "train.py", *train],
+        capture_output=True, text=True, timeout=300, check=False, env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [hub.requests.count(f"POST {action}") for action in ("create", "commit")] == [1, 1]
+    assert hub.requests.count("GET whoami") == 2, "at the start and at the end"
+    assert "model.safetensors" in hub.repos["tester/out"].files
