@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hfcls import __version__
@@ -46,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
     return 0
 
 
@@ -151,12 +150,13 @@ def _predict(args: argparse.Namespace) -> None:
         predict_files(config)
         return
     from hfcls.inference import Classifier
+    from hfcls.stream import arriving_lines
 
     classifier = Classifier.from_pretrained(config.model, batch_size=config.batch_size, batching=config.batching)
-    lines = args.texts or (line.rstrip("\n") for line in sys.stdin)
-    for chunk in _chunks(lines, 32 * config.batch_size):
+    for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
             print(json.dumps({"text": text, **answer}, ensure_ascii=False))
+        sys.stdout.flush()
 
 
 def _push(args: argparse.Namespace) -> None:
@@ -175,17 +175,6 @@ def _push(args: argparse.Namespace) -> None:
     for name, size in sizes.items():
         print(f"{size:>13,}  {name}")
     print(f"{sum(sizes.values()):>13,}  bytes in {len(sizes)} files for {repo_id}; nothing was sent")
-
-
-def _chunks(lines: Iterable[str], size: int) -> Iterable[list[str]]:
-    chunk: list[str] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 if __name__ == "__main__":

@@ -213,7 +213,9 @@ class PredictConfig(Config):
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
     batch_size: int = option(128, "texts per forward pass")
-    batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")
+    batching: Literal["packed", "longest", "fixed", "exact"] | None = option(
+        None, "how a batch is laid out, as in training; exact: no text changes another's result, to the last bit"
+    )
     all_scores: bool = option(False, "give the probability of every class")
     input: str | None = option(None, "csv, tsv, json, jsonl or parquet file, or a folder of these, to label")
     output: str | None = option(None, "folder for the labelled shards of --input")

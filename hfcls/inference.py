@@ -1,6 +1,7 @@
 """Classifier: texts in, labels and probabilities out."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, overload
 
 import torch
@@ -13,6 +14,9 @@ from hfcls.modeling import load_classifier
 from hfcls.packing import choose_batching, enable_packing, position_offset
 
 Text = str | tuple[str, str]
+
+# Tokens of each forward pass of `exact` batches: enough to keep a CPU busy, few enough to fill up without much waste.
+EXACT_TOKENS = 256
 
 
 class Classifier:
@@ -40,13 +44,20 @@ class Classifier:
             max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
             batch_size: texts per forward pass. Texts are sorted by length first, so the result comes sooner; it comes
                 in the order of the input.
-            batching: packed, longest or fixed; default: packed where that is exact, else longest.
+            batching: packed, longest, fixed or exact; default: packed where that gives a padded batch's logits, else
+                longest. With `exact` the result for a text has the same bits whatever texts come with it, before it or
+                after: each forward pass has texts of one length only and a shape that follows from this length. That
+                holds for one machine, one version of the libraries and one number of threads; `batch_size` does not
+                matter.
+
+        A classifier may be shared by threads.
         """
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.max_length = max_length or min(tokenizer.model_max_length, 512)
         self.batch_size = batch_size
-        batching = choose_batching(model, batching)
+        self.exact = batching == "exact"
+        batching = "longest" if self.exact else choose_batching(model, batching)
         if batching == "packed":
             enable_packing(model)
         self.collator = make_collator(
@@ -57,6 +68,8 @@ class Classifier:
         )
         id2label: Any = model.config.id2label
         self.labels: list[str] = [id2label[i] for i in range(len(id2label))]
+        # The first call sets the tokenizer's truncation; two first calls at once would fail with "Already borrowed".
+        self._rows([""])
 
     @classmethod
     def from_pretrained(cls, name: str, *, device: str | None = None, **options: Any) -> "Classifier":
@@ -100,7 +113,7 @@ class Classifier:
         """Float32 [len(texts), num_labels], on the CPU, in the order of `texts`.
 
         Raises:
-            HfclsError: a text is not a str (or pair of str); names its index.
+            HfclsError: a text is not a str (or pair of str), or not valid Unicode; names its index.
         """
         rows = self._rows(texts)
         logits = torch.empty(len(rows), len(self.labels))
@@ -120,6 +133,14 @@ class Classifier:
             if isinstance(text, str) != isinstance(texts[0], str):
                 found, first = ("a text", "a pair") if isinstance(text, str) else ("a pair", "a text")
                 raise HfclsError(f"text {index} is {found}, but text 0 is {first}: give all of one kind")
+            for part in parts:
+                try:
+                    part.encode()
+                except UnicodeEncodeError as error:
+                    raise HfclsError(
+                        f"text {index} has half a character (U+{ord(part[error.start]):04X}) at {error.start}: it was "
+                        "read with the wrong encoding; read it as UTF-8"
+                    ) from error
         if not texts:
             return []
         firsts = [text if isinstance(text, str) else text[0] for text in texts]
@@ -128,6 +149,16 @@ class Classifier:
         return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
     def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[list[int]]:
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
-        for start in range(0, len(order), self.batch_size):
-            yield order[start : start + self.batch_size]
+        lengths = [len(row["input_ids"]) for row in rows]
+        order = sorted(range(len(rows)), key=lengths.__getitem__)
+        if not self.exact:
+            for start in range(0, len(order), self.batch_size):
+                yield order[start : start + self.batch_size]
+            return
+        # The bits of a sum depend on its order, and that on the shape of the batch: on how far it is padded and, in the
+        # products of the head, on how many texts there are. So neither may follow from the company.
+        for length, group in groupby(order, key=lengths.__getitem__):
+            count, same_length = max(1, EXACT_TOKENS // length), list(group)
+            for start in range(0, len(same_length), count):
+                indices = same_length[start : start + count]
+                yield indices + indices[-1:] * (count - len(indices))

@@ -100,16 +100,19 @@ def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
     weights = Path(config.model) / "model.safetensors"
     stamped = [*files, *([weights] if weights.is_file() else [])]
     options = {name: value for name, value in vars(config).items() if name != "output"}
-    note = {**options, "files": {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in stamped}}
+    stamps = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in stamped}
     output.mkdir(parents=True, exist_ok=True)
     manifest = output / MANIFEST
     if manifest.exists():
         earlier = json.loads(manifest.read_text(encoding="utf-8"))
-        if changed := [name for name, value in note.items() if earlier.get(name) != value]:
+        known = earlier.pop("files")
+        changed = [name for name in options if earlier.get(name) != options[name]]
+        if changed := changed + [path for path, stamp in stamps.items() if known.get(path, stamp) != stamp]:
             raise HfclsError(
                 f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
             )
-        return
+        stamps = {**known, **stamps}  # files may be added to the folder: finished shards stay as they are
+    note = {**options, "files": stamps}
     aside = output / f"{MANIFEST}.{os.getpid()}.part"
     aside.write_text(json.dumps(note, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     os.replace(aside, manifest)

@@ -25,7 +25,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from hfcls.modeling import train_tokenizer
+from hfcls.modeling import load_model, load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"  # real reviews and models, which are not part of the repository
@@ -85,6 +85,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
         attention_probs_dropout_prob=0.0,
     )
     AutoModelForSequenceClassification.from_config(config).bert.save_pretrained(folder)  # no head: an encoder
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with `tiny_model` as a classifier (부정, 긍정) whose head has random weights."""
+    folder = tmp_path_factory.mktemp("classifier")
+    torch.manual_seed(3)
+    load_model(tiny_model, ["부정", "긍정"]).save_pretrained(folder)
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.model_max_length = 64
     tokenizer.save_pretrained(folder)
     return str(folder)
 

@@ -55,6 +55,8 @@ def check_accelerate(words: list[str]) -> None:
         assert not word.endswith((".yaml", ".py")) or (ROOT / word).is_file(), word
     if "train.py" in words:
         check_hfcls(["train", *words[words.index("train.py") + 1 :]])
+    elif "predict.py" in words:
+        check_hfcls(["predict", *words[words.index("predict.py") + 1 :]])
     elif "hfcls.cli" in words:
         check_hfcls(words[words.index("hfcls.cli") + 1 :])
     else:

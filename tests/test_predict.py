@@ -8,34 +8,21 @@ import time
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-import torch
-from conftest import reviews
+from conftest import ROOT, reviews
 
 from hfcls import cli
 from hfcls.config import PredictConfig
 from hfcls.errors import HfclsError
 from hfcls.inference import Classifier
-from hfcls.modeling import load_model, load_tokenizer
 from hfcls.predict import predict_files
 
 COUNT, SHARD = 250, 60
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("classifier")
-    torch.manual_seed(3)
-    load_model(tiny_model, ["부정", "긍정"]).save_pretrained(folder)
-    tokenizer = load_tokenizer(tiny_model)
-    tokenizer.model_max_length = 64
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture
-def options(model, table, tmp_path):
+def options(classifier_folder, table, tmp_path):
     return {
-        "model": model,
+        "model": classifier_folder,
         "input": str(table("in/comments.tsv", count=COUNT)),
         "output": str(tmp_path / "out"),
         "shard_size": SHARD,
@@ -133,7 +120,7 @@ def test_accelerate_launch_divides_the_shards(options, tmp_path):
         "num_machines: 1\nmachine_rank: 0\nmixed_precision: 'no'\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", two, "-m", "hfcls.cli", "predict",
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", two, ROOT / "predict.py",
          *(f"--{name}={value}" for name, value in divided.items())],
         capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "ACCELERATE_USE_CPU": "true"},
     )  # fmt: skip
@@ -146,8 +133,34 @@ def test_shards_of_something_else_are_not_mixed(options, table):
     with pytest.raises(HfclsError, match=r"out holds predictions with another batch_size: choose another --output"):
         predict_files(PredictConfig(**{**options, "batch_size": 8}))
     table("in/comments.tsv", count=COUNT + 1)
-    with pytest.raises(HfclsError, match="holds predictions with another files"):
+    with pytest.raises(HfclsError, match="holds predictions with another .*comments.tsv: choose"):
         predict_files(PredictConfig(**options))
+
+
+def test_a_broken_file_costs_no_finished_shard_and_may_be_mended(options, table, tmp_path):
+    options["input"] = str(tmp_path / "in")
+    predict_files(PredictConfig(**options))
+    whole = contents(tmp_path / "out")
+    table("in/more.tsv", lines=["text\tlabel", "좋다\t1", "나쁘다"])
+    with pytest.raises(HfclsError, match=r"more.tsv, line 3: 1 fields, but the header has 2"):
+        predict_files(PredictConfig(**options))
+    assert contents(tmp_path / "out") == whole
+    table("in/more.tsv", lines=["text\tlabel", "좋다\t1", "나쁘다\t0"])
+    predict_files(PredictConfig(**options))
+    after = contents(tmp_path / "out")
+    assert after.keys() == {*whole, "more.tsv-00000-of-00001.parquet"}
+    assert all(after[name] == whole[name] for name in whole if name.endswith(".parquet"))
+
+
+def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, tmp_path):
+    tables = []
+    for shard_size, batch_size in [(250, 128), (7, 3), (60, 16)]:
+        changed = {"shard_size": shard_size, "batch_size": batch_size, "output": str(tmp_path / f"out{shard_size}")}
+        shards = predict_files(PredictConfig(**{**options, **changed}, batching="exact", all_scores=True))
+        tables.append(pyarrow.concat_tables(pyarrow.parquet.read_table(path) for path in shards))
+    assert len(tables[0]) == COUNT
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Lines of a pipe or file as they come, in constant memory."""
+
+import os
+from collections.abc import Iterator
+
+from hfcls.errors import HfclsError
+
+BLOCK = 1 << 16  # bytes that a pipe holds
+
+
+def arriving_lines(descriptor: int) -> Iterator[list[str]]:
+    """The UTF-8 lines that have arrived by now, without their line ends, until the end of the file.
+
+    A slow writer's line comes at once and alone, a fast one's by the hundred: there is no buffer to wait for.
+
+    Raises:
+        HfclsError: a line is not UTF-8; names the line, after the lines before it were given.
+    """
+    rest, number = b"", 0
+    while True:
+        block = os.read(descriptor, BLOCK)
+        *lines, rest = (rest + block).split(b"\n")
+        if not block and rest:
+            lines.append(rest)
+        texts = []
+        for line in lines:
+            number += 1
+            try:
+                texts.append(line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r"))
+            except UnicodeDecodeError as error:
+                if texts:
+                    yield texts
+                raise HfclsError(
+                    f"standard input, line {number} is not UTF-8; the lines before it are labelled. If it is CP949 "
+                    "(EUC-KR), put `iconv -f cp949 -t utf-8` before hfcls in the pipe"
+                ) from error
+        if texts:
+            yield texts
+        if not block:
+            return
