@@ -126,8 +126,11 @@ def _check(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
+    from transformers.utils.logging import disable_progress_bar
+
     from hfcls.evaluation import evaluate
 
+    disable_progress_bar()  # of loading weights
     result = evaluate(config)
     print("\n\n".join([result.table(), *result.details()]))
 

@@ -21,6 +21,7 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
     "axes.grid": True,
+    "axes.labelpad": 6,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.unicode_minus": False,

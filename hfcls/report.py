@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyarrow import parquet
+from jinja2 import Environment, StrictUndefined, UndefinedError
+from markupsafe import Markup
+from pyarrow import ArrowException, parquet
 
+from hfcls.analysis import Analysis
 from hfcls.errors import HfclsError
 from hfcls.figures import Curves, save_figures
 from hfcls.results import PREDICTIONS_FILE, Result, load_results
@@ -18,7 +21,7 @@ REPORT_FILE = "report.html"
 FIGURES_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
 CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown if they lie in the run's folder
 CURVES = ("loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")
-SHOWN_ERRORS, SHOWN_CHARACTERS = 20, 500
+SHOWN_ERRORS, SHOWN_CONFUSIONS, SHOWN_CHARACTERS = 20, 10, 500
 CONFUSION_CELLS = 12  # a confusion matrix of more classes is shown as a figure
 
 
@@ -44,6 +47,13 @@ def write_report(folder: str | Path) -> Path:
         _write(json.dumps(numbers, ensure_ascii=False, indent=2) + "\n", folder / FIGURES_FOLDER / "numbers.json")
         page = folder / REPORT_FILE
         _write(render(result, figures, errors, check), page)
+    except UndefinedError as error:
+        raise HfclsError(
+            f"{folder / CHECK_FILE} is not what `hfcls check --output` of this version writes ({error}): "
+            "write it again, or delete it"
+        ) from error
+    except ArrowException as error:
+        raise HfclsError(f"{folder / PREDICTIONS_FILE} cannot be read: {error}") from error
     except OSError as error:
         raise HfclsError(f"cannot write the report of {folder}: {error.strerror or error}") from error
     return page
@@ -57,9 +67,6 @@ def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]]
         errors: of `confident_errors`.
         check: content of check.json.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = (files("hfcls") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
@@ -70,8 +77,19 @@ def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]]
         errors=errors,
         check=check,
         confusion_cells=CONFUSION_CELLS,
+        confusions=frequent_confusions(result.analysis) if result.analysis else [],
         shown_characters=SHOWN_CHARACTERS,
     )
+
+
+def frequent_confusions(analysis: Analysis) -> list[dict[str, Any]]:
+    """The pairs of a true and another, predicted class that occur most: label, predicted, count."""
+    counts = np.array(analysis.confusion)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:SHOWN_CONFUSIONS]
+    pairs = zip(*np.unravel_index(order, counts.shape), strict=True)
+    names = analysis.label_names
+    return [{"label": names[i], "predicted": names[j], "count": int(counts[i, j])} for i, j in pairs if counts[i, j]]
 
 
 def read_curves(folder: Path) -> Curves:

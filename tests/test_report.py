@@ -95,11 +95,19 @@ def test_the_errors_are_the_most_confident_ones(run, out):
     assert read_curves(out).kept == best["epoch"]
 
 
-def test_findings_of_the_data_check_are_shown(out, tmp_path):
-    warning = "train: 3 texts <b>repeat</b> an earlier one"
-    page = render(load_results(out), {}, [], {"warnings": [warning]})
-    assert "train: 3 texts &lt;b&gt;repeat&lt;/b&gt; an earlier one" in page
-    assert "Nothing stood out." in render(load_results(out), {}, [], {"warnings": []})
+def test_findings_of_the_data_check_are_shown(run, out):
+    write_report(out)
+    assert "Data check" not in (out / "report.html").read_text("utf-8")
+    lines = ["text\tlabel", "<b>\t부정", "<b>\t긍정", "재미있는 영화\t긍정"]
+    (out / "raw.tsv").write_text("\n".join(lines), encoding="utf-8")
+    hfcls.check(dataset=str(out / "raw.tsv"), model=run.facts.model, max_length=16, output=str(out / "check.json"))
+    page = write_report(out).read_text("utf-8")
+    (out / "check.json").unlink()
+    assert "train: 1 texts repeat an earlier one (normalised)" in page
+    assert '<span lang="en">Cut at 16 tokens</span></td><td>0.00%</td>' in page
+    assert '<span lang="en">Texts with several labels</span></td><td>1</td>' in page
+    nothing = {"warnings": [], "splits": {}, "duplicates": {"normalized": {}}, "model": None}
+    assert "Nothing stood out." in render(run, {}, [], nothing)
 
 
 def test_png_labels_without_a_hangul_font_are_english_and_ids(out, tmp_path, monkeypatch):
@@ -131,6 +139,8 @@ def test_many_classes_and_odd_names(tmp_path):
         page = render(Result("out", "test", 300, None, {}, 1.0, analysis=analysis), pages, [], None)
         assert "분류 $x_3$ &lt;b&gt;" in page
         assert page.count("<figure") == 2
+        (pair,) = re.findall(r"most frequent confusions</span>:\n(.*?) → (.*?) (\d+),", page)
+        assert int(pair[2]) == max(c for i, row in enumerate(analysis.confusion) for j, c in enumerate(row) if i != j)
 
 
 def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):
@@ -168,6 +178,21 @@ def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
     try_report(tmp_path)
     assert len(caplog.records) == 1
     assert f"the run is saved, its report failed ({tmp_path}/trainer_state.json is not JSON" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("check.json", '["old"]', "check.json is not what `hfcls check --output` of this version writes"),
+        ("check.json", "{", "check.json is not JSON"),
+        ("predictions.parquet", "PAR1", "predictions.parquet cannot be read"),
+    ],
+)
+def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, content, message):
+    run.save(tmp_path / "results.json")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(HfclsError, match=message):
+        write_report(tmp_path)
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monkeypatch):
