@@ -18,7 +18,7 @@ EVEN_WIDTH = 768
 # CPU attention sums in lanes of 8: only in rows of a multiple of 8 does a text's sum not depend on where it stands.
 LANES = 8
 WIDEST_FREE_ROW = 256
-IGNORED_LABEL = -100
+IGNORED_LABEL = -100  # of rows that neither loss nor metrics count
 
 
 class Collator(Protocol):
@@ -34,7 +34,7 @@ def make_collator(
     max_length: int,
     row_length: int | None = None,
     position_offset: int = 0,
-    batch_size: int | None = None,
+    static_shapes: bool = False,
 ) -> Collator:
     """The collator for `batching`: packed, longest or fixed.
 
@@ -45,18 +45,19 @@ def make_collator(
         max_length: width of `fixed` batches; default width of packed rows with static shapes.
         row_length: tokens in a packed row; None: chosen for each batch, so that little is wasted.
         position_offset: see `hfcls.packing.position_offset`.
-        batch_size: give it for static shapes, which XLA and `torch.compile` need: the number of packed rows is rounded
-            up to one of `row_counts(batch_size)` and class labels are filled up with -100, which the loss ignores.
-            Float labels have no value that a loss ignores: a smaller last batch of these keeps its own size.
+        static_shapes: few shapes, which XLA and `torch.compile` need: packed rows have one width, and their number is
+            rounded up to one of `row_counts(len(rows))`. `hfcls.sampling` makes batches of one size.
 
     Raises:
-        ValueError: unknown batching.
+        ValueError: unknown batching, or static shapes of `longest` batches.
     """
+    if batching == "longest" and static_shapes:
+        raise ValueError("batches padded to the longest text have no static shape: use batching fixed or packed")
     if batching in ("longest", "fixed"):
         return PaddedCollator(pad_token_id, max_length if batching == "fixed" else None)
     if batching == "packed":
-        width = row_length or (max_length if batch_size else None)
-        return PackedCollator(pad_token_id, width, position_offset, batch_size)
+        width = row_length or (max_length if static_shapes else None)
+        return PackedCollator(pad_token_id, width, position_offset, static_shapes)
     raise ValueError(f"batching must be packed, longest or fixed, found {batching!r}")
 
 
@@ -78,7 +79,7 @@ class PaddedCollator:
         width = self.width or longest
         if longest > width:
             raise ValueError(f"a text of {longest} tokens does not fit the width {width}: raise or apply max_length")
-        batch = _labels(rows, len(rows))
+        batch = _labels(rows)
         batch["input_ids"] = _filled([row["input_ids"] for row in rows], width, self.pad_token_id)
         batch["attention_mask"] = _filled([[1] * len(row["input_ids"]) for row in rows], width, 0)
         if "token_type_ids" in rows[0]:
@@ -95,13 +96,13 @@ class PackedCollator:
     (which of the N texts, from 1; 0 is filler) and maybe `token_type_ids`.
 
     Raises:
-        ValueError: a text is longer than `row_length` or has no token; more than `batch_size` texts.
+        ValueError: a text is longer than `row_length` or has no token.
     """
 
     pad_token_id: int
     row_length: int | None
     position_offset: int = 0
-    batch_size: int | None = None
+    static_shapes: bool = False
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         lengths = [len(row["input_ids"]) for row in rows]
@@ -111,16 +112,12 @@ class PackedCollator:
             width, packed = tight_rows(lengths)
         else:
             width, packed = self.row_length, best_fit(lengths, self.row_length)
-        count = self.batch_size or len(rows)
-        if len(rows) > count:
-            raise ValueError(f"{len(rows)} texts in a batch, at most {count} expected: raise batch_size")
-        if self.batch_size is not None:
-            row_count = next(size for size in row_counts(self.batch_size) if size >= len(packed))
+        if self.static_shapes:
+            row_count = next(size for size in row_counts(len(rows)) if size >= len(packed))
             packed += [[]] * (row_count - len(packed))
 
-        batch = _labels(rows, count)
-        # where a filler text begins does not matter, since its label is ignored
-        cls_index = [0] * len(batch.get("labels", range(count)))
+        batch = _labels(rows)
+        cls_index = [0] * len(rows)
         for r, indices in enumerate(packed):
             start = r * width
             for index in indices:
@@ -162,14 +159,8 @@ def row_counts(batch_size: int) -> list[int]:
     return sorted({math.ceil(batch_size * share) for share in (1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)})
 
 
-def _labels(rows: Sequence[Row], count: int) -> Batch:
-    if "labels" not in rows[0]:
-        return {}
-    labels = torch.tensor([row["labels"] for row in rows])
-    if labels.is_floating_point():
-        return {"labels": labels}
-    filler = labels.new_full((count - len(rows), *labels.shape[1:]), IGNORED_LABEL)
-    return {"labels": torch.cat([labels, filler])}
+def _labels(rows: Sequence[Row]) -> Batch:
+    return {"labels": torch.tensor([row["labels"] for row in rows])} if "labels" in rows[0] else {}
 
 
 def _joined(rows: Sequence[Row], packed: Sequence[Sequence[int]], key: str) -> list[list[int]]:

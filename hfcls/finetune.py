@@ -106,7 +106,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         "%s: %s; training on %s, batches of %d %s",
         config.dataset,
         ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.items()),
-        "the CPU" if args.device.type == "cpu" else f"{args.world_size} x {args.device.type}",
+        "the CPU" if (args.world_size, args.device.type) == (1, "cpu") else f"{args.world_size} x {args.device.type}",
         config.batch_size,
         f"({args.mixed_precision})" if getattr(args, "mixed_precision", "no") != "no" else "(float32)",
     )

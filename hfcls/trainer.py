@@ -1,5 +1,6 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +11,15 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from hfcls.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly
+from hfcls.collate import IGNORED_LABEL
 from hfcls.metrics import classification_metrics
 from hfcls.optim import adam, exponential_decay
 from hfcls.packing import enable_packing, packing_support
 from hfcls.preemption import StopSignals
 from hfcls.resume import ContinueExactly, ResumableTrainer
+from hfcls.sampling import WholeBatchTrainer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -43,7 +48,7 @@ class ClassificationTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "every parameter is used"})
 
 
-class ClassificationTrainer(ResumableTrainer):
+class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
     """Trainer for `AutoModelForSequenceClassification` models and the batches of `make_collator`.
 
     Arguments are Trainer's. `args` is a `ClassificationTrainingArguments`; `compute_metrics` defaults to
@@ -69,6 +74,12 @@ class ClassificationTrainer(ResumableTrainer):
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
         kwargs.setdefault("compute_loss_func", classification_loss)
+        if args.n_gpu > 1:  # DataParallel would multiply the batch by the number of GPUs, and cannot split packed rows
+            logger.warning(
+                "%d GPUs are visible, but one process uses one of them; `accelerate launch --multi_gpu` uses all",
+                args.n_gpu,
+            )
+            args._n_gpu = 1
         super().__init__(model=model, args=args, **kwargs)
         self.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
         self.add_callback(PlainProgress())
@@ -124,14 +135,14 @@ def classification_loss(
 
     Args:
         outputs: with `logits` [N, num_labels].
-        labels: class ids [N] (-100 is ignored), or floats [N, num_labels] for multi-label classification.
+        labels: class ids [N], or floats [N, num_labels] for multi-label classification; -100 is ignored in both.
         num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
     """
     logits = outputs["logits"].float()
+    counted = labels.ne(IGNORED_LABEL)
     if labels.is_floating_point():
-        total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        count: torch.Tensor | int = labels.numel()
+        weight = counted.to(logits.dtype)
+        total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum")
     else:
-        total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-100)
-        count = labels.ne(-100).sum()
-    return total / (count if num_items_in_batch is None else num_items_in_batch)
+        total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=IGNORED_LABEL)
+    return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)

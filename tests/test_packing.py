@@ -33,6 +33,7 @@ from hfcls.packing import (
     packing_support,
     position_offset,
 )
+from hfcls.sampling import filler
 
 SIZE = {
     "vocab_size": 100,
@@ -168,26 +169,30 @@ def test_float_labels_and_bf16_work():
 
 @pytest.mark.parametrize("name", ["bert", "modernbert"])
 def test_every_token_attends_to_something(models, name):
-    batch = collators(models[name], 64, batch_size=8)[0](texts([10, 20, 30], seed=3))
+    batch = collators(models[name], 64, static_shapes=True)[0](texts([10, 20, 30], seed=3))
     mask = _mask_texts(models[name].base_model, (), batch)[1]["attention_mask"]
     for each in mask.values() if isinstance(mask, dict) else [mask]:
         assert each.any(-1).all()  # a softmax over nothing is NaN on some devices
 
 
-def test_rows_and_labels_without_a_text_change_nothing():
+def test_filler_changes_neither_logits_nor_gradients():
     model = tiny("bert")
     rows = texts([10, 20, 30], seed=3, labels=True)
-    plain, filled = (collators(model, 64, batch_size=size)[0](rows) for size in (None, 32))
-    assert filled["input_ids"].shape == (4, 64)
-    assert filled["labels"].tolist() == [*plain["labels"].tolist(), *[-100] * 29]
-    grads = []
-    for batch in (plain, filled):
+    filled = [*rows, *[filler(rows[0])] * 29]
+    packed, padded = collators(model, 64)
+    static = collators(model, 64, static_shapes=True)[0]
+    assert static(filled)["input_ids"].shape == (4, 64)
+    assert static(filled)["labels"].tolist() == [*packed(rows)["labels"].tolist(), *[-100] * 29]
+    grads, logits = [], []
+    for batch in (packed(rows), static(filled), padded(filled)):
         model.zero_grad()
         output = model(**batch)
         output.loss.backward()
         grads.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-        torch.testing.assert_close(output.logits[:3], model(**plain).logits)
-    torch.testing.assert_close(grads[0], grads[1])
+        logits.append(output.logits[:3])
+    for other in (1, 2):
+        torch.testing.assert_close(logits[other], logits[0])
+        torch.testing.assert_close(grads[other], grads[0])
 
 
 def test_compiling_sees_only_the_few_shapes():
@@ -199,10 +204,10 @@ def test_compiling_sees_only_the_few_shapes():
         return graph.forward
 
     model = tiny("bert")
-    packed = collators(model, 64, batch_size=8)[0]
+    packed = collators(model, 64, static_shapes=True)[0]
     compiled = torch.compile(model, backend=count, dynamic=False)
     shapes = set()
-    for seed, lengths in enumerate([[2] * 8, [64] * 8, [30] * 8, [30] * 5, [64, 2, 2], [20] * 8, [40] * 8, [33] * 3]):
+    for seed, lengths in enumerate([[2] * 8, [64] * 8, [30] * 8, [30] * 5 + [2] * 3, [20] * 8, [40] * 8]):
         batch = packed(texts(lengths, seed, labels=True))
         shapes.add(tuple(batch["input_ids"].shape))
         torch.testing.assert_close(compiled(**batch).loss, model(**batch).loss)

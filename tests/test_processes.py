@@ -1,35 +1,71 @@
-"""Two processes on the CPU run the experiment that one process runs."""
+"""Several processes on the CPU run the experiment that one process runs."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import probe_processes
 import pytest
 from conftest import ROOT
+
+import hfcls
 
 pytestmark = pytest.mark.slow
 
 
-def test_two_processes_take_the_steps_of_one(table, tiny_model, tmp_path):
-    """96 rows in batches of 32, dropout off: rates equal, losses and metrics equal up to the order of sums."""
-    for seed, (split, count) in enumerate([("train", 96), ("validation", 31), ("test", 33)]):
-        data = table(f"data/{split}.tsv", count=count, seed=seed).parent
-    states, results = [], []
-    for processes in (1, 2):
-        out = tmp_path / f"out{processes}"
-        done = subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
-             ROOT / "train.py", "--dataset", data, "--model", tiny_model, "--max_length", "64", "--output_dir", out,
-             "--num_train_epochs", "2", "--logging_steps", "1", "--learning_rate", "1e-3"],
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+def torchrun(processes: int, *command: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), *command],
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def data(table) -> Path:
+    """166 training rows: 6 batches of 32, the last one of 6 rows; 31 for validation, 33 to test."""
+    for seed, (split, count) in enumerate([("train", 166), ("validation", 31), ("test", 33)]):
+        folder = table(f"data/{split}.tsv", count=count, seed=seed).parent
+    return folder
+
+
+def test_the_experiment_is_one_however_it_is_divided(data, tiny_model, tmp_path):
+    """1 x 32, 1 x 8 with accumulation 4, 2 x 16 and 4 x 8: the same steps up to the order of sums (dropout is off)."""
+    options = {"dataset": str(data), "model": tiny_model, "max_length": 64, "num_train_epochs": 2, "logging_steps": 1,
+               "learning_rate": 1e-3}  # fmt: skip
+    outs = [str(tmp_path / name) for name in ("1x32", "1x8x4", "2x16", "4x8")]
+    hfcls.fine_tune(**options, output_dir=outs[0])
+    hfcls.fine_tune(**options, output_dir=outs[1], gradient_accumulation_steps=4)
+    flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    for processes, out in ((2, outs[2]), (4, outs[3])):
+        done = torchrun(processes, ROOT / "train.py", *flags, "--output_dir", out)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("split       test (33 rows, scored once)") == 1
-        states.append(json.loads((out / "trainer_state.json").read_text())["log_history"])
-        results.append(json.loads((out / "results.json").read_text())["metrics"])
-    for history in states:
+        assert f"training on {processes} x cpu, batches of 32" in done.stderr
+    histories = [json.loads(Path(out, "trainer_state.json").read_text())["log_history"] for out in outs]
+    losses = [[entry["loss"] for entry in history if "loss" in entry] for history in histories]
+    results = [json.loads(Path(out, "results.json").read_text())["metrics"] for out in outs]
+    assert len(losses[0]) == 12
+    assert losses[0][-1] < 0.7 * losses[0][0]  # it learns, so the comparison is one of moving weights
+    for history, found, result in zip(histories, losses, results, strict=True):
         rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
-        assert rates == pytest.approx([1e-3] * 3 + [9e-4] * 3, rel=1e-12)
-    one, two = ([entry["loss"] for entry in history if "loss" in entry] for history in states)
-    assert two == pytest.approx(one, abs=1e-5)
-    assert results[1] == pytest.approx(results[0], abs=1e-5)
+        assert rates == pytest.approx([1e-3] * 6 + [9e-4] * 6, rel=1e-12)
+        assert found == pytest.approx(losses[0], abs=1e-5)
+        assert result == pytest.approx(results[0], abs=1e-5)
+        assert (result["accuracy"], result["macro_f1"]) == (results[0]["accuracy"], results[0]["macro_f1"])
+
+
+def test_processes_evaluate_each_row_once_and_resume_in_mid_epoch(table, tiny_model, tmp_path):
+    """Of 2 processes, evaluating is what one does, to the last digit; resuming takes the steps of the whole run."""
+    reviews = str(table("reviews.tsv", count=70))
+    out = tmp_path / "out"
+    done = torchrun(2, ROOT / "tests/probe_processes.py", tiny_model, reviews, out)
+    assert done.returncode == 0, done.stderr
+    seen = [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert seen[0]["evaluations"] == seen[1]["evaluations"]
+    one = probe_processes.trainer(tiny_model, reviews, str(tmp_path / "one"))
+    assert seen[0]["evaluations"] == probe_processes.evaluations(one)
+    one.train()
+    assert seen[0]["losses"] == pytest.approx(probe_processes.losses(one), abs=1e-5)
+    assert len(seen[0]["losses"]) == 18
+    assert seen[0]["resumed"] == seen[0]["losses"]

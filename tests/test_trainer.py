@@ -89,7 +89,7 @@ def test_losses_and_rates_are_those_of_the_plain_loop(build, tiny_model, batchin
     trainer = build(batching, num_train_epochs=10)
     trainer.train()
     batches = trainer.data_collator.batches
-    assert [len(rows) for rows in batches[:5]] == [16, 16, 16, 16, 6]
+    assert [sum(row["labels"] != -100 for row in rows) for rows in batches[:5]] == [16, 16, 16, 16, 6]
     assert len(batches) == 50
     torch.manual_seed(7)
     model = load_model(tiny_model, ["부정", "긍정"])
@@ -133,6 +133,25 @@ def test_evaluation_counts_every_row_once_whatever_the_batch(build):
     for result in results:
         assert result["eval_accuracy"] == results[0]["eval_accuracy"]
         assert result["eval_loss"] == pytest.approx(results[0]["eval_loss"], abs=1e-6)
+
+
+def test_filler_counts_in_no_speed(build):
+    trainer = build(per_device_eval_batch_size=64)
+    metrics = trainer.predict(trainer.eval_dataset).metrics
+    assert metrics["test_samples_per_second"] * metrics["test_runtime"] == pytest.approx(70, rel=0.05)
+    assert trainer.num_examples(trainer.get_train_dataloader()) == 70
+
+
+def test_two_visible_gpus_do_not_double_the_batch(build, caplog):
+    """Trainer would wrap the model in DataParallel and multiply the batch by the number of GPUs."""
+    assert build().args.train_batch_size == 16
+    args = ClassificationTrainingArguments(output_dir="unused", per_device_train_batch_size=16, use_cpu=True)
+    assert args.device.type == "cpu"
+    args._n_gpu = 2
+    assert args.train_batch_size == 32
+    ClassificationTrainer(build().model, args, data_collator=lambda rows: rows, eval_dataset=[])
+    assert args.train_batch_size == 16
+    assert "2 GPUs are visible, but one process uses one of them" in caplog.text
 
 
 def test_resuming_in_mid_epoch_repeats_rates_and_losses(build):
