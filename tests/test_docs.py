@@ -158,7 +158,8 @@ def test_korean_pages_have_the_commands_the_code_and_the_links_of_the_english_on
         assert [c for page, c in commands() if page == korean] == [c for page, c in commands() if page == english]
         code = [[ast.unparse(ast.parse(t)) for page, t in blocks("python") if page == p] for p in (korean, english)]
         assert code[0] == code[1], korean.name
-        links = [set(re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))) for page in (korean, english)]
+        texts = [re.sub(r"\]\(README(\.ko)?\.md\)|\.ko(?=\.png)", "", page.read_text("utf-8")) for page in (korean, english)]
+        links = [set(re.findall(r"\]\(([^)#\s]+)", text)) for text in texts]
         assert links[0] == links[1], f"{korean.name}: {links[0] ^ links[1]}"
 
 
@@ -192,7 +193,14 @@ def test_options_named_in_the_text_exist():
     """`--name` in a sentence is an option of hfcls, or of a command that hfcls does not own."""
     parsers = [action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)]
     known = {flag for sub in parsers for parser in sub.choices.values() for flag in parser._option_string_actions}
-    foreign = {"--config_file", "--num_processes", "--num_machines", "--machine_rank", "--main_process_ip"}
+    foreign = {
+        "--config_file",
+        "--num_processes",
+        "--num_machines",
+        "--machine_rank",
+        "--main_process_ip",
+        "--resume_from_checkpoint",
+    }
     for page in PAGES:
         text = re.sub(r"--no-\w+|```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
         for code in re.findall(r"`([^`\n]+)`", text):
@@ -224,3 +232,16 @@ def test_no_accelerate_config_is_left_untested():
 def test_pages_tell_the_names_of_all_code_blocks_of_the_chapter():
     text = (ROOT / "docs/from-ratsnlp.md").read_text("utf-8")
     assert all(re.search(rf"\| 4-{n}\b|, 4-{n}\b", text) for n in range(1, 16))
+
+
+def test_links_to_colab_and_kaggle_name_the_repository():
+    """`[project.urls] Repository` in pyproject.toml defines it; until it is there, the pages say OWNER/REPO."""
+    found = re.search(
+        r'^Repository = "https://github.com/([^"]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    repository = found[1] if found else "OWNER/REPO"
+    for name in ("README.md", "README.ko.md"):
+        text = (ROOT / name).read_text("utf-8")
+        notebook = f"{repository}/blob/main/notebooks/nsmc_kcbert.ipynb"
+        assert f"https://colab.research.google.com/github/{notebook}" in text
+        assert f"https://kaggle.com/kernels/welcome?src=https://github.com/{notebook}" in text
