@@ -158,7 +158,9 @@ def test_korean_pages_have_the_commands_the_code_and_the_links_of_the_english_on
         assert [c for page, c in commands() if page == korean] == [c for page, c in commands() if page == english]
         code = [[ast.unparse(ast.parse(t)) for page, t in blocks("python") if page == p] for p in (korean, english)]
         assert code[0] == code[1], korean.name
-        texts = [re.sub(r"\]\(README(\.ko)?\.md\)|\.ko(?=\.png)", "", page.read_text("utf-8")) for page in (korean, english)]
+        texts = [
+            re.sub(r"\]\(README(\.ko)?\.md\)|\.ko(?=\.png)", "", page.read_text("utf-8")) for page in (korean, english)
+        ]
         links = [set(re.findall(r"\]\(([^)#\s]+)", text)) for text in texts]
         assert links[0] == links[1], f"{korean.name}: {links[0] ^ links[1]}"
 
