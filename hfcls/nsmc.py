@@ -6,7 +6,10 @@ import io
 import logging
 import os
 import shutil
+import socket
 import tempfile
+import time
+from http.client import HTTPException
 from pathlib import Path
 
 from hfcls.errors import HfclsError
@@ -19,6 +22,8 @@ OFFICIAL = {
     "ratings_train.txt": (14_628_807, "ac0dba272895dc1d0b3dd5f11afbeaeb7abe7876"),
     "ratings_test.txt": (4_893_335, "b6cfcd8cd1557bcd9bf06617b0e429ed73e9a367"),
 }
+RETRY_WAITS = (1.0, 5.0)  # seconds before the second and third try
+STALLED_AFTER = 30.0  # seconds without a byte
 LABEL_NAMES = {"0": "부정", "1": "긍정"}
 
 
@@ -49,33 +54,45 @@ def is_official(path: Path) -> bool:
 
 
 def _fetch(folder: Path) -> None:
-    """Korpora downloads into a folder aside; what arrived whole is renamed into place, anything else is deleted."""
-    from Korpora import Korpora  # imported here: only a download needs it
-
+    """Try to download both files, a few times; raises HfclsError with the last failure and the way by hand."""
     by_hand = (
         f"put ratings_train.txt and ratings_test.txt from https://github.com/e9t/nsmc into {folder}, "
         "or name the folder above their nsmc folder with --data_dir"
     )
-    aside = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
-        logger.info("downloading NSMC through Korpora into %s", folder)
+    except OSError as error:
+        raise HfclsError(f"cannot write to {folder}: {error.strerror}; name another folder with --data_dir") from error
+    for wait in (*RETRY_WAITS, None):
+        try:
+            logger.info("downloading NSMC through Korpora into %s", folder)
+            return _download(folder)
+        # Korpora passes on what urllib raises, and fails with TypeError or ValueError over a bad Content-Length.
+        except (OSError, HTTPException, TypeError, ValueError, HfclsError) as error:
+            if wait is None:
+                tries = len(RETRY_WAITS) + 1
+                raise HfclsError(f"could not fetch NSMC in {tries} tries: {error!s:.300}; {by_hand}") from error
+            logger.info("the download failed (%.300s); trying again in %g s", error, wait)
+            time.sleep(wait)
+
+
+def _download(folder: Path) -> None:
+    """Korpora downloads into a folder aside; what arrived whole is renamed into place, anything else is deleted."""
+    from Korpora import Korpora  # imported here: only a download needs it
+
+    aside = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
+    timeout = socket.getdefaulttimeout()
+    try:
+        socket.setdefaulttimeout(STALLED_AFTER)  # Korpora sets none, and would wait for a silent server for ever
         with contextlib.redirect_stdout(io.StringIO()):  # Korpora prints its notice to stdout
             Korpora.fetch("nsmc", root_dir=str(aside), force_download=True)
         for name in OFFICIAL:
             fetched = aside / "nsmc" / name
             if not is_official(fetched):
-                raise HfclsError(f"the download of {name} is not the official file ({fetched.stat().st_size} bytes)")
+                raise HfclsError(f"the download of {name} is not the official file ({fetched.stat().st_size:,} bytes)")
         for name in OFFICIAL:
             if not (folder / name).exists():
                 os.replace(aside / "nsmc" / name, folder / name)
-    except (
-        OSError,
-        TypeError,
-        HfclsError,
-    ) as error:  # Korpora raises TypeError for a server without Content-Length
-        raise HfclsError(f"could not fetch NSMC: {error}; {by_hand}") from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+        socket.setdefaulttimeout(timeout)
+        shutil.rmtree(aside, ignore_errors=True)

@@ -25,6 +25,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
+from hfcls import nsmc
 from hfcls.modeling import load_model, load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,12 @@ def _caches() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that fails is tried again at once."""
+    monkeypatch.setattr(nsmc, "RETRY_WAITS", (0.0, 0.0))
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
