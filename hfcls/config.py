@@ -278,7 +278,7 @@ def _recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
         raise HfclsError(f"no recipe {path}: give the path of a YAML file, such as recipes/nsmc.yaml")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise HfclsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise HfclsError(f"{path} must be a mapping of option: value, found {type(values).__name__}")
@@ -327,7 +327,11 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         value = str(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or value != value:
         wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
-        raise HfclsError(f"{name} must be {wanted}, found {value!r}")
+        # not the content of a container: YAML aliases make some that are endless when written out
+        found = repr(value) if isinstance(value, str | int | float) else type(value).__name__
+        raise HfclsError(f"{name} must be {wanted}, found {found:.200}")
+    if isinstance(value, str) and ("\0" in value or value.encode(errors="ignore").decode() != value):
+        raise HfclsError(f"{name} holds a NUL or an unpaired surrogate (an argument that is not UTF-8?): {value!r}")
     if choices and value not in choices:
         raise HfclsError(f"{name} must be one of {', '.join(choices)}, found {value!r}")
     return value

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
+from pyarrow import ArrowInvalid
 
 from hfcls import nsmc
 from hfcls.errors import HfclsError
@@ -139,7 +140,12 @@ def _check_columns(raw: DatasetDict, dataset: str, texts: list[str], label: str)
         for column in texts:
             kind = rows.features[column]
             if getattr(kind, "dtype", None) not in ("string", "large_string"):
-                raise HfclsError(f"{where}: column {column!r} is not text but {getattr(kind, 'dtype', kind)}")
+                found = "of several types" if type(kind).__name__ == "Json" else getattr(kind, "dtype", kind)
+                raise HfclsError(f"{where}: column {column!r} is not text but {found}")
+            try:
+                rows.data.column(column).validate(full=True)  # a parquet file may hold any bytes
+            except ArrowInvalid as error:
+                raise HfclsError(f"{where}: column {column!r} holds text that is not UTF-8: {error}") from error
             if all(_is_number(text) for text in rows[:100][column]):
                 raise HfclsError(
                     f"{where}: column {column!r} holds numbers, not text; its columns are "
@@ -161,8 +167,9 @@ def _class_names(raw: DatasetDict, dataset: str, column: str) -> list[str]:
     feature = raw[split].features[column]
     if isinstance(feature, ClassLabel):
         return list(feature.names)
-    if getattr(feature, "dtype", "").startswith(("float", "list", "struct")):
-        raise HfclsError(f"{dataset} ({split}): column {column!r} holds {feature.dtype}, not class labels")
+    kind = getattr(feature, "dtype", type(feature).__name__)
+    if not str(kind).startswith(("string", "large_string", "int", "uint", "bool")):
+        raise HfclsError(f"{dataset} ({split}): column {column!r} holds {kind}, not class labels")
     values = [str(value) for value in raw[split].unique(column) if value not in (None, "")]
     if len(values) < 2:
         raise HfclsError(

@@ -1,12 +1,12 @@
 """Read csv, tsv, json, jsonl and parquet files into a cached `datasets.DatasetDict`, naming the line that is broken."""
 
+import codecs
 import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict, Features, Value, load_dataset
-from datasets.exceptions import DatasetGenerationError
 
 from hfcls.errors import HfclsError
 
@@ -37,24 +37,23 @@ def _read_table(path: Path) -> Any:
         )
     if path.stat().st_size == 0:
         raise HfclsError(f"{path} is empty: it needs a header line and rows")
+    options: dict[str, Any] = {}
     if path.suffix in DELIMITERS:
-        columns = check_delimited(path, DELIMITERS[path.suffix])
-        return load_dataset(
-            "csv",
-            data_files=str(path),
-            split="train",
-            delimiter=DELIMITERS[path.suffix],
-            features=Features({column: Value("string") for column in columns}),
-            na_filter=False,  # an empty text is an empty text, and "null" is a word
-        )
-    kind = "parquet" if path.suffix == ".parquet" else "json"
+        kind, delimiter = "csv", DELIMITERS[path.suffix]
+        columns = check_delimited(path, delimiter)
+        features = Features({column: Value("string") for column in columns})
+        # without na_filter an empty text is an empty text, and "null" is a word
+        options = {"delimiter": delimiter, "features": features, "na_filter": False}
+    elif path.suffix == ".parquet":
+        kind = "parquet"
+    else:
+        kind = "json"
+        check_json(path)  # pyarrow ends the process at a line that is `null`
     try:
-        return load_dataset(kind, data_files=str(path), split="train")
-    except DatasetGenerationError as error:
-        if kind == "json":
-            _check_json_lines(path)
+        return load_dataset(kind, data_files=str(path), split="train", **options)
+    except Exception as error:  # datasets, pandas and pyarrow raise some twenty kinds for a file they cannot read
         cause = error.__cause__ or error
-        raise HfclsError(f"{path} is not readable as {kind}: {' '.join(str(cause).split())}") from error
+        raise HfclsError(f"could not read {path} as {kind}: {' '.join(str(cause).split()):.500}") from error
 
 
 def check_delimited(path: Path, delimiter: str) -> list[str]:
@@ -66,6 +65,8 @@ def check_delimited(path: Path, delimiter: str) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)
             header = next(reader, [])
+            if any("\0" in name for name in header):
+                raise HfclsError(f"{path}, line 1: the header holds NUL characters; save the file as UTF-8")
             if "" in header or len(set(header)) < len(header):
                 raise HfclsError(f"{path}, line 1: the header must name each column once, found {header}")
             row_count = 0
@@ -85,26 +86,67 @@ def check_delimited(path: Path, delimiter: str) -> list[str]:
     return header
 
 
-def not_utf8(path: Path) -> str:
-    """What to tell about a file that is not UTF-8; names CP949, which Korean Windows programs write, if it fits."""
-    with path.open("rb") as file:
-        sample = file.read(1 << 20)
+def check_json(path: Path) -> None:
+    """Check that a file holds JSON objects of valid Unicode, one a line (streamed) or all in one array."""
+    place = str(path)
     try:
-        sample[: sample.rfind(b"\n") + 1].decode("cp949")
-    except UnicodeDecodeError:
-        return f"{path} is not UTF-8 text; save it as UTF-8"
-    return f"{path} is not UTF-8 but CP949 (EUC-KR); convert it: iconv -f cp949 -t utf-8 '{path}' > utf8{path.suffix}"
-
-
-def _check_json_lines(path: Path) -> None:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.lstrip().startswith("[") and number == 1:
-                    return
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    raise HfclsError(f"{path}, line {number}: must be one JSON object per line")
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            is_array = file.read(4096).lstrip().startswith("[")
+            file.seek(0)
+            texts = [file.read()] if is_array else file
+            row_count = 0
+            for line_number, text in enumerate(texts, start=1):
+                if not text.strip():
+                    continue
+                place = str(path) if is_array else f"{path}, line {line_number}"
+                value = json.loads(text, parse_constant=_refuse_constant)
+                for record in value if is_array else [value]:
+                    row_count += 1
+                    if not (isinstance(record, dict) and record):
+                        where = f"{path}, element {row_count}" if is_array else place
+                        raise HfclsError(f"{where}: must be one JSON object with fields, found {record!r:.80}")
+                if "\\ud" in text or "\\uD" in text:
+                    json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
         raise HfclsError(not_utf8(path)) from error
-    except json.JSONDecodeError as error:
-        raise HfclsError(f"{path}, line {number}: not JSON: {error}") from error
+    except UnicodeEncodeError as error:
+        raise HfclsError(
+            f"{place}: holds the unpaired surrogate {error.object[error.start]!r}, which is no character: remove it"
+        ) from error
+    except RecursionError as error:
+        raise HfclsError(f"{place}: nested too deeply") from error
+    except ValueError as error:
+        raise HfclsError(f"{place}: not JSON: {error!s:.300}") from error
+    if not row_count:
+        raise HfclsError(f"{path} holds no rows")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value; write null")
+
+
+def not_utf8(path: Path) -> str:
+    """What to tell about a file that is not UTF-8: its first such line, and its encoding if that can be guessed.
+
+    Windows programs write Korean as CP949; Excel's "Unicode text" is UTF-16.
+    """
+    with path.open("rb") as file:
+        sample = file.read(1 << 20)
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in sample[:2]:
+        encoding = "utf-16"
+    elif _decodes(sample, "cp949"):
+        encoding = "cp949"
+    else:
+        with path.open("rb") as file:
+            number = next(n for n, line in enumerate(file, start=1) if not _decodes(line, "utf-8"))
+        return f"{path}, line {number} is not UTF-8 text; save the file as UTF-8"
+    name = {"utf-16": "UTF-16", "cp949": "CP949 (EUC-KR)"}[encoding]
+    return f"{path} is not UTF-8 but {name}; convert it: iconv -f {encoding} -t utf-8 '{path}' > utf8{path.suffix}"
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(sample)  # a character cut in half at the end is no error
+    except UnicodeDecodeError:
+        return False
+    return True
