@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def run(options: dict[str, Any], send: int = signal.SIGKILL, at: str | None = No
     """What a process does: fine-tune, and send itself a signal when `at` is called for the n-th time."""
     import hfcls.cli
 
-    os.environ["TQDM_DISABLE"] = "1"
+    multiprocessing.set_start_method("fork", force=True)  # of data workers, as in a process started by hand
     log = Path(options["output_dir"]).with_suffix(".log").open("a")
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
@@ -146,13 +147,26 @@ def test_the_whole_run_shuffles_drops_out_and_stops_early(whole):
     assert outcome(Path(options["output_dir"] + "-seed8")) != expected
 
 
+@pytest.fixture(scope="module")
+def killed(whole, tmp_path_factory):
+    """For each kill point, how the killed process ended and what the resumed run ended in; a run for each core."""
+    options, _ = whole
+    folder = tmp_path_factory.mktemp("killed")
+
+    def kill_and_resume(point: tuple[str, int]) -> tuple[int | None, dict[str, Any]]:
+        run_options = {**options, "output_dir": str(folder / f"{point[0].rpartition(':')[2]}-{point[1]}")}
+        return finish(run_options, signal.SIGKILL, *point), resumed(run_options)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(KILL_POINTS, pool.map(kill_and_resume, KILL_POINTS), strict=True))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("at", "call"), KILL_POINTS)
-def test_killed_at_a_point_and_resumed(whole, tmp_path, at, call):
-    options, expected = whole
-    options = {**options, "output_dir": str(tmp_path / "run")}
-    assert finish(options, signal.SIGKILL, at, call) == -signal.SIGKILL, "the point was not reached"
-    assert resumed(options) == expected
+@pytest.mark.parametrize("point", KILL_POINTS, ids=lambda point: f"{point[0]}-{point[1]}")
+def test_killed_at_a_point_and_resumed(whole, killed, point):
+    status, ended = killed[point]
+    assert status == -signal.SIGKILL, "the point was not reached"
+    assert ended == whole[1]
 
 
 @pytest.mark.slow

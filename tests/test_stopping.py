@@ -43,8 +43,8 @@ def test_a_stopped_launcher_leaves_a_checkpoint_and_no_orphan(command, tmp_path,
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     subprocess.run(command(launcher, whole), cwd=ROOT, capture_output=True, check=True, timeout=300)
 
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(command(launcher, stopped), cwd=ROOT, stdout=log, stderr=log)
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command(launcher, stopped), cwd=ROOT, stdout=log, stderr=log)
     deadline = time.monotonic() + 120
     while newest_whole_checkpoint(stopped) is None:
         assert process.poll() is None, (tmp_path / "log").read_text()
