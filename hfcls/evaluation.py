@@ -28,7 +28,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:
         **options: any field of `EvaluateConfig`, over those of `config`.
 
     Raises:
-        HfclsError: no such split, a label that the model does not know, or model or data are not what is needed.
+        HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, or model
+            or data are not what is needed.
     """
     config = replace(config or EvaluateConfig(), **options)
     corpus = load_corpus(
@@ -44,25 +45,53 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:
         raise HfclsError(f"{config.dataset} has no {split} split; it has {', '.join(corpus)}: set --split")
     rows = corpus[split]
     rows = rows.select(range(min(len(rows), config.max_samples or len(rows))))
-    analysis, predicted, speed = _score(config.model, rows, config)
+    output = Path(config.output) if config.output else None
+    if output:
+        _check_writable(output)
+    # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
+    models = [config.model, *([config.compare] if config.compare else [])]
+    loaded = [_load(model, rows, config) for model in models]
+    scored = [_score(model, *parts, rows) for model, parts in zip(models, loaded, strict=True)]
+    analysis, predicted, speed = scored[0]
     result = Result(config.model, split, len(rows), None, analysis.metrics(), speed, analysis=analysis)
     if config.compare:
-        other, other_predicted, _ = _score(config.compare, rows, config)
+        other, other_predicted, _ = scored[1]
         labels = np.asarray(rows.features["label"].names)[rows.with_format("numpy")["label"][:]]
         result.comparison = Comparison(config.compare, other, mcnemar(labels, predicted, other_predicted))
-    if config.output:
-        result.save(Path(config.output))
+    if output:
+        result.save(output)
     return result
 
 
-def _score(model: str, rows: Dataset, config: EvaluateConfig) -> tuple[Analysis, NDArray[np.str_], float]:
-    """Scores of a model, the name of the class it gives each row [N], and rows per second."""
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise HfclsError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+
+
+def _load(model: str, rows: Dataset, config: EvaluateConfig) -> tuple[Classifier, NDArray[np.int64]]:
+    """A classifier, and its class id for each of the data's."""
     classifier = Classifier.from_pretrained(model, batch_size=config.batch_size, batching=config.batching)
-    ids = _ids_by_name(rows, classifier, model, config.dataset)
+    names = rows.features["label"].names
+    if unknown := [name for name in names if name not in classifier.labels]:
+        raise HfclsError(
+            f"{config.dataset} has the label {', '.join(unknown)}, but {model} only knows "
+            f"{', '.join(classifier.labels)}"
+        )
+    return classifier, np.asarray([classifier.labels.index(name) for name in names])
+
+
+def _score(
+    model: str, classifier: Classifier, ids: NDArray[np.int64], rows: Dataset
+) -> tuple[Analysis, NDArray[np.str_], float]:
+    """Scores, the name of the class that each row is given [N], and rows per second."""
     start = time.perf_counter()
-    chunks = []
+    chunks, size = [], 32 * classifier.batch_size
     with tqdm(total=len(rows), desc=model, unit="rows") as progress:
-        for batch in rows.iter(32 * config.batch_size):
+        for batch in rows.iter(size):
             texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if "text_pair" in batch else batch["text"]
             chunks.append(classifier.logits(texts).double().softmax(dim=-1).numpy())
             progress.update(len(texts))
@@ -71,13 +100,3 @@ def _score(model: str, rows: Dataset, config: EvaluateConfig) -> tuple[Analysis,
     labels = ids[rows.with_format("numpy")["label"][:]]
     analysis = analyse(labels, probabilities, classifier.labels, lengths=text_lengths(rows))
     return analysis, np.asarray(classifier.labels)[probabilities.argmax(axis=-1)], len(rows) / seconds
-
-
-def _ids_by_name(rows: Dataset, classifier: Classifier, model: str, dataset: str) -> NDArray[np.int64]:
-    """The model's class id for each of the data's."""
-    names = rows.features["label"].names
-    if unknown := [name for name in names if name not in classifier.labels]:
-        raise HfclsError(
-            f"{dataset} has the label {', '.join(unknown)}, but {model} only knows {', '.join(classifier.labels)}"
-        )
-    return np.asarray([classifier.labels.index(name) for name in names])

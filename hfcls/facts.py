@@ -34,6 +34,7 @@ def run_facts(
     training: dict[str, float],
     corpus: DatasetDict,
     *,
+    num_parameters: int,
     carved: bool,
     eval_split: str | None,
 ) -> RunFacts:
@@ -42,6 +43,7 @@ def run_facts(
     Args:
         training: metrics of `trainer.train`.
         corpus: the splits as they were used.
+        num_parameters: weights of the model with its head.
         carved: the validation split was cut from train.
         eval_split: chose the checkpoint.
     """
@@ -52,7 +54,7 @@ def run_facts(
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=config.model,
         architecture=type(model).__name__,
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        num_parameters=num_parameters,
         dataset=config.dataset,
         splits=split_facts(corpus),
         selected_on=eval_split,

@@ -51,7 +51,8 @@ HANGUL_FONTS = (
     "AppleGothic",
 )
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40  # a confusion matrix of more has no numbers, of still more no names
-BETWEEN_LANGUAGES = " / "
+LONGEST_NAME = 20  # characters
+BETWEEN_LANGUAGES = "\u00a0/\u00a0"  # no-break spaces, since the name of a class may hold a slash
 Drawable = Callable[[str], bool]
 
 
@@ -117,7 +118,8 @@ def draw(curves: Curves, analysis: Analysis | None, drawable: Drawable) -> dict[
     }
     figures = {name: _curves(curves, labels, both) for name, labels in lines.items() if labels.keys() & curves.points}
     if analysis is not None:
-        names = [name if drawable(name) else str(i) for i, name in enumerate(analysis.label_names)]
+        short = [f"{name[:LONGEST_NAME]}…" if len(name) > LONGEST_NAME else name for name in analysis.label_names]
+        names = [name if drawable(name) else str(i) for i, name in enumerate(short)]
         figures["confusion"] = _confusion(np.array(analysis.confusion), names, both)
         figures["reliability"] = _reliability(analysis.reliability, both)
         if analysis.lengths:

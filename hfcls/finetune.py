@@ -90,8 +90,9 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
     if eval_split is None:
         args.eval_strategy, args.load_best_model_at_end = "no", False
 
+    num_parameters = model.num_parameters()  # counted before FSDP cuts the model into pieces
     if args.should_save:
-        check_space(output_dir, model.num_parameters(), args.save_total_limit or 1)
+        check_space(output_dir, num_parameters, args.save_total_limit or 1)
     signals = StopSignals()
     trainer = ClassificationTrainer(
         model=model,
@@ -134,14 +135,22 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
             "free some space, then continue with --resume"
         ) from error
 
-    facts = run_facts(config, trainer, training.metrics, corpus, carved=carved, eval_split=eval_split)
+    facts = run_facts(
+        config, trainer, training.metrics, corpus, num_parameters=num_parameters, carved=carved, eval_split=eval_split
+    )
     probabilities = softmax(np.asarray(predictions.predictions, np.float64), axis=-1) if predictions else None
     result = _result(config, corpus, final_split, probabilities, facts)
     if trainer.is_world_process_zero():
-        trainer.save_state()
-        if final_split is not None and probabilities is not None:
-            save_predictions(corpus[final_split], probabilities, output_dir / PREDICTIONS_FILE)
-        result.save(output_dir / RESULTS_FILE)
+        try:
+            trainer.save_state()
+            if final_split is not None and probabilities is not None:
+                save_predictions(corpus[final_split], probabilities, output_dir / PREDICTIONS_FILE)
+            result.save(output_dir / RESULTS_FILE)
+        except OSError as error:
+            raise HfclsError(
+                f"the model is saved in {output_dir}, but not its results ({error.strerror or error}): "
+                f"mend it, then continue with --resume. They are:\n{result.table()}"
+            ) from error
         if config.report:
             try_report(output_dir)
         write_card(output_dir)

@@ -80,7 +80,7 @@ def test_both_languages_stand_in_page_and_figures(out):
     page = (out / "report.html").read_text("utf-8")
     assert page.count('<span lang="ko"') == page.count('<span lang="en"') > 40
     assert re.search(r'<text lang="ko"[^>]*>학습률</text><text lang="en"[^>]*>learning rate</text>', page)
-    assert "학습률 / learning rate" in (out / "report/learning_rate.svg").read_text("utf-8")
+    assert "학습률\u00a0/\u00a0learning rate" in (out / "report/learning_rate.svg").read_text("utf-8")
 
 
 def test_the_errors_are_the_most_confident_ones(run, out):
@@ -118,7 +118,12 @@ def test_png_labels_without_a_hangul_font_are_english_and_ids(out, tmp_path, mon
         return {axes.get_xlabel(), axes.get_ylabel(), *(label.get_text() for label in axes.get_yticklabels())}
 
     assert texts("confusion", str.isascii) == {"predicted", "true", "0", "1"}
-    assert texts("confusion", lambda text: True) == {"예측 / predicted", "정답 / true", "부정", "긍정"}
+    assert texts("confusion", lambda text: True) == {
+        "예측\u00a0/\u00a0predicted",
+        "정답\u00a0/\u00a0true",
+        "부정",
+        "긍정",
+    }
     monkeypatch.setattr(figures, "hangul_font", lambda: None)
     pages = figures.save_figures(
         curves, analysis, tmp_path
@@ -129,7 +134,7 @@ def test_png_labels_without_a_hangul_font_are_english_and_ids(out, tmp_path, mon
 def test_many_classes_and_odd_names(tmp_path):
     import numpy as np
 
-    names = [f"분류 $x_{i}$ <b>" for i in range(45)]
+    names = [f"분류 / $x_{i}$ <b> {'가나다 ' * 20}" for i in range(45)]
     probabilities = np.random.default_rng(0).dirichlet(np.ones(45), 300)
     for count in (14, 45):
         share = probabilities[:, :count] / probabilities[:, :count].sum(axis=1, keepdims=True)
@@ -137,7 +142,10 @@ def test_many_classes_and_odd_names(tmp_path):
         pages = figures.save_figures(figures.Curves({}, None), analysis, tmp_path / str(count))
         assert set(pages) == {"confusion", "reliability"}
         page = render(Result("out", "test", 300, None, {}, 1.0, analysis=analysis), pages, [], None)
-        assert "분류 $x_3$ &lt;b&gt;" in page
+        assert "분류 / $x_3$ &lt;b&gt; 가나다" in page
+        assert "$ <b>" not in page
+        if count == 14:
+            assert ">분류 / $x_3$ &lt;b&gt; 가나다 가…</text>" in page
         assert page.count("<figure") == 2
         (pair,) = re.findall(r"most frequent confusions</span>:\n(.*?) → (.*?) (\d+),", page)
         assert int(pair[2]) == max(c for i, row in enumerate(analysis.confusion) for j, c in enumerate(row) if i != j)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from pyarrow import parquet
 
 import hfcls
@@ -13,7 +14,7 @@ from hfcls import cli
 from hfcls.config import TrainConfig
 from hfcls.errors import HfclsError
 from hfcls.facts import padding_shares
-from hfcls.results import load_results
+from hfcls.results import load_results, save_predictions, text_lengths
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,59 @@ def test_evaluate_compares_two_models_on_the_same_rows(run, tiny_model, tmp_path
     assert "  precision                 recall                    f1                        support  class" in printed
     assert f"{untrained} on the same rows: accuracy 0." in printed
     assert f"McNemar's test: {test['only_first']} rows right by {run.output_dir} alone" in printed
+
+
+def test_evaluate_ends_what_cannot_succeed_before_it_scores(run, tmp_path, monkeypatch):
+    def score(*args: object) -> None:
+        raise AssertionError("scored")
+
+    monkeypatch.setattr("hfcls.evaluation._score", score)
+    options = {"model": run.output_dir, "dataset": run.facts.dataset}
+    with pytest.raises(HfclsError, match=r"no model folder \./nowhere"):
+        hfcls.evaluate(**options, compare="./nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(HfclsError, match="cannot write .*scores.json: .*; choose another --output"):
+        hfcls.evaluate(**options, output=str(tmp_path / "file/scores.json"))
+    monkeypatch.undo()
+    assert hfcls.evaluate(**options, max_samples=9, output=str(tmp_path / "new/scores.json")).num_rows == 9
+    assert json.loads((tmp_path / "new/scores.json").read_text("utf-8"))["num_rows"] == 9
+
+
+def test_results_that_cannot_be_written_are_told(run, tiny_model, tmp_path, monkeypatch):
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hfcls.finetune.save_predictions", full)
+    with pytest.raises(
+        HfclsError, match=r"is saved in .*, but not its results \(No space left on device\).*--resume"
+    ) as e:
+        hfcls.fine_tune(
+            dataset=run.facts.dataset, model=tiny_model, max_length=32, max_steps=1, output_dir=str(tmp_path / "out")
+        )
+    assert "  accuracy    0." in str(e.value)
+    monkeypatch.undo()
+    assert not (tmp_path / "out/results.json").exists()
+
+
+def test_predictions_of_pairs_and_lengths(tmp_path):
+    features = Features(
+        {"text": Value("string"), "text_pair": Value("string"), "label": ClassLabel(names=["아니오", "예"])}
+    )
+    rows = Dataset.from_dict(
+        {"text": ["가나", "다"], "text_pair": ["라", "마바사"], "label": [1, 0]}, features=features
+    )
+    assert text_lengths(rows.select([1, 0])).tolist() == [4, 3]
+    save_predictions(rows, np.array([[0.4, 0.6], [0.3, 0.7]]), tmp_path / "predictions.parquet")
+    assert parquet.read_table(tmp_path / "predictions.parquet").slice(1).to_pylist() == [
+        {
+            "text": "다",
+            "text_pair": "마바사",
+            "label": "아니오",
+            "predicted": "예",
+            "probability_아니오": pytest.approx(0.3),
+            "probability_예": pytest.approx(0.7),
+        }
+    ]
 
 
 def test_padding_is_counted():
