@@ -170,14 +170,15 @@ def _curves(curves: Curves, labels: Mapping[str, str], both: Callable[[str, str]
 
 
 def _confusion(counts: np.ndarray, names: list[str], both: Callable[[str, str], str]) -> Figure:
-    side = min(max(2.9, 0.5 * len(names) + 1.5), 9)
+    longest = max(map(len, names))
+    upright = len(names) <= 4 and longest < 12
+    side, room = min(max(2.9, 0.5 * len(names) + 1.5), 9), 0.08 * longest  # inches
     figure, axes = _figure(both("예측", "predicted"), both("정답", "true"))
-    figure.set_size_inches(side + 0.6, side)
+    figure.set_size_inches(side + room, side if upright else side + room)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(False)
     if len(names) <= NAMED_CLASSES:
-        upright = len(names) <= 4 and max(map(len, names)) < 12
         axes.set_xticks(range(len(names)), names, rotation=0 if upright else 60, ha="center" if upright else "right")
         axes.set_yticks(range(len(names)), names)
     if len(names) <= NUMBERED_CLASSES:
