@@ -15,7 +15,8 @@ from hfcls.config import EvaluateConfig
 from hfcls.corpora import load_corpus
 from hfcls.errors import HfclsError
 from hfcls.inference import Classifier
-from hfcls.results import Comparison, Result, text_lengths
+from hfcls.predictions import text_lengths
+from hfcls.results import Comparison, Result
 
 
 def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:

@@ -31,8 +31,9 @@ from hfcls.hub import check_login, check_repo, default_name, push
 from hfcls.manifest import ASIDE
 from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
 from hfcls.packing import choose_batching, packing_support, position_offset
+from hfcls.predictions import PREDICTIONS_FILE, save_predictions, text_lengths
 from hfcls.preemption import Interrupted, StopSignals
-from hfcls.results import PREDICTIONS_FILE, Example, Result, RunFacts, Unseen, save_predictions, text_lengths
+from hfcls.results import Example, Result, RunFacts, Unseen
 from hfcls.trackers import trackers
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
 

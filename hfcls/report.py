@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined, UndefinedError
 from markupsafe import Markup
-from pyarrow import ArrowException, parquet
+from pyarrow import ArrowException
 
 from hfcls.analysis import Analysis
 from hfcls.errors import HfclsError
 from hfcls.figures import Curves, save_figures
-from hfcls.results import PREDICTIONS_FILE, Result, load_results
+from hfcls.predictions import PREDICTIONS_FILE, confident_errors
+from hfcls.results import Result, load_results
 
 REPORT_FILE = "report.html"
 FIGURES_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
@@ -40,7 +41,7 @@ def write_report(folder: str | Path) -> Path:
     result = load_results(folder)
     try:
         curves = read_curves(folder)
-        errors = confident_errors(folder)
+        errors = confident_errors(folder, SHOWN_ERRORS)
         check = _read_json(folder / CHECK_FILE)
         figures = save_figures(curves, result.analysis, folder / FIGURES_FOLDER)
         numbers = {**asdict(result), "curves": asdict(curves), "confident_errors": errors, "check": check}
@@ -99,24 +100,6 @@ def read_curves(folder: Path) -> Curves:
     points = {name: [(row["epoch"], row[name]) for row in history if name in row] for name in CURVES}
     kept = [row["epoch"] for row in history if row["step"] == state.get("best_global_step")]
     return Curves({name: values for name, values in points.items() if values}, kept[0] if kept else None)
-
-
-def confident_errors(folder: Path) -> list[dict[str, Any]]:
-    """The rows labelled wrong with the highest probability: text, text_pair, label, predicted, probability."""
-    path = folder / PREDICTIONS_FILE
-    if not path.is_file():
-        return []
-    table = parquet.read_table(path)
-    probability = np.max([table[name].to_numpy() for name in table.column_names if _is_probability(name)], axis=0)
-    wrong = np.flatnonzero(table["label"].to_numpy() != table["predicted"].to_numpy())
-    shown = wrong[np.argsort(-probability[wrong], kind="stable")][:SHOWN_ERRORS]
-    kept = [name for name in table.column_names if not _is_probability(name)]
-    rows = table.select(kept).take(shown).to_pylist()
-    return [{**row, "probability": float(probability[i])} for row, i in zip(rows, shown, strict=True)]
-
-
-def _is_probability(column: str) -> bool:
-    return column.startswith("probability_")
 
 
 def _read_json(path: Path) -> Any:

@@ -5,19 +5,11 @@ import os
 import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from hfcls.analysis import Analysis, Estimate, McNemar
 from hfcls.checkpoints import RESULTS_FILE
 from hfcls.errors import HfclsError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-PREDICTIONS_FILE = "predictions.parquet"  # each row of the split that was scored, with what the model says of it
 
 
 @dataclass
@@ -196,7 +188,7 @@ def load_results(folder: str | Path) -> Result:
     """The outcome of the run in `folder`, as `fine_tune` returned it.
 
     `result.analysis` has the scores with their intervals (None if the run held nothing out), `result.facts` what the
-    run was made of. The predictions behind them lie in `predictions.parquet`, see `save_predictions`.
+    run was made of. The predictions behind them lie in `predictions.parquet`, see `hfcls.predictions`.
 
     Raises:
         HfclsError: no finished run there, or its results.json cannot be read.
@@ -216,44 +208,6 @@ def load_results(folder: str | Path) -> Result:
         return Result(**values)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error
-
-
-def text_lengths(rows: "Dataset") -> NDArray[np.int64]:
-    """Characters of each text [N]; of both texts of a pair."""
-    import pyarrow.compute as pc
-
-    table = rows.with_format("arrow")[:]
-    columns = [table[name] for name in ("text", "text_pair") if name in table.column_names]
-    return np.sum([pc.utf8_length(column).to_numpy() for column in columns], axis=0, dtype=np.int64)
-
-
-def save_predictions(rows: "Dataset", probabilities: NDArray[Any], path: Path) -> None:
-    """Write a parquet file, whole or not at all.
-
-    Columns: `text`, maybe `text_pair`, `label` and `predicted` (names), and `probability_NAME` (float32) of each class.
-
-    Args:
-        rows: a split of `load_corpus`.
-        probabilities: [len(rows), C].
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    names = np.asarray(rows.features["label"].names)
-    table = rows.with_format("arrow")[:]
-    texts = {name: table[name] for name in ("text", "text_pair") if name in table.column_names}
-    columns = {
-        **texts,
-        "label": pa.array(names[table["label"].to_numpy()]),
-        "predicted": pa.array(names[probabilities.argmax(axis=-1)]),
-        **{
-            f"probability_{name}": pa.array(np.float32(column))
-            for name, column in zip(names, probabilities.T, strict=True)
-        },
-    }
-    aside = path.with_name(path.name + ".part")
-    parquet.write_table(pa.table(columns), aside)
-    os.replace(aside, path)
 
 
 def _columns(text: str) -> int:

@@ -13,7 +13,8 @@ import hfcls
 from hfcls import cli
 from hfcls.config import CheckConfig
 from hfcls.modeling import load_tokenizer
-from hfcls.results import PREDICTIONS_FILE, load_results
+from hfcls.predictions import PREDICTIONS_FILE
+from hfcls.results import load_results
 
 LINES = [
     "아주 재미있는 영화였어요 또 보고 싶네요\t1",

@@ -17,7 +17,8 @@ from hfcls.errors import HfclsError
 from hfcls.results import Result, load_results
 
 figures = pytest.importorskip("hfcls.figures", reason="needs the extra `report`")
-from hfcls.report import confident_errors, read_curves, render, write_report  # noqa: E402
+from hfcls.predictions import confident_errors  # noqa: E402
+from hfcls.report import read_curves, render, write_report  # noqa: E402
 from hfcls.trackers import trackers  # noqa: E402
 
 EVIL = "최고 추천 <script>document.title = 'owned'</script><img src=http://example.org/x> & \"따옴표\""
@@ -84,7 +85,7 @@ def test_both_languages_stand_in_page_and_figures(out):
 
 
 def test_the_errors_are_the_most_confident_ones(run, out):
-    errors = confident_errors(out)
+    errors = confident_errors(out, 20)
     assert EVIL in [row["text"] for row in errors]
     assert all(row["label"] != row["predicted"] for row in errors)
     assert [row["probability"] for row in errors] == sorted((row["probability"] for row in errors), reverse=True)

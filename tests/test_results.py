@@ -14,7 +14,8 @@ from hfcls import cli
 from hfcls.config import TrainConfig
 from hfcls.errors import HfclsError
 from hfcls.facts import padding_shares
-from hfcls.results import load_results, save_predictions, text_lengths
+from hfcls.predictions import save_predictions, text_lengths
+from hfcls.results import load_results
 
 
 @pytest.fixture(scope="module")
