@@ -47,8 +47,9 @@ def run(options: dict[str, Any], send: int = signal.SIGKILL, at: str | None = No
     os.dup2(log.fileno(), 2)
     if at:
         _interrupt(at, call, send)
-    arguments = [item for name, value in options.items() for item in (f"--{name}", str(value)) if value is not False]
-    sys.exit(hfcls.cli.main(["train", *(word for word in arguments if word != "True")]))
+    flags = [f"--{name}={value}" for name, value in options.items() if value is not True]
+    flags += [f"--{name}" for name, value in options.items() if value is True]
+    sys.exit(hfcls.cli.main(["train", *flags]))
 
 
 def _interrupt(at: str, call: int, send: int) -> None:
@@ -124,6 +125,8 @@ def whole(tmp_path_factory, tiny_model):
         "logging_steps": 4,
         "dataloader_num_workers": 2,
         "save_minutes": 0.003,
+        "no-report": True,
+        "report_to": "none",
     }
     assert finish(options) == 0, (folder / "whole.log").read_text()
     return options, outcome(folder / "whole")
@@ -137,6 +140,7 @@ def resumed(options: dict[str, Any]) -> dict[str, Any]:
     return outcome(folder)
 
 
+@pytest.mark.slow
 def test_the_whole_run_shuffles_drops_out_and_stops_early(whole):
     """Otherwise the comparisons below would compare less than they say."""
     options, expected = whole
@@ -186,20 +190,22 @@ def test_killed_at_random_moments_again_and_again(whole, tmp_path):
     assert resumed(options) == expected
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
 @pytest.mark.parametrize(
-    ("at", "call", "step"),
+    ("name", "at", "call", "step"),
     [
-        ("training_step", 8, 4),  # inside the 4th step, which has two forward passes
-        ("training_step", 6, 3),  # the last step of an epoch: its evaluation is still to come
-        ("prediction_step", 3, 6),  # in the evaluation of the second epoch
+        ("SIGTERM", "training_step", 8, 4),  # inside the 4th step, which has two forward passes
+        ("SIGINT", "prediction_step", 3, 6),  # in the evaluation of the second epoch
+        pytest.param("SIGINT", "training_step", 8, 4, marks=pytest.mark.slow),
+        pytest.param("SIGTERM", "prediction_step", 3, 6, marks=pytest.mark.slow),
+        # the last step of an epoch: its evaluation is still to come
+        pytest.param("SIGTERM", "training_step", 6, 3, marks=pytest.mark.slow),
     ],
 )
-def test_stopped_by_a_signal_and_resumed(whole, tmp_path, name, status, at, call, step):
+def test_stopped_by_a_signal_and_resumed(whole, tmp_path, name, at, call, step):
     options, expected = whole
     options = {**options, "output_dir": str(tmp_path / "run"), "save_minutes": 10}
     point = f"hfcls.trainer:ClassificationTrainer.{at}"
-    assert finish(options, getattr(signal, name), point, call) == status
+    assert finish(options, getattr(signal, name), point, call) == {"SIGTERM": 143, "SIGINT": 130}[name]
     log = (tmp_path / "run.log").read_text()
     assert time.time() - float(log.partition("signal sent at ")[2].split()[0]) < 30
     assert f"hfcls: stopped by {name} at step {step} of 24" in log
@@ -209,6 +215,7 @@ def test_stopped_by_a_signal_and_resumed(whole, tmp_path, name, status, at, call
     assert resumed(options) == expected
 
 
+@pytest.mark.slow
 def test_a_moved_folder_finds_its_best_checkpoint(whole, tmp_path):
     options, expected = whole
     moved = {**options, "output_dir": str(tmp_path / "elsewhere" / "run")}
