@@ -99,7 +99,7 @@ def save_figures(curves: Curves, analysis: Analysis | None, folder: Path) -> dic
                 warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's own fonts draw this text
                 figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
             (folder / f"{name}.svg").write_text(file.getvalue(), encoding="utf-8")
-            pages[name] = inline_svg(file.getvalue())
+            pages[name] = inline_svg(file.getvalue(), name)
             figure.set_layout_engine("none")  # the layout stands; finding it takes a third of the time
             plain[name].savefig(folder / f"{name}.png")
     return pages
@@ -138,12 +138,13 @@ def hangul_font() -> Path | None:
         return next((Path(found[name]) for name in HANGUL_FONTS if name in found), None)
 
 
-def inline_svg(svg: str) -> str:
-    """A matplotlib SVG as an element of a page: sized by the page, one language of two at a time, no ids of its own."""
+def inline_svg(svg: str, name: str) -> str:
+    """A matplotlib SVG as an element of a page: sized by the page, one of two languages at a time, ids under `name`."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # axes_1 and the like, the same in each figure
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # axes_1 and the like
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", svg)  # markers and clips
     languages = r'<text lang="ko"\1>\2</text><text lang="en"\1>\3</text>'
     return re.sub(rf"<text([^>]*)>([^<]*?){BETWEEN_LANGUAGES}([^<]*)</text>", languages, svg)
 

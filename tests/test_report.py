@@ -57,6 +57,8 @@ def test_a_run_ends_with_its_report(run, out):
     assert "Measured on the 61 rows of the test split" in page
     assert run.facts.protocol in page
     assert run.facts.splits["test"].sha256 in page
+    fewer = (1 - run.facts.padding["packed"]) / (1 - run.facts.padding["fixed"])
+    assert f"computed {fewer:.1f} times fewer tokens than fixed" in page
     for name in ("loss", "accuracy", "learning_rate", "confusion", "reliability", "lengths"):
         assert (out / f"report/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (out / f"report/{name}.svg").read_text("utf-8")
@@ -73,8 +75,10 @@ def test_the_page_stands_alone_and_texts_stay_texts(out):
     assert "<img" not in page
     without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page).replace("http://example.org/x&gt;", "")
     assert "http" not in without_names.replace("http-equiv", "")
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert all(link.startswith("#") for link in links)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(set(ids)) == len(ids)
+    links = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
+    assert {link or url for link, url in links} <= {f"#{name}" for name in ids}
 
 
 def test_both_languages_stand_in_page_and_figures(out):
