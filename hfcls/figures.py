@@ -51,6 +51,7 @@ HANGUL_FONTS = (
     "AppleGothic",
 )
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40  # a confusion matrix of more has no numbers, of still more no names
+MARKED_POINTS, MOST_POINTS = 50, 300  # of a curve; of more points the means of neighbours are drawn
 LONGEST_NAME = 20  # characters
 BETWEEN_LANGUAGES = "\u00a0/\u00a0"  # no-break spaces, since the name of a class may hold a slash
 Drawable = Callable[[str], bool]
@@ -160,7 +161,10 @@ def _curves(curves: Curves, labels: Mapping[str, str], both: Callable[[str, str]
     figure, axes = _figure(both("에포크", "epoch"), next(iter(labels.values())) if len(labels) == 1 else "")
     for (name, label), color in zip(labels.items(), (BLUE, ORANGE), strict=False):
         if points := curves.points.get(name):
-            axes.plot(*zip(*points, strict=True), color=color, label=label, marker="o", markersize=3)
+            groups = np.array_split(np.array(points), min(len(points), MOST_POINTS))
+            means = np.array([group.mean(axis=0) for group in groups])
+            marker = "o" if len(points) <= MARKED_POINTS else None
+            axes.plot(*means.T, color=color, label=label, marker=marker, markersize=3)
     if curves.kept is not None:
         axes.axvline(curves.kept, color=GREY, linestyle=":", label=both("남김", "kept"))
     if len(labels) > 1:

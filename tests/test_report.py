@@ -166,6 +166,15 @@ def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):
     assert "0.8000 <small>0.6696–0.8876</small>" in page
 
 
+def test_a_curve_of_very_many_points_is_drawn_by_their_means():
+    points = [(step / 1000, float(step % 2)) for step in range(12_000)]
+    curves = figures.Curves({"loss": points, "eval_loss": points[::4000]}, None)
+    train, evaluation = figures.draw(curves, None, str.isascii)["loss"].axes[0].lines
+    assert train.get_xdata().tolist() == pytest.approx([0.0195 + 0.04 * i for i in range(300)])
+    assert train.get_ydata().tolist() == [0.5] * 300
+    assert evaluation.get_xydata().tolist() == [[0, 0], [4, 0], [8, 0]]
+
+
 def test_nothing_held_out_is_said(run, tmp_path):
     result = Result("out", None, 0, 7, {}, 1.0, "no validation or test split", facts=run.facts)
     result.save(tmp_path / "results.json")
