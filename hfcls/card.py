@@ -198,7 +198,7 @@ def _scores(result: Result) -> str:
         ("mean cross-entropy (nats)", f"{analysis.loss:.4f}", ""),
         ("expected calibration error", f"{analysis.ece:.4f}", ""),
     ]
-    if unseen:
+    if unseen and unseen.num_rows < result.num_rows:
         rows.insert(1, (f"accuracy on the {unseen.num_rows:,} texts that are not in train", *_cells(unseen.accuracy)))
     classes = [(_plain(row.label), row.precision, row.recall, row.f1, f"{row.support:,}") for row in analysis.classes]
     text = [
@@ -277,6 +277,11 @@ def _limits(result: Result, facts: RunFacts) -> str:
     ]
     if result.note != "scored once":
         limits.append("The scores are not held-out ones: " + (result.note or "nothing was scored") + ".")
+    if result.unseen and (seen := result.num_rows - result.unseen.num_rows):
+        limits.append(
+            f"{seen:,} of the {result.num_rows:,} {result.split} texts stand in train as well; the score without them "
+            "is given above."
+        )
     if facts.dataset in CORPORA:
         limits.append(CORPORA[facts.dataset][1])
     return "\n".join(f"- {limit}" for limit in limits)

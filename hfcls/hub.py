@@ -117,7 +117,7 @@ def check_repo(repo_id: str, config: Mapping[str, Any], *, private: bool = False
     Raises:
         HfclsError: it holds something else, is public, may not be written to by this user, or the Hub is out of reach.
     """
-    with _hub_errors(f"could not look at {repo_id} on the Hub"):
+    with _hub_errors(f"cannot push to {repo_id}"):
         try:
             info = HfApi().model_info(repo_id)
         except RepositoryNotFoundError:

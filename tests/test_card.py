@@ -78,6 +78,7 @@ def test_the_card_tells_what_the_run_measured_and_was_made_of(result, tmp_path):
     assert "It labels 90.00% of 100 test texts right (95 % interval 82.56% to 94.48%; scored once)." in card
     assert rows_of(card, "accuracy") == [["accuracy", "0.9000", "0.8256 to 0.9448"]]
     assert rows_of(card, "accuracy on the 80 texts that are not in train")[0][1] == "0.8750"
+    assert "20 of the 100 test texts stand in train as well" in card
     assert rows_of(card, "부정")[0] == ["부정", *(str(getattr(result.analysis.classes[0], name))
                                               for name in ("precision", "recall", "f1")), "50"]  # fmt: skip
     assert rows_of(card, "부정", "45") == [["부정", "45", "5"]]

@@ -224,7 +224,9 @@ def test_a_repository_of_a_team_that_one_may_only_read(hub, push, run):
     hub.users["hf_other"] = User("reader", role="fineGrained", orgs=("team",))
     hub.add_repo("team/nsmc", {})
     error = error_of(push(run, "--hub_model_id", "team/nsmc", token="hf_other"))
+    assert error.startswith("cannot push to team/nsmc: ")
     assert 'You don\'t have the rights to write to "team/nsmc"' in error
+    assert "POST preupload" not in hub.requests
 
 
 def test_what_somebody_else_commits_meanwhile_is_not_overwritten(hub, push, run):
@@ -253,6 +255,8 @@ def test_a_push_that_fails_says_so_and_works_when_tried_again(hub, push, run, fa
     hub.fail, hub.dead = {}, False
     assert push(run).returncode == 0
     assert set(hub.repos["tester/nsmc"].files) == PUSHED | {".gitattributes"}
+    if failing == "POST commit":
+        assert hub.requests.count("PUT lfs") == 1, "what had arrived is not sent again"
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
