@@ -29,7 +29,7 @@ format: $(VENV)/.hfcls-dev
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.hfcls-dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "the site is in site/; $(BIN)/mkdocs serve shows it and follows changes"
 
 clean:
