@@ -59,6 +59,7 @@ def workplace(tmp_path, tiny_model, monkeypatch):
     )
     write(Path("articles.csv"), ["text", "label"], rows)
     write(Path("comments.csv"), ["text"], [(row[0],) for row in rows])
+    Path("comments.txt").write_text("".join(f"{row[0]}\n" for row in rows), encoding="utf-8")
     import pandas
 
     pandas.DataFrame(rows, columns=["comment", "text"]).to_parquet("comments.parquet")
@@ -69,7 +70,7 @@ def workplace(tmp_path, tiny_model, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")  # Trainer's default, on a CPU
-def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, capsys):
+def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, capsys, monkeypatch):
     done: dict[str, int] = {"check": 0, "train": 0, "report": 0, "evaluate": 0, "predict": 0, "python": 0}
     seen = set()
     for page, command in commands():
@@ -86,7 +87,9 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
             words += ["--overwrite_output_dir"] if "--resume" not in words else []
         if "--output" in words:  # two pages may label into a folder of the same name
             words[words.index("--output") + 1] += f"-{len(seen)}"
-        status = cli.main(words[1:])
+        with open("comments.txt", encoding="utf-8") as lines, monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", lines)  # where the command stands behind a pipe
+            status = cli.main(words[1:])
         assert status == 0, f"{page.name}: {command}\n{capsys.readouterr().err}"
         done[words[1]] += 1
     for page, text in blocks("python"):

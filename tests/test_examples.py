@@ -49,13 +49,9 @@ def test_sentence_pairs_ends_in_a_model_of_pairs(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("script", "answers"), [
-    ("own_csv.py", ["배송", "환불", "칭찬"]),
-    ("sentence_pairs.py", ["맞음", "딴소리"]),
-])  # fmt: skip
-def test_with_a_pretrained_model_the_examples_answer_rightly(run, shared, script, answers):
-    output = run(script, str(shared / "models/me5-small-ko"))
-    assert re.findall(r"^(\w+) \d+%  ", output, re.MULTILINE) == answers
+def test_with_a_pretrained_model_the_csv_of_the_example_is_learned(run, shared):
+    output = run("own_csv.py", str(shared / "models/me5-small-ko"))
+    assert re.findall(r"^(\w+) \d+%  ", output, re.MULTILINE) == ["배송", "환불", "칭찬"]
     assert float(re.search(r"accuracy    ([\d.]+)", output)[1]) >= 0.8
 
 
