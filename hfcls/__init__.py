@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hfcls.modeling import load_model as load_model
     from hfcls.modeling import load_tokenizer as load_tokenizer
     from hfcls.results import load_results as load_results
+    from hfcls.serve import launch_demo as launch_demo
     from hfcls.trainer import ClassificationTrainer as ClassificationTrainer
     from hfcls.trainer import ClassificationTrainingArguments as ClassificationTrainingArguments
 
@@ -56,6 +57,7 @@ _HOME = {
     "encode": "encoding",
     "evaluate": "evaluation",
     "fine_tune": "finetune",
+    "launch_demo": "serve",
     "load_corpus": "corpora",
     "load_model": "modeling",
     "load_recipe": "config",

@@ -1,4 +1,4 @@
-"""The command line: `hfcls train | check | evaluate | report | predict | push`; `train.py` is `hfcls train`."""
+"""The command line: `hfcls train | check | evaluate | report | predict | serve | push`; `train.py` is `hfcls train`."""
 
 import argparse
 import json
@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hfcls import __version__
-from hfcls.config import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, TrainConfig, add_options, config_from
+from hfcls.config import (
+    CheckConfig,
+    EvaluateConfig,
+    PredictConfig,
+    PushConfig,
+    ServeConfig,
+    TrainConfig,
+    add_options,
+    config_from,
+)
 from hfcls.errors import HfclsError, PushError
 from hfcls.preemption import Interrupted
 
@@ -81,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
     predict.set_defaults(run=_predict)
+
+    serve = commands.add_parser("serve", help="try a model in the browser", allow_abbrev=False)
+    serve.add_argument("model", help="folder or Hub id of a fine-tuned classifier")
+    add_options(serve, ServeConfig)
+    serve.set_defaults(run=_serve)
 
     push = commands.add_parser("push", help="publish a fine-tuned model on the Hugging Face Hub", allow_abbrev=False)
     push.add_argument("folder", help="output_dir of a run")
@@ -160,6 +174,13 @@ def _predict(args: argparse.Namespace) -> None:
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
             print(json.dumps({"text": text, **answer}, ensure_ascii=False))
         sys.stdout.flush()
+
+
+def _serve(args: argparse.Namespace) -> None:
+    config = config_from(args, ServeConfig)
+    from hfcls.serve import serve
+
+    serve(args.model, config)
 
 
 def _push(args: argparse.Namespace) -> None:

@@ -243,6 +243,21 @@ class PushConfig(Config):
     dry_run: bool = option(False, "list what would be uploaded, and send nothing")
 
 
+@dataclass
+class ServeConfig(Config):
+    """All options of `hfcls serve`."""
+
+    host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in")
+    port: int | None = option(None, "port to listen on (default: the first free one from 7860 on)")
+    max_chars: int = option(2_000, "characters that a text may have")
+    max_texts: int = option(1_000, "texts that may come at once")
+
+    def check(self) -> None:
+        _in_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")
+        _at_least("max_chars", self.max_chars, 1)
+        _at_least("max_texts", self.max_texts, 1)
+
+
 def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]
     """The options of a YAML file.
 
