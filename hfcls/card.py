@@ -165,7 +165,7 @@ def _course(state_file: Path) -> list[dict[str, Any]]:
             losses.append(entry["loss"])
         elif "eval_loss" in entry:
             loss = sum(losses) / len(losses) if losses else None
-            rows.append({**entry, "loss": loss, "kept": entry["step"] == state["best_global_step"]})
+            rows.append({**entry, "loss": loss, "kept": entry["step"] == state.get("best_global_step")})
             losses = []
     return rows
 

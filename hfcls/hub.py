@@ -44,7 +44,10 @@ def push(folder: str | Path, hub_model_id: str | None = None, *, private: bool =
     folder = Path(folder)
     repo_id = check_login(hub_model_id or default_name(folder))
     files = upload(folder, repo_id)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    try:
+        config = json.loads(_read(folder / "config.json"))
+    except json.JSONDecodeError as error:
+        raise HfclsError(f"{folder / 'config.json'} is not JSON: {error}") from error
     parent = check_repo(repo_id, config, private=private, yes=yes)
     with _hub_errors(f"could not push {folder} to {repo_id}"):
         if parent is None:
@@ -68,7 +71,7 @@ def upload(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
         if not _glob(folder, patterns):
             raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
     files: dict[str, Path | bytes] = {path.relative_to(folder).as_posix(): path for path in _glob(folder, UPLOADED)}
-    card = (folder / CARD_FILE).read_text(encoding="utf-8")
+    card = _read(folder / CARD_FILE)
     files |= {name: folder / name for name in FIGURES if f"({name})" in card and (folder / name).is_file()}
     return {**files, CARD_FILE: for_repository(card, repo_id).encode()}
 
@@ -157,6 +160,13 @@ def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
         **{key: config.get(key) for key in IDENTITY},
         "labels": ", ".join(labels[key] for key in sorted(labels, key=int)),
     }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HfclsError(f"cannot read {path}: {error}") from error
 
 
 def _glob(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

@@ -18,6 +18,7 @@ from hub_server import HubServer, User, card_errors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hfcls import Classifier, cli
+from hfcls.card import base_licence
 
 # huggingface_hub 2.4.0 hands the file of an LFS upload to httpx2 in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -277,6 +278,10 @@ def test_metadata_that_the_hub_does_not_take(hub, push, run):
 
 
 def test_a_folder_that_is_no_finished_run(push, run):
+    (run / "config.json").write_text("{")
+    assert f"{run}/config.json is not JSON: " in error_of(push(run))
+    (run / "README.md").write_bytes("모델".encode("cp949"))
+    assert f"cannot read {run}/README.md: 'utf-8' codec" in error_of(push(run))
     (run / "README.md").unlink()
     error = error_of(push(run))
     assert error == f"{run} holds no README.md: give the folder of a run that `hfcls train` finished"
@@ -299,6 +304,14 @@ def test_the_default_way_of_uploading(command, hub, run, tmp_path):
     with hf_xet.XetSession().new_file_download_group(endpoint=f"local://{stored}") as group:
         group.start_download_file(hf_xet.XetFileInfo(uploaded.hash, weights.stat().st_size), str(tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == weights.read_bytes()
+
+
+def test_the_licence_of_the_base_model_is_asked_of_the_hub(hub, here):
+    hub.add_repo("beomi/kcbert-base", {"README.md": "---\nlicense: apache-2.0\n---\n"})
+    assert base_licence("beomi/kcbert-base") == "apache-2.0"
+    assert base_licence("nobody/nothing") is None
+    hub.fail["GET info"] = 500
+    assert base_licence("beomi/kcbert-base") is None
 
 
 @pytest.fixture
