@@ -82,6 +82,7 @@ def test_small_mode_runs_from_top_to_bottom_and_shows_what_the_text_promises(tmp
     assert any("합계" in html and ">300<" in html for html in tables), "the confusion matrix"
     assert any(html.count("<tr>") == 11 and "%" in html for html in tables), "ten errors"
     assert "'label': '긍정'" in all_text(done)
+    assert any("<iframe" in page and "127.0.0.1" in page for cell in done.cells for page in shown(cell, "text/html"))
     assert "model.safetensors" in all_text(done), "what a push would upload"
     assert (tmp_path / "outputs/nsmc_kcbert/model.safetensors").is_file()
 
