@@ -211,6 +211,14 @@ def test_options_named_in_the_text_exist():
                 assert named <= known | foreign, f"{page.name}: {named - known - foreign}"
 
 
+def test_the_reference_lists_the_options_of_every_command():
+    groups = set(re.findall(r"add_options\(\w+, (\w+)\)", (ROOT / "hfcls/cli.py").read_text("utf-8")))
+    assert len(groups) >= 6
+    for name in ("options.md", "options.ko.md"):
+        text = (ROOT / "docs/reference" / name).read_text("utf-8")
+        assert set(re.findall(r"<!-- options: (\w+) -->", text)) == groups, name
+
+
 def test_links_lead_somewhere():
     count = 0
     for page in PAGES:
