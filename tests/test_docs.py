@@ -5,6 +5,7 @@ import ast
 import importlib
 import inspect
 import re
+import runpy
 import shlex
 import sys
 from collections import Counter
@@ -228,15 +229,31 @@ def test_links_lead_somewhere():
     assert count >= 4
 
 
-@pytest.mark.parametrize("name", ["cpu", "single_gpu", "tpu_8"])
+CONFIGS = {"cpu", "cpu_multi", "fsdp", "multi_gpu", "multi_node", "single_gpu", "tpu_1", "tpu_8"}
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_accelerate_configs_load_and_hold_their_command(name):
     path = ROOT / f"accelerate_configs/{name}.yaml"
-    assert f"accelerate launch --config_file accelerate_configs/{name}.yaml train.py" in path.read_text()
-    assert load_config_from_file(str(path)).main_training_function == "main"
+    text = path.read_text()
+    assert f"accelerate launch --config_file accelerate_configs/{name}.yaml train.py" in text
+    loaded = load_config_from_file(str(path))
+    assert loaded.main_training_function == "main"
+    assert loaded.num_processes >= 1
+    raw = yaml.safe_load(text)
+    assert all(isinstance(raw[key], str) for key in ("distributed_type", "mixed_precision"))  # bare NO would be false
+    keys = [line for line in text.splitlines() if not line.startswith("#") and not line.endswith(":")]
+    assert all("  # " in line for line in keys), "a key without a comment"
 
 
 def test_no_accelerate_config_is_left_untested():
-    assert len(list((ROOT / "accelerate_configs").glob("*.yaml"))) == 3
+    assert {path.stem for path in (ROOT / "accelerate_configs").glob("*.yaml")} == CONFIGS
+
+
+def test_the_scaling_table_is_that_of_its_program():
+    program = runpy.run_path(str(ROOT / "benchmarks/scaling.py"))
+    table = program["table"](reviews_per_second=10.8, fixed_seconds=0.3, gigabytes_per_second=[0.125, 1.25, 12.5])
+    assert table in (ROOT / "docs/devices.md").read_text("utf-8")
 
 
 def test_pages_tell_the_names_of_all_code_blocks_of_the_chapter():
