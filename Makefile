@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 1)
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: train test test-slow lint format docs clean
+.PHONY: train test test-slow test-xla lint format docs clean
 
 train: $(VENV)/.hfcls
 	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml train.py recipes/quickstart.yaml
@@ -18,6 +18,10 @@ test: $(VENV)/.hfcls-dev
 
 test-slow: $(VENV)/.hfcls-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+# The launch on XLA's CPU device, in an environment of its own: torch_xla needs another torch (7 GB with its CUDA libraries).
+test-xla: $(VENV)-xla/.hfcls
+	OMP_NUM_THREADS=1 PJRT_DEVICE=CPU $(VENV)-xla/bin/python -m pytest -m '' tests/xla
 
 lint: $(VENV)/.hfcls-dev
 	$(BIN)/ruff check .
@@ -33,7 +37,7 @@ docs: $(VENV)/.hfcls-dev
 	@echo "the site is in site/; $(BIN)/mkdocs serve shows it and follows changes"
 
 clean:
-	rm -rf $(VENV) outputs site .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-xla outputs site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(BIN)/python:
 	@echo "creating the virtual environment $(VENV) ..."
@@ -46,4 +50,11 @@ $(VENV)/.hfcls: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.hfcls-dev: $(VENV)/.hfcls
 	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+$(VENV)-xla/.hfcls: pyproject.toml constraints.txt constraints-xla.txt
+	$(PYTHON) -m venv $(VENV)-xla
+	grep -v '^torch==' constraints.txt > $(VENV)-xla/constraints.txt
+	$(VENV)-xla/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(VENV)-xla/constraints.txt -c constraints-xla.txt -e . torch_xla pytest
 	@touch $@

@@ -1,7 +1,7 @@
 """Rows of an encoded dataset to one batch: padded (to the longest, or to a fixed width) or packed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ def make_collator(
     max_length: int,
     row_length: int | None = None,
     position_offset: int = 0,
-    static_shapes: bool = False,
+    row_counts: Mapping[int, Sequence[int]] | None = None,
 ) -> Collator:
     """The collator for `batching`: packed, longest or fixed.
 
@@ -42,22 +42,21 @@ def make_collator(
     list of floats for multi-label classification); other keys are ignored.
 
     Args:
-        max_length: width of `fixed` batches; default width of packed rows with static shapes.
+        max_length: width of `fixed` batches; default width of packed rows where `row_counts` is given.
         row_length: tokens in a packed row; None: chosen for each batch, so that little is wasted.
         position_offset: see `hfcls.packing.position_offset`.
-        static_shapes: few shapes, which XLA and `torch.compile` need: packed rows have one width, and their number is
-            rounded up to one of `row_counts(len(rows))`. `hfcls.sampling` makes batches of one size.
+        row_counts: for static shapes, which XLA and `torch.compile` need: for each number of texts in a batch, the
+            numbers of rows that it may be packed into, such as `{32: few_row_counts(32)}`. Filler rows are added.
+            `hfcls.sampling` makes batches of one size.
 
     Raises:
-        ValueError: unknown batching, or static shapes of `longest` batches.
+        ValueError: unknown batching.
     """
-    if batching == "longest" and static_shapes:
-        raise ValueError("batches padded to the longest text have no static shape: use batching fixed or packed")
     if batching in ("longest", "fixed"):
         return PaddedCollator(pad_token_id, max_length if batching == "fixed" else None)
     if batching == "packed":
-        width = row_length or (max_length if static_shapes else None)
-        return PackedCollator(pad_token_id, width, position_offset, static_shapes)
+        width = row_length or (max_length if row_counts else None)
+        return PackedCollator(pad_token_id, width, position_offset, row_counts)
     raise ValueError(f"batching must be packed, longest or fixed, found {batching!r}")
 
 
@@ -96,13 +95,13 @@ class PackedCollator:
     (which of the N texts, from 1; 0 is filler) and maybe `token_type_ids`.
 
     Raises:
-        ValueError: a text is longer than `row_length` or has no token.
+        ValueError: a text is longer than `row_length` or has no token, or `row_counts` has no place for the batch.
     """
 
     pad_token_id: int
     row_length: int | None
     position_offset: int = 0
-    static_shapes: bool = False
+    row_counts: Mapping[int, Sequence[int]] | None = None
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         lengths = [len(row["input_ids"]) for row in rows]
@@ -112,8 +111,12 @@ class PackedCollator:
             width, packed = tight_rows(lengths)
         else:
             width, packed = self.row_length, best_fit(lengths, self.row_length)
-        if self.static_shapes:
-            row_count = next(size for size in row_counts(len(rows)) if size >= len(packed))
+        if self.row_counts is not None:
+            row_count = next((size for size in self.row_counts.get(len(rows), ()) if size >= len(packed)), None)
+            if row_count is None:
+                raise ValueError(
+                    f"{len(rows)} texts need {len(packed)} rows of {width} tokens, row_counts has {self.row_counts}"
+                )
             packed += [[]] * (row_count - len(packed))
 
         batch = _labels(rows)
@@ -154,7 +157,7 @@ def tight_rows(lengths: Sequence[int]) -> tuple[int, list[list[int]]]:
     return best[1], best[2]
 
 
-def row_counts(batch_size: int) -> list[int]:
+def few_row_counts(batch_size: int) -> list[int]:
     """The few numbers of rows that packed batches of static shape have: at most 6."""
     return sorted({math.ceil(batch_size * share) for share in (1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)})
 

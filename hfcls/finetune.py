@@ -36,6 +36,7 @@ from hfcls.preemption import Interrupted, StopSignals
 from hfcls.results import Example, Result, RunFacts, Unseen
 from hfcls.trackers import trackers
 from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
+from hfcls.xla import static_row_counts
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         args=args,
         train_dataset=encoded["train"],
         eval_dataset=encoded[eval_split] if eval_split else None,
-        data_collator=_collator(config, model, tokenizer),
+        data_collator=_collator(config, args, model, tokenizer, encoded),
         processing_class=tokenizer,
         signals=signals,
     )
@@ -208,6 +209,9 @@ def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
             f"{config.gradient_accumulation_steps} accumulation steps = {parts}; choose a multiple of {parts}"
         )
     args.per_device_train_batch_size = config.batch_size // parts
+    if args.device.type == "xla":
+        args.eval_accumulation_steps = 1  # or predictions grow on the device, with a graph to compile for each length
+        args.dataloader_pin_memory = False
     return args
 
 
@@ -288,17 +292,30 @@ def _eval_split(corpus: DatasetDict, config: TrainConfig) -> str | None:
     return "validation" if "validation" in corpus else None
 
 
-def _collator(config: TrainConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+def _collator(
+    config: TrainConfig,
+    args: ClassificationTrainingArguments,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: DatasetDict,
+) -> Any:
     asked = config.batching or ("packed" if config.row_length else None)
     batching = choose_batching(model, asked)
     if asked is None and batching != "packed":
         logger.info("batches are padded to the longest, not packed: %s", packing_support(model))
+    row_counts = None
+    if args.device.type == "xla":
+        if batching == "longest":
+            logger.info("batches are padded to %d tokens, since XLA compiles a graph for each width", config.max_length)
+            batching = "fixed"
+        row_counts = static_row_counts(args, encoded, config.row_length or config.max_length)
     return make_collator(
         batching,
         pad_token_id=tokenizer.pad_token_id,
         max_length=config.max_length,
         row_length=config.row_length,
         position_offset=position_offset(model.config),
+        row_counts=row_counts,
     )
 
 

@@ -18,6 +18,7 @@ from hfcls.packing import enable_packing, packing_support
 from hfcls.preemption import StopSignals
 from hfcls.resume import ContinueExactly, ResumableTrainer
 from hfcls.sampling import WholeBatchTrainer
+from hfcls.xla import GraphCount
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         self.add_callback(CallOutChance())
         if args.early_stopping_patience is not None:
             self.add_callback(StopEarly(args.early_stopping_patience))
+        if args.device.type == "xla":
+            self.add_callback(GraphCount())
         self.add_callback(ContinueExactly(self))
         self.add_callback(SaveInTime(self.accelerator, args.save_minutes, signals))
 

@@ -11,8 +11,8 @@ from hfcls.collate import (
     WIDEST_FREE_ROW,
     PackedCollator,
     PaddedCollator,
+    few_row_counts,
     make_collator,
-    row_counts,
     tight_rows,
 )
 from hfcls.corpora import load_corpus
@@ -65,17 +65,15 @@ def test_trainer_counts_texts_not_rows_and_token_types_follow(batching):
 
 
 def test_static_shapes_are_few():
-    collate = make_collator("packed", pad_token_id=0, max_length=32, static_shapes=True)
+    collate = make_collator("packed", pad_token_id=0, max_length=32, row_counts={16: few_row_counts(16)})
     rng = random.Random(0)
     shapes = set()
     for _ in range(300):
         rows = [{"input_ids": [5] * rng.randint(2, rng.choice([8, 32])), "labels": 0} for _ in range(16)]
         shapes.add(tuple(collate(rows)["input_ids"].shape))
     assert {width for _, width in shapes} == {32}
-    assert len(shapes) <= len(row_counts(16)) <= 6
-    assert row_counts(16)[-1] == 16  # each text may need a row of its own
-    with pytest.raises(ValueError, match="padded to the longest text have no static shape: use batching fixed or pack"):
-        make_collator("longest", pad_token_id=0, max_length=32, static_shapes=True)
+    assert len(shapes) <= len(few_row_counts(16)) <= 6
+    assert few_row_counts(16)[-1] == 16  # each text may need a row of its own
 
 
 @pytest.mark.parametrize("lengths", [[2], [128], [512, 2], [2] * 64, [7, 9, 100, 33, 20, 20, 5]])
@@ -114,6 +112,8 @@ def test_unknown_batching_is_refused():
         (PaddedCollator(0, 4), ROWS, "a text of 5 tokens does not fit the width 4"),
         (PackedCollator(0, 4), ROWS, "a text of 5 tokens does not fit a row of 4: raise row_length"),
         (PackedCollator(0, None), [*ROWS, {"input_ids": []}], "text 3 of the batch has no token"),
+        (PackedCollator(0, 8, 0, {2: [1]}), ROWS, r"3 texts need 2 rows of 8 tokens, row_counts has \{2: \[1\]\}"),
+        (PackedCollator(0, 8, 0, {3: [1]}), ROWS, r"3 texts need 2 rows of 8 tokens, row_counts has \{3: \[1\]\}"),
     ],
 )
 def test_a_batch_that_cannot_be_laid_out_is_refused_with_the_numbers(collate, rows, message):

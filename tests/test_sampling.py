@@ -1,5 +1,7 @@
 """Every row once, in the same steps, however many processes share them."""
 
+import random
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
+from hfcls.collate import make_collator
 from hfcls.sampling import EpochSampler, FilledDataset, filler
-from hfcls.trainer import classification_loss
+from hfcls.trainer import ClassificationTrainingArguments, classification_loss
+from hfcls.xla import static_row_counts
 
 ROWS = [{"input_ids": [2, 7 + i, 3], "labels": i % 2} for i in range(5)]
 FILLER_ROW = {"input_ids": [2], "labels": -100}
@@ -59,6 +63,37 @@ def test_filler_stands_behind_the_rows_and_has_one_token(rows):
     assert dataset.__getitems__([6, 7]) == [FILLER_ROW] * 2
     assert dataset[0] == ROWS[0]
     assert len(FilledDataset(rows, 5)) == len(FilledDataset(rows, 1)) == 5
+
+
+def test_static_row_counts_fit_every_batch_of_the_run_in_one_shape(tmp_path):
+    rng = random.Random(0)
+    splits = {"train": 103, "validation": 31, "test": 65}
+    encoded = {
+        split: Dataset.from_list([{"input_ids": [5] * rng.randint(2, 32), "labels": 0} for _ in range(rows)])
+        for split, rows in splits.items()
+    }
+    args = ClassificationTrainingArguments(
+        output_dir=str(tmp_path), per_device_train_batch_size=8, per_device_eval_batch_size=16, use_cpu=True
+    )
+    for changes, epochs in (({"num_train_epochs": 3}, 3), ({"max_steps": 14}, 2)):
+        counts = static_row_counts(replace(args, **changes), encoded, row_length=32)
+        assert counts.keys() == {8, 16}
+        collate = make_collator("packed", pad_token_id=0, max_length=32, row_counts=counts)
+        tight = make_collator("packed", pad_token_id=0, max_length=32, row_length=32)
+        needed = 0
+        for epoch in range(epochs):
+            dataset = FilledDataset(encoded["train"], 8)
+            sampler = EpochSampler(dataset, args.seed)
+            sampler.set_epoch(epoch)
+            for batch in BatchSampler(sampler, 8, drop_last=False):
+                rows = dataset.__getitems__(batch)
+                assert collate(rows)["input_ids"].shape == (counts[8][0], 32)
+                needed = max(needed, len(tight(rows)["input_ids"]))
+        assert counts[8] == [needed]
+        for split in ("validation", "test"):
+            dataset = FilledDataset(encoded[split], 16)
+            for batch in BatchSampler(EpochSampler(dataset, None), 16, drop_last=False):
+                assert collate(dataset.__getitems__(batch))["input_ids"].shape == (counts[16][0], 32)
 
 
 def test_filler_with_float_labels_changes_neither_loss_nor_gradient():
