@@ -169,7 +169,12 @@ def _predict(args: argparse.Namespace) -> None:
     from hfcls.inference import Classifier
     from hfcls.stream import arriving_lines
 
-    classifier = Classifier.from_pretrained(config.model, batch_size=config.batch_size, batching=config.batching)
+    classifier = Classifier.from_pretrained(
+        config.model,
+        trust_remote_code=config.trust_remote_code,
+        batch_size=config.batch_size,
+        batching=config.batching,
+    )
     for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
             print(json.dumps({"text": text, **answer}, ensure_ascii=False))

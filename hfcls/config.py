@@ -81,6 +81,7 @@ class ModelConfig(Config):
         "how a batch is laid out: packed (no padding), longest (of the batch) or fixed (max_length); "
         "default: packed where that is exact, else longest",
     )
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     row_length: int | None = option(None, "tokens per packed row (default: chosen per batch, at most max_length)")
 
     def check(self) -> None:
@@ -179,6 +180,7 @@ class CheckConfig(DataConfig):
     model: str | None = option(None, "Hub id or folder of an encoder: count its tokens, measure its training steps")
     max_length: int = option(128, "tokens per text, as in training")
     batch_size: int = option(32, "rows per optimizer step, as in training")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     seed: int = option(7, "seed of the random batches")
     output: str | None = option(None, "also write the findings to this JSON file")
 
@@ -193,6 +195,7 @@ class EvaluateConfig(DataConfig):
     """All options of `hfcls evaluate` and `hfcls.evaluate`."""
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     compare: str | None = option(None, "a second classifier to score on the same rows, with McNemar's paired test")
     split: Literal["train", "validation", "test"] | None = option(
         None, "split to score (default test, or the only one)"
@@ -212,6 +215,7 @@ class PredictConfig(Config):
     """All options of `hfcls predict`."""
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     batch_size: int = option(128, "texts per forward pass")
     batching: Literal["packed", "longest", "fixed", "exact"] | None = option(
         None, "how a batch is laid out, as in training; exact: no text changes another's result, to the last bit"

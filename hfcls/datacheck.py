@@ -56,8 +56,10 @@ def check(config: CheckConfig | None = None, /, **options: Any) -> Findings:
     main = "train" if "train" in corpus else next(iter(corpus))
     tokenizer = None
     if config.model is not None:
-        scratch = config.model == SCRATCH
-        tokenizer = train_tokenizer(corpus[main]["text"]) if scratch else load_tokenizer(config.model)
+        if config.model == SCRATCH:
+            tokenizer = train_tokenizer(corpus[main]["text"])
+        else:
+            tokenizer = load_tokenizer(config.model, trust_remote_code=config.trust_remote_code)
     tokens = {split: count_tokens(rows, tokenizer) for split, rows in corpus.items()} if tokenizer else {}
     duplicates, examples = _duplicates(corpus)
     findings = Findings(
@@ -113,7 +115,12 @@ def _cost(config: CheckConfig, tokenizer: PreTrainedTokenizerBase, label_names: 
     if config.model in (None, SCRATCH):
         model = scratch_model(tokenizer, label_names, config.max_length)
     else:
-        model = untrained_model(config.model, label_names, max_length=config.max_length)
+        model = untrained_model(
+            config.model,
+            label_names,
+            max_length=config.max_length,
+            trust_remote_code=config.trust_remote_code,
+        )
     if packed := packing_support(model) is None:
         enable_packing(model)
     collator = make_collator(

@@ -75,7 +75,12 @@ def _check_writable(path: Path) -> None:
 
 def _load(model: str, rows: Dataset, config: EvaluateConfig) -> tuple[Classifier, NDArray[np.int64]]:
     """A classifier, and its class id for each of the data's."""
-    classifier = Classifier.from_pretrained(model, batch_size=config.batch_size, batching=config.batching)
+    classifier = Classifier.from_pretrained(
+        model,
+        trust_remote_code=config.trust_remote_code,
+        batch_size=config.batch_size,
+        batching=config.batching,
+    )
     names = rows.features["label"].names
     if unknown := [name for name in names if name not in classifier.labels]:
         raise HfclsError(

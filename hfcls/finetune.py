@@ -6,6 +6,7 @@ import os
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,11 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
             f"stopped by {interrupted.signal.name} at step {state.global_step:,} of {state.max_steps:,}, "
             f"which is saved in {output_dir}: the same command with --resume goes on from there",
         ) from None
+    except UnpicklingError as error:
+        raise HfclsError(
+            f"{checkpoint} holds a pickle of more than tensors, which is not loaded, since it could run code: "
+            "delete that checkpoint if it did not come from you"
+        ) from error
     except Exception as error:
         if not is_disk_full(error):
             raise
@@ -257,8 +263,9 @@ def _load(config: TrainConfig, corpus: DatasetDict) -> tuple[PreTrainedModel, Pr
         tokenizer = train_tokenizer(corpus["train"]["text"])
         model = scratch_model(tokenizer, label_names, config.max_length)
     else:
-        tokenizer = load_tokenizer(config.model)
-        model = load_model(config.model, label_names, max_length=config.max_length)
+        trust = config.trust_remote_code
+        tokenizer = load_tokenizer(config.model, trust_remote_code=trust)
+        model = load_model(config.model, label_names, max_length=config.max_length, trust_remote_code=trust)
         if len(tokenizer) > model.config.vocab_size:
             raise HfclsError(
                 f"the tokenizer of {config.model} has {len(tokenizer):,} tokens, its model only "

@@ -72,13 +72,16 @@ class Classifier:
         self._rows([""])
 
     @classmethod
-    def from_pretrained(cls, name: str, *, device: str | None = None, **options: Any) -> "Classifier":
+    def from_pretrained(
+        cls, name: str, *, device: str | None = None, trust_remote_code: bool = False, **options: Any
+    ) -> "Classifier":
         """Load a folder that `hfcls train` wrote, or a Hub id; `device` defaults to the accelerator if there is one.
 
         Raises:
-            HfclsError: not a fine-tuned classifier, weights or tokenizer missing, or the Hub is out of reach.
+            HfclsError: not a fine-tuned classifier, weights or tokenizer missing, it needs Python code out of its
+                repository and `trust_remote_code` is not set, or the Hub is out of reach.
         """
-        model, tokenizer = load_classifier(name)
+        model, tokenizer = load_classifier(name, trust_remote_code=trust_remote_code)
         if device is None:
             device = str(torch.accelerator.current_accelerator() or "cpu")
         model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` and loses its signature

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -41,14 +42,17 @@ WEIGHT_FILES = (
 )
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a Hub id or folder; case is kept unless the tokenizer's own files say otherwise.
 
     A bare BERT vocabulary (vocab.txt without tokenizer_config.json, as KcBERT was first published) would be loaded
     lower-casing, which also splits Hangul into parts the vocabulary lacks; it is loaded with `do_lower_case=False`.
 
+    Args:
+        trust_remote_code: run Python code that the repository holds, if it needs any.
+
     Raises:
-        HfclsError: no tokenizer there, the Hub is out of reach, or every Korean word becomes the unknown token.
+        HfclsError: no tokenizer there, the Hub is out of reach, or it needs code that is not trusted.
     """
     folder = _local_folder(name)
     if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
@@ -58,7 +62,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         if bare:
             tokenizer = BertTokenizer.from_pretrained(name, do_lower_case=False)
         else:
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise HfclsError(_could_not_load("tokenizer", name, error)) from error
     words = ["영화", "재미", "최고", "정말", "이"]
@@ -69,7 +73,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(name: str, label_names: list[str], *, max_length: int = 0) -> PreTrainedModel:
+def load_model(
+    name: str, label_names: list[str], *, max_length: int = 0, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """An encoder with a head of `len(label_names)` classes, in float32, its label names in the config.
 
     The head of a model that has none, or another number of classes, starts from random weights: seed before the call.
@@ -77,9 +83,11 @@ def load_model(name: str, label_names: list[str], *, max_length: int = 0) -> Pre
 
     Args:
         max_length: tokens per text that the model must have positions for.
+        trust_remote_code: run Python code that the repository holds, if it needs any.
 
     Raises:
-        HfclsError: no weights, weights that do not fit, too few positions, or the Hub is out of reach.
+        HfclsError: no weights, weights that do not fit, too few positions, code that is not trusted, weights that
+            are not mere tensors, or the Hub is out of reach.
     """
     folder = _local_folder(name)
     if folder and not (folder / "config.json").is_file():
@@ -89,7 +97,7 @@ def load_model(name: str, label_names: list[str], *, max_length: int = 0) -> Pre
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its load report is replaced by the checks below
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
         check_positions(config, max_length)
         model, report = AutoModelForSequenceClassification.from_pretrained(
             name,
@@ -98,7 +106,7 @@ def load_model(name: str, label_names: list[str], *, max_length: int = 0) -> Pre
             label2id={label: i for i, label in enumerate(label_names)},
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            trust_remote_code=False,
+            trust_remote_code=trust_remote_code,
         )
     except HfclsError:
         raise
@@ -110,7 +118,9 @@ def load_model(name: str, label_names: list[str], *, max_length: int = 0) -> Pre
     return model
 
 
-def untrained_model(name: str, label_names: list[str], *, max_length: int = 0) -> PreTrainedModel:
+def untrained_model(
+    name: str, label_names: list[str], *, max_length: int = 0, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """The model that `load_model` gives, but with random weights in all of it: only its config.json is read.
 
     Raises:
@@ -118,29 +128,32 @@ def untrained_model(name: str, label_names: list[str], *, max_length: int = 0) -
     """
     _local_folder(name)
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False, num_labels=len(label_names))
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, num_labels=len(label_names))
         check_positions(config, max_length)
-        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        return AutoModelForSequenceClassification.from_config(
+            config, dtype=torch.float32, trust_remote_code=trust_remote_code
+        )
     except HfclsError:
         raise
     except Exception as error:
         raise HfclsError(_could_not_load("model", name, error)) from error
 
 
-def load_classifier(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned model with its own head and label names, and its tokenizer, for prediction.
 
     Raises:
         HfclsError: as `load_model`, and if the model has no trained classification head.
     """
-    tokenizer = load_tokenizer(name)
+    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise HfclsError(_could_not_load("model", name, error)) from error
     if not any("ForSequenceClassification" in architecture for architecture in config.architectures or []):
         raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
-    return load_model(name, [config.id2label[i] for i in range(config.num_labels)]), tokenizer
+    names = [config.id2label[i] for i in range(config.num_labels)]
+    return load_model(name, names, trust_remote_code=trust_remote_code), tokenizer
 
 
 def check_positions(config: Any, max_length: int) -> None:
@@ -212,6 +225,13 @@ def _sets_case(folder: Path) -> bool:
 
 
 def _could_not_load(what: str, name: str, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            f"the {what} of {name!r} needs Python code out of its own repository, which is not run: read that code; "
+            "if you trust it, give --trust_remote_code (in Python trust_remote_code=True)"
+        )
+    if isinstance(error, UnpicklingError):
+        return f"the weights of {name!r} are a pickle of more than tensors, which is not loaded: it could run code"
     return f"could not load the {what} of {name!r}: {' '.join(str(error).split()) or type(error).__name__}"
 
 

@@ -39,6 +39,7 @@ def predict_files(config: PredictConfig) -> list[Path]:
     classifier = Classifier.from_pretrained(
         config.model,
         device=f"{device.type}:{os.environ.get('LOCAL_RANK', '0')}" if device else "cpu",
+        trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
     )

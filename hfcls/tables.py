@@ -134,19 +134,20 @@ def not_utf8(path: Path) -> str:
         sample = file.read(1 << 20)
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in sample[:2]:
         encoding = "utf-16"
-    elif _decodes(sample, "cp949"):
+    elif _decodes(sample, "cp949", final=len(sample) < 1 << 20):
         encoding = "cp949"
     else:
         with path.open("rb") as file:
-            number = next(n for n, line in enumerate(file, start=1) if not _decodes(line, "utf-8"))
+            number = next(n for n, line in enumerate(file, start=1) if not _decodes(line, "utf-8", final=True))
         return f"{path}, line {number} is not UTF-8 text; save the file as UTF-8"
     name = {"utf-16": "UTF-16", "cp949": "CP949 (EUC-KR)"}[encoding]
     return f"{path} is not UTF-8 but {name}; convert it: iconv -f {encoding} -t utf-8 '{path}' > utf8{path.suffix}"
 
 
-def _decodes(sample: bytes, encoding: str) -> bool:
+def _decodes(sample: bytes, encoding: str, *, final: bool) -> bool:
+    """Unless this is the `final` part, its last character may be cut in half."""
     try:
-        codecs.getincrementaldecoder(encoding)().decode(sample)  # a character cut in half at the end is no error
+        codecs.getincrementaldecoder(encoding)().decode(sample, final)
     except UnicodeDecodeError:
         return False
     return True
