@@ -133,10 +133,6 @@ class Classifier:
                 raise HfclsError(
                     f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}"
                 )
-            try:
-                "".join(parts).encode()
-            except UnicodeEncodeError as error:
-                raise HfclsError(f"text {index} holds an unpaired surrogate, no character: {text!r:.80}") from error
             if isinstance(text, str) != isinstance(texts[0], str):
                 found, first = ("a text", "a pair") if isinstance(text, str) else ("a pair", "a text")
                 raise HfclsError(f"text {index} is {found}, but text 0 is {first}: give all of one kind")
