@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
+from transformers.trainer_callback import PrinterCallback
 
 from hfcls.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly
 from hfcls.collate import IGNORED_LABEL
@@ -82,7 +83,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             )
             args._n_gpu = 1
         super().__init__(model=model, args=args, **kwargs)
-        self.remove_callback(PrinterCallback if args.disable_tqdm else ProgressCallback)
+        self.remove_callback(PrinterCallback if args.disable_tqdm else DEFAULT_PROGRESS_CALLBACK)
         self.add_callback(PlainProgress())
         self.add_callback(StopAtNonFiniteLoss())
         self.add_callback(CallOutChance())

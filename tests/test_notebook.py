@@ -61,6 +61,9 @@ def test_small_mode_runs_from_top_to_bottom_and_shows_what_the_text_promises(tmp
     assert "num_rows: 1200" in text(cells["# 4-7"])
     assert re.search(r"번호: \[2, .*, 3\]", text(cells["# 4-8"]))
     assert "'labels'" in text(cells["# 4-9"])
+    for cell in done.cells:
+        stderr = "".join(output["text"] for output in outputs(cell) if output.get("name") == "stderr")
+        assert "Warning" not in stderr, stderr
     places = [int(count) for count in re.findall(r"= (\d+)칸", text(cells["# 4-10"]))]
     assert places[0] == 32 * 128
     assert places[1] < places[0] / 2
