@@ -27,7 +27,7 @@ def command(table, tiny_model) -> Callable[..., list[str]]:
 
     def build(launcher: list[str], out: Path, *more: str) -> list[str]:
         options = {"dataset": data, "model": tiny_model, "output_dir": out, "max_length": 64, "batch_size": 16}
-        options |= {"num_train_epochs": 20, "save_minutes": 0, "learning_rate": 1e-3}
+        options |= {"num_train_epochs": 10, "save_minutes": 0, "learning_rate": 1e-3}
         flags = [word for name, value in options.items() for word in (f"--{name}", str(value))] + ["--no-report"]
         return [*launcher, "train.py", *flags, *more]
 
