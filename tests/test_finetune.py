@@ -208,8 +208,8 @@ def test_a_model_that_has_not_learned_is_called_out(options, caplog):
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monkeypatch):
+    from hfcls.arguments import ClassificationTrainingArguments, training_arguments
     from hfcls.config import TrainConfig
-    from hfcls.finetune import ClassificationTrainingArguments, training_arguments
 
     monkeypatch.setattr(ClassificationTrainingArguments, "world_size", property(lambda self: 3))
     with pytest.raises(HfclsError, match="batch_size 32 does not divide by 3 processes x 1 accumulation steps = 3"):

@@ -193,7 +193,7 @@ def test_report_command(out, tmp_path, capsys):
 
 
 def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
-    from hfcls.finetune import try_report
+    from hfcls.outcome import try_report
 
     run.save(tmp_path / "results.json")
     (tmp_path / "trainer_state.json").write_text("{")
@@ -218,7 +218,7 @@ def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, c
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monkeypatch):
-    from hfcls.finetune import try_report
+    from hfcls.outcome import try_report
 
     caplog.set_level(logging.INFO, logger="hfcls")
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:

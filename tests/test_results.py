@@ -133,7 +133,7 @@ def test_results_that_cannot_be_written_are_told(run, tiny_model, tmp_path, monk
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hfcls.finetune.save_predictions", full)
+    monkeypatch.setattr("hfcls.outcome.save_predictions", full)
     with pytest.raises(
         HfclsError, match=r"is saved in .*, but not its results \(No space left on device\).*--resume"
     ) as e:
