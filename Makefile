@@ -45,7 +45,7 @@ $(BIN)/python:
 
 $(VENV)/.hfcls: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing hfcls (a few minutes the first time) ..."
-	$(INSTALL) -e .
+	$(INSTALL) -e '.[report]'
 	@touch $@
 
 $(VENV)/.hfcls-dev: $(VENV)/.hfcls
