@@ -11,7 +11,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
-from hfcls.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly
+from hfcls.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly, finite_or_stop
 from hfcls.collate import IGNORED_LABEL
 from hfcls.metrics import classification_metrics
 from hfcls.optim import adam, exponential_decay
@@ -117,6 +117,13 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         values = super().set_initial_training_values(args, dataloader)
         self._update_steps_per_epoch: int = values[1]
         return values
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
+        loss = super().training_step(*args, **kwargs)
+        if loss.device.type == "cpu":
+            finite_or_stop("loss", loss.item(), self.state, self.args.learning_rate)
+        return loss
 
     def prediction_step(
         self,

@@ -197,7 +197,7 @@ def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(options, mon
 
 @pytest.mark.parametrize("logging_steps", [1, 1000])
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(options, logging_steps):
-    with pytest.raises(HfclsError, match=r"loss is (nan|inf) at step \d+ \(learning_rate 1e\+30\): nothing was saved"):
+    with pytest.raises(HfclsError, match=r"loss is (nan|inf) at step 1 \(learning_rate 1e\+30\): nothing was saved"):
         hfcls.fine_tune(**{**options, "learning_rate": 1e30, "logging_steps": logging_steps})
     assert [path.name for path in Path(options["output_dir"]).iterdir()] == ["run.yaml"]
 
