@@ -7,6 +7,7 @@ from conftest import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_packing import CONFIGS, tiny
+from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hfcls.errors import HfclsError
 from hfcls.inference import Classifier
@@ -63,6 +64,27 @@ def test_exact_bits_depend_on_no_other_text(make, architecture):
             part = rng.choices(range(200), k=size)
             classifier.batch_size = rng.randrange(1, 65)
             assert torch.equal(classifier.logits([texts[i] for i in part]), reference[part])
+
+
+@pytest.mark.slow
+def test_exact_bits_depend_on_no_other_text_with_two_threads(make):
+    """Wide enough for threads to divide the products: in batches of 5 to 10 texts the head's bits would differ."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=200, hidden_size=128, num_hidden_layers=1, num_attention_heads=2, intermediate_size=256
+    )
+    model = AutoModelForSequenceClassification.from_config(config)
+    classifier = Classifier(model, make().tokenizer, max_length=64, batching="exact")
+    rng = random.Random(1)
+    texts = [" ".join(rng.choices(WORDS, k=rng.randrange(32))) for _ in range(300)]
+    torch.set_num_threads(2)
+    try:
+        reference = classifier.logits(texts)
+        for seed in range(10):
+            part = random.Random(seed).choices(range(300), k=30)
+            assert torch.equal(classifier.logits([texts[i] for i in part]), reference[part])
+    finally:
+        torch.set_num_threads(1)
 
 
 @settings(max_examples=25, deadline=None)
