@@ -293,12 +293,17 @@ def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
 
 
 def _recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
-    if not path.is_file():
-        raise HfclsError(f"no recipe {path}: give the path of a YAML file, such as recipes/nsmc.yaml")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise HfclsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL or a surrogate
+        reason = getattr(error, "strerror", None) or error
+        raise HfclsError(
+            f"no recipe {path} ({reason}): give the path of a YAML file, such as recipes/nsmc.yaml"
+        ) from error
+    try:
+        values = yaml.safe_load(content.decode("utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date such as 2020-99-99
+        raise HfclsError(f"{path} is not valid YAML: {' '.join(str(error).split()):.500}") from error
     if not isinstance(values, dict):
         raise HfclsError(f"{path} must be a mapping of option: value, found {type(values).__name__}")
     known = {f.name for f in dataclasses.fields(config_class)}

@@ -54,14 +54,13 @@ def load_corpus(
         paths = nsmc.nsmc_files(data_dir) if dataset == "nsmc" else _demo_files()
         raw = read_tables(paths).rename_column("document", "text")
         label_names = nsmc.LABEL_NAMES
-    elif (path := Path(dataset).expanduser()).is_dir():
-        raw = read_tables(_split_files(path))
-    elif path.suffix in SUFFIXES or path.exists():
-        raw = read_tables({"train": path})
+    elif local := _local_files(dataset):
+        raw = read_tables(local)
     else:
         raw = _load_from_hub(dataset, dataset_config)
     texts = [text_column, *([text_pair_column] if text_pair_column else [])]
     _check_columns(raw, dataset, texts, label_column)
+    raw = raw.select_columns([*texts, label_column])  # whatever others hold, nobody reads it
     names = _class_names(raw, dataset, label_column)
     return DatasetDict(
         {split: _select(rows, split, texts, label_column, names, label_names) for split, rows in raw.items()}
@@ -94,6 +93,17 @@ def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict
 def _demo_files() -> dict[str, Path]:
     folder = Path(str(files("hfcls") / "demo"))
     return {split: folder / f"{split}.tsv" for split in ("train", "validation", "test")}
+
+
+def _local_files(dataset: str) -> dict[str, Path] | None:
+    """The file of each split, or None for the id of a dataset on the Hub."""
+    path = Path(dataset).expanduser()
+    try:
+        if path.is_dir():
+            return _split_files(path)
+        return {"train": path} if path.suffix in SUFFIXES or path.exists() else None
+    except OSError as error:  # no permission, or a name longer than names can be
+        raise HfclsError(f"cannot look for the dataset {dataset:.200}: {error.strerror}") from error
 
 
 def _split_files(folder: Path) -> dict[str, Path]:
@@ -146,7 +156,7 @@ def _check_columns(raw: DatasetDict, dataset: str, texts: list[str], label: str)
                 rows.data.column(column).validate(full=True)  # a parquet file may hold any bytes
             except ArrowInvalid as error:
                 raise HfclsError(f"{where}: column {column!r} holds text that is not UTF-8: {error}") from error
-            if all(_is_number(text) for text in rows[:100][column]):
+            if all(_is_number(text) for text in rows.select_columns(column)[:100][column]):
                 raise HfclsError(
                     f"{where}: column {column!r} holds numbers, not text; its columns are "
                     f"{', '.join(rows.column_names)}: set --text_column"

@@ -209,8 +209,11 @@ def scratch_model(tokenizer: PreTrainedTokenizerBase, label_names: list[str], ma
 def _local_folder(name: str) -> Path | None:
     """The folder of that name, or None for a Hub id; a path that is not there is an error, not a Hub id."""
     path = Path(name).expanduser()
-    if path.is_dir():
-        return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError as error:  # no permission, or a name longer than names can be
+        raise HfclsError(f"cannot look for the model {name:.200}: {error.strerror}") from error
     looks_like_a_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
     if looks_like_a_path or ("/" in name and path.parent.is_dir()):
         raise HfclsError(f"no model folder {name}")

@@ -25,7 +25,13 @@ def read_tables(files: dict[str, Path]) -> DatasetDict:
     Raises:
         HfclsError: a file is missing, empty, of an unknown kind, not UTF-8, or has a broken line; names file and line.
     """
-    return DatasetDict({split: _read_table(path) for split, path in files.items()})
+    splits = {}
+    for split, path in files.items():
+        try:
+            splits[split] = _read_table(path)
+        except OSError as error:  # no permission, or a drive that fails
+            raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
+    return DatasetDict(splits)
 
 
 def _read_table(path: Path) -> Any:

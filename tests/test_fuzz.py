@@ -110,6 +110,7 @@ JSON = st.recursive(
 @given(
     rows=st.lists(JSON | st.fixed_dictionaries({"text": TEXT | JSON, "label": st.integers(0, 2) | JSON}), max_size=4)
 )
+@example(rows=[{"text": "a", "label": 0, "more": {"\0": None, "": None}}, {"text": "b", "label": 1}])
 def test_any_json_is_read_or_refused(tmp_path, suffix, rows):
     path = tmp_path / f"any{suffix}"
     lines = "\n".join(json.dumps(row) for row in rows) if suffix == ".jsonl" else json.dumps(rows)
@@ -157,6 +158,7 @@ OPTIONS = sorted({name for config in (TrainConfig, CheckConfig) for name in conf
 @given(content=st.one_of(st.binary(), TEXT.map(lambda text: text.encode("utf-8", "surrogatepass"))))
 @example(content=b"[" * 5000)
 @example(content=b"dataset: &a [*a]")
+@example(content=b"dataset: 2020-99-99")
 @example(content=b"? {a: b}\n: c")
 @example(content=b"seed: !!python/object/apply:os.system [exit 1]")
 def test_any_recipe_is_loaded_or_refused(tmp_path, content):
@@ -183,6 +185,9 @@ ARGUMENT = TEXT | st.sampled_from([f"--{name}" for name in OPTIONS]) | st.intege
 
 @pytest.mark.parametrize("command", ["train", "check", "evaluate", "predict"])
 @given(arguments=st.lists(ARGUMENT, max_size=5))
+@example(arguments=["가" * 5000])
+@example(arguments=["\ud800"])
+@example(arguments=["\0"])
 def test_any_command_line_ends_with_a_status(tmp_path, monkeypatch, command, arguments):
     """Up to where work begins: the readers are fuzzed above, and Hub ids would ask the network."""
     monkeypatch.chdir(tmp_path)
