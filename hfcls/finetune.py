@@ -132,6 +132,11 @@ def _train(
             "delete that checkpoint if it did not come from you"
         ) from error
     except Exception as error:
+        if is_lost_process(error):
+            raise HfclsError(
+                "another process of this run has ended, and this one cannot go on alone: look for its message above or "
+                "on the other machine, then continue with --resume"
+            ) from error
         if not is_disk_full(error):
             raise
         last = newest_whole_checkpoint(folder)
@@ -155,6 +160,11 @@ def save_model(trainer: ClassificationTrainer, folder: Path) -> None:
         for path in aside.iterdir():
             os.replace(path, folder / path.name)
         aside.rmdir()
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Whether an error of torch's collective operations (gloo, NCCL) means that another process is gone."""
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
 def is_disk_full(error: BaseException) -> bool:

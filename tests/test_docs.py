@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_multi_gpu_env
 from conftest import ROOT
 
 from hfcls import cli
@@ -244,6 +246,21 @@ def test_accelerate_configs_load_and_hold_their_command(name):
     assert all(isinstance(raw[key], str) for key in ("distributed_type", "mixed_precision"))  # bare NO would be false
     keys = [line for line in text.splitlines() if not line.startswith("#") and not line.endswith(":")]
     assert all("  # " in line for line in keys), "a key without a comment"
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_accelerate_configs_lead_to_their_launcher(name):
+    """As Accelerate reads them before it starts anything; nothing is asked for or filled in."""
+    path = str(ROOT / f"accelerate_configs/{name}.yaml")
+    args, _, _ = _validate_launch_command(launch_command_parser().parse_args(["--config_file", path, "train.py"]))
+    torchrun = name in ("cpu_multi", "fsdp", "multi_gpu", "multi_node")
+    assert (args.multi_gpu or args.use_fsdp, args.tpu) == (torchrun, name.startswith("tpu"))
+    assert args.num_processes == {"cpu": 1, "single_gpu": 1, "tpu_1": 1, "tpu_8": 8}.get(name, 2)
+    if name == "cpu_multi":
+        assert prepare_multi_gpu_env(args)["CUDA_VISIBLE_DEVICES"] == "-1,-1"
+    if name.startswith("tpu"):
+        main = runpy.run_path(str(ROOT / "train.py"))[args.main_training_function]
+        assert all(p.default is not p.empty for p in inspect.signature(main).parameters.values())
 
 
 def test_no_accelerate_config_is_left_untested():

@@ -79,6 +79,7 @@ def test_a_process_that_dies_ends_the_run_within_a_minute(flags, tmp_path):
     assert time.monotonic() - killed < 60
     assert run.returncode != 0
     assert "Signal 9 (SIGKILL)" in output
+    assert "gloo/transport" not in output  # the survivor says in one line what happened, if it is given the time
     assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
 
 
