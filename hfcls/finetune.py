@@ -9,6 +9,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
+import torch
 from datasets.utils import disable_progress_bars
 from numpy.typing import NDArray
 from scipy.special import softmax
