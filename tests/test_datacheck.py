@@ -151,7 +151,7 @@ def test_training_drops_after_the_limits_and_scores_what_train_does_not_hold(
 def test_what_nsmc_holds_is_found_within_a_minute(shared):
     """Figures of the rebuilt split; see also docs/data.md."""
     torch.set_num_threads(os.cpu_count() or 1)
-    start = time.process_time()  # of the processor: the clock on the wall depends on what else runs
+    start = time.process_time()  # of all cores: the clock on the wall depends on what else runs
     found = hfcls.check(dataset="nsmc", data_dir=str(shared), model=str(shared / "kcbert-base"))
     seconds = time.process_time() - start
     exact, normalised = found.duplicates["exact"], found.duplicates["normalized"]
@@ -163,4 +163,4 @@ def test_what_nsmc_holds_is_found_within_a_minute(shared):
     assert found.duplicates["near"].repeated["train"] > 100
     assert found.splits["train"].unknown < 0.01
     assert found.splits["train"].truncated < 0.001
-    assert seconds < 60
+    assert seconds < 60 * (os.cpu_count() or 1)
