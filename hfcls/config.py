@@ -255,6 +255,7 @@ class ServeConfig(Config):
     port: int | None = option(None, "port to listen on (default: the first free one from 7860 on)")
     max_chars: int = option(2_000, "characters that a text may have")
     max_texts: int = option(1_000, "texts that may come at once")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
 
     def check(self) -> None:
         _in_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")

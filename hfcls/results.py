@@ -156,7 +156,8 @@ class Result:
         if self.unseen is not None and self.unseen.num_rows < self.num_rows:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
-        rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
+        if self.rows_per_second:  # a finished run that is resumed trains nothing
+            rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
         rows += [("seed", str(self.seed))] if self.seed is not None else []
         rows += [("model", self.output_dir)]
         lines = [f"  {name:<12}{value}" for name, value in rows]

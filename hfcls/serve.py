@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ def launch_demo(
     port: int | None = None,
     max_chars: int = 2_000,
     max_texts: int = 1_000,
+    trust_remote_code: bool = False,
 ) -> "gr.Blocks":
     """Start the demonstration of a model and return it; a notebook shows it in its cell. `close()` ends it.
 
@@ -36,6 +38,7 @@ def launch_demo(
         port: default: the first free one from 7860 on.
         max_chars: characters a text may have.
         max_texts: texts that may come at once.
+        trust_remote_code: run Python code that the model's repository holds, if it needs any.
 
     Raises:
         HfclsError: Gradio is not installed, the port is taken, or there is no classifier.
@@ -50,9 +53,10 @@ def launch_demo(
     if port is not None:
         _check_free(host, port)
     name = model if isinstance(model, str) else model.model.config.name_or_path
-    classifier = Classifier.from_pretrained(model) if isinstance(model, str) else model
+    if isinstance(model, str):
+        model = Classifier.from_pretrained(model, trust_remote_code=trust_remote_code)
     page = build_page(
-        classifier,
+        model,
         name=Path(name).name or "model",
         examples=_examples(name),
         max_chars=max_chars,
@@ -79,9 +83,7 @@ def serve(model: str, config: ServeConfig) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    page = launch_demo(
-        model, host=config.host, port=config.port, max_chars=config.max_chars, max_texts=config.max_texts
-    )
+    page = launch_demo(model, **asdict(config))
     print(f"{model} is at {page.local_url} (Ctrl-C ends it)", flush=True)
     stopped.wait()
     page.close(verbose=False)
