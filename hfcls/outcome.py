@@ -88,7 +88,10 @@ def leave(
         ) from error
     if config.report:
         try_report(folder)
-    write_card(folder)
+    try:
+        write_card(folder)
+    except OSError as error:
+        logger.warning("the run is saved, its model card could not be written (%s)", error.strerror or error)
     if repo_id:
         _push(folder, repo_id, private=config.hub_private)
 

@@ -214,3 +214,14 @@ def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monk
     monkeypatch.setattr(ClassificationTrainingArguments, "world_size", property(lambda self: 3))
     with pytest.raises(HfclsError, match="batch_size 32 does not divide by 3 processes x 1 accumulation steps = 3"):
         training_arguments(TrainConfig(**options))
+
+
+def test_a_card_that_cannot_be_written_does_not_cost_the_run(options, monkeypatch, caplog):
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hfcls.outcome.write_card", full)
+    result = hfcls.fine_tune(**{**options, "max_steps": 1})
+    assert result.split == "test"
+    assert (Path(options["output_dir"]) / "results.json").is_file()
+    assert "its model card could not be written (No space left on device)" in caplog.text
