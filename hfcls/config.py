@@ -49,6 +49,10 @@ class DataConfig(Config):
     text_pair_column: str | None = option(None, "column with a second text, for sentence pairs")
     label_column: str = option("label", "column with the class")
 
+    def corpus_options(self) -> dict[str, Any]:
+        """The arguments of `hfcls.load_corpus`."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(DataConfig)}
+
 
 @dataclass
 class SplitConfig(DataConfig):

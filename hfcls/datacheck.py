@@ -45,14 +45,7 @@ def check(config: CheckConfig | None = None, /, **options: Any) -> Findings:
         HfclsError: the corpus, tokenizer or model config cannot be read, or `output` cannot be written.
     """
     config = replace(config or CheckConfig(), **options)
-    corpus = load_corpus(
-        config.dataset,
-        dataset_config=config.dataset_config,
-        data_dir=config.data_dir,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        label_column=config.label_column,
-    )
+    corpus = load_corpus(**config.corpus_options())
     main = "train" if "train" in corpus else next(iter(corpus))
     tokenizer = None
     if config.model is not None:

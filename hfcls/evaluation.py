@@ -33,14 +33,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:
             or data are not what is needed.
     """
     config = replace(config or EvaluateConfig(), **options)
-    corpus = load_corpus(
-        config.dataset,
-        dataset_config=config.dataset_config,
-        data_dir=config.data_dir,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        label_column=config.label_column,
-    )
+    corpus = load_corpus(**config.corpus_options())
     split = config.split or ("test" if len(corpus) > 1 else next(iter(corpus)))
     if split not in corpus:
         raise HfclsError(f"{config.dataset} has no {split} split; it has {', '.join(corpus)}: set --split")

@@ -47,14 +47,7 @@ def prepare(config: TrainConfig) -> Preparation:
     Raises:
         HfclsError: data or model are not what is needed.
     """
-    corpus = load_corpus(
-        config.dataset,
-        dataset_config=config.dataset_config,
-        data_dir=config.data_dir,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        label_column=config.label_column,
-    )
+    corpus = load_corpus(**config.corpus_options())
     carved = "validation" not in corpus
     model, tokenizer = _load(config, corpus)
     encoded = _splits(encode(corpus, tokenizer, config.max_length), config)
