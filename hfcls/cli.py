@@ -39,14 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("hfcls").setLevel(logging.INFO)
+    status = 0
     try:
         args.run(args)
+    except PushError as error:
+        print(f"hfcls: error: {error}", file=sys.stderr)
+        status = 3
     except HfclsError as error:
         print(f"hfcls: error: {error}", file=sys.stderr)
-        return 3 if isinstance(error, PushError) else 1
+        return 1
     except Interrupted as interrupted:
         print(f"\nhfcls: {interrupted}", file=sys.stderr)
-        return 128 + interrupted.signal
+        status = 128 + interrupted.signal
     except KeyboardInterrupt:
         print(
             "hfcls: interrupted; `hfcls train` continues from its last checkpoint with --resume, "
@@ -56,7 +60,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
-    return 0
+    _leave_process_group()
+    return status
+
+
+def _leave_process_group() -> None:
+    """End torch's process group, if this process is in one, as all processes do that have come this far.
+
+    Left to the end of Python, a thread of gloo now and then aborts a process whose work is done (status -6), and NCCL
+    warns. To be removed when torch does it at exit: https://github.com/pytorch/pytorch/issues/190489
+    """
+    if "torch" in sys.modules:
+        from torch import distributed
+
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def _parser() -> argparse.ArgumentParser:

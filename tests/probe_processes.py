@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import torch
 from transformers import set_seed
 
 from hfcls.collate import make_collator
@@ -71,3 +72,5 @@ if __name__ == "__main__":
     resumed.train(resume_from_checkpoint=f"{output_dir}/checkpoint-13")
     report |= {"losses": losses(whole), "resumed": losses(resumed)}
     Path(output_dir, f"{os.environ.get('RANK', 0)}.json").write_text(json.dumps(report))
+    if torch.distributed.is_initialized():  # as `hfcls` does at its end
+        torch.distributed.destroy_process_group()

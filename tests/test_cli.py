@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from conftest import ROOT
 
 from hfcls import cli
@@ -105,6 +106,18 @@ def test_bad_input_gets_one_line_and_a_status(capsys, table, tiny_model, tmp_pat
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("hfcls: error: ")
     assert message in error
+
+
+def test_the_process_group_ends_before_the_process(classifier_folder, tmp_path, capsys):
+    """Otherwise a thread of gloo aborts, now and then, a process whose work is done."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        assert cli.main(["predict", "--model", classifier_folder, "최고 추천"]) == 0
+        assert not torch.distributed.is_initialized()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    assert capsys.readouterr().out
 
 
 def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
