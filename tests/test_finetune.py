@@ -205,6 +205,7 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(options, loggi
 def test_a_model_that_has_not_learned_is_called_out(options, caplog):
     hfcls.fine_tune(**{**options, "learning_rate": 10.0, "max_steps": 5})
     assert "the model calls every text of the test split" in caplog.text
+    assert "is that of guessing" in caplog.text
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monkeypatch):
