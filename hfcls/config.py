@@ -3,6 +3,9 @@
 import argparse
 import contextlib
 import dataclasses
+import difflib
+import os
+from collections.abc import Collection
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,6 +16,10 @@ import yaml
 from hfcls.errors import HfclsError
 
 C = TypeVar("C", bound="Config")
+
+PATHS = ("model", "compare", "dataset", "data_dir", "output_dir", "input", "output")  # where ~ is the home folder
+MOST_TOKENS = MOST_ROWS = 2**16  # of a text, of a batch: what is more would end in a lack of memory
+MOST_WORKERS = 2**10
 
 
 def option(default: Any, help: str) -> Any:
@@ -30,7 +37,8 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
-            setattr(self, name, _checked(name, getattr(self, name), hint))
+            value = _checked(name, getattr(self, name), hint)
+            setattr(self, name, os.path.expanduser(value) if name in PATHS and value else value)
         for group in type(self).__mro__:
             if "check" in vars(group):
                 group.check(self)  # type: ignore[attr-defined]
@@ -89,8 +97,8 @@ class ModelConfig(Config):
     row_length: int | None = option(None, "tokens per packed row (default: chosen per batch, at most max_length)")
 
     def check(self) -> None:
-        _at_least("max_length", self.max_length, 3)
-        _at_least("row_length", self.row_length, 3)
+        _at_least("max_length", self.max_length, 3, MOST_TOKENS)
+        _at_least("row_length", self.row_length, 3, MOST_TOKENS)
         if self.row_length is not None and self.batching in ("longest", "fixed"):
             raise HfclsError(
                 f"row_length applies to batching: packed, found batching: {self.batching}; drop one of them"
@@ -116,8 +124,9 @@ class OptimizationConfig(Config):
     early_stopping_patience: int | None = option(None, "stop after this many epochs without a lower eval_loss")
 
     def check(self) -> None:
-        for name in ("num_train_epochs", "max_steps", "batch_size", "gradient_accumulation_steps"):
+        for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
             _at_least(name, getattr(self, name), 1)
+        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
         _at_least("early_stopping_patience", self.early_stopping_patience, 1)
         _in_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
         _in_range("lr_gamma", self.lr_gamma, 0 < self.lr_gamma <= 1, "above 0 and at most 1")
@@ -148,9 +157,9 @@ class RunConfig(Config):
 
     def check(self) -> None:
         _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
-        _at_least("eval_batch_size", self.eval_batch_size, 1)
+        _at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
         _at_least("logging_steps", self.logging_steps, 1)
-        _at_least("dataloader_num_workers", self.dataloader_num_workers, 0)
+        _at_least("dataloader_num_workers", self.dataloader_num_workers, 0, MOST_WORKERS)
         _in_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
         if self.resume and self.overwrite_output_dir:
             raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
@@ -189,8 +198,8 @@ class CheckConfig(DataConfig):
     output: str | None = option(None, "also write the findings to this JSON file")
 
     def check(self) -> None:
-        _at_least("max_length", self.max_length, 3)
-        _at_least("batch_size", self.batch_size, 1)
+        _at_least("max_length", self.max_length, 3, MOST_TOKENS)
+        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
         _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
 
 
@@ -211,7 +220,7 @@ class EvaluateConfig(DataConfig):
 
     def check(self) -> None:
         _at_least("max_samples", self.max_samples, 1)
-        _at_least("batch_size", self.batch_size, 1)
+        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
 
 
 @dataclass
@@ -233,7 +242,7 @@ class PredictConfig(Config):
     shard_size: int = option(50_000, "rows per shard; a run that was stopped continues after its last finished shard")
 
     def check(self) -> None:
-        _at_least("batch_size", self.batch_size, 1)
+        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
         _at_least("shard_size", self.shard_size, 1)
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
@@ -293,7 +302,7 @@ def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
     names = {f.name for f in dataclasses.fields(config_class)}
     flags = {name: value for name, value in vars(namespace).items() if name in names}
     recipe = getattr(namespace, "recipe", None)
-    values = _recipe_values(Path(recipe), config_class) if recipe else {}
+    values = {} if recipe is None else _recipe_values(Path(recipe), config_class)
     return config_class(**{**values, **flags})
 
 
@@ -306,19 +315,35 @@ def _recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
             f"no recipe {path} ({reason}): give the path of a YAML file, such as recipes/nsmc.yaml"
         ) from error
     try:
-        values = yaml.safe_load(content.decode("utf-8"))
+        values = yaml.load(content.decode("utf-8"), _EachKeyOnce)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date such as 2020-99-99
         raise HfclsError(f"{path} is not valid YAML: {' '.join(str(error).split()):.500}") from error
     if not isinstance(values, dict):
         raise HfclsError(f"{path} must be a mapping of option: value, found {type(values).__name__}")
     known = {f.name for f in dataclasses.fields(config_class)}
     if unknown := [str(key) for key in values if key not in known]:
-        raise HfclsError(f"{path}: unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise HfclsError(f"{path}: unknown option {', '.join(unknown)}; {_suggestion(unknown[0], known)}")
     try:
         config_class(**values)
     except HfclsError as error:
         raise HfclsError(f"{path}: {error}") from error
     return values
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML as ever, but a key that stands twice is an error: PyYAML would silently take the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.YAMLError(f"{', '.join(repeated)} stands there twice: keep one")
+        return super().construct_mapping(node, deep)
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean {close[0]}?"
+    return f"known are {', '.join(sorted(known))}"
 
 
 def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
@@ -351,7 +376,8 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         with contextlib.suppress(ValueError):
             value = float(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with contextlib.suppress(OverflowError):
+            value = float(value)
     if kind is str and isinstance(value, Path):
         value = str(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or value != value:
@@ -359,6 +385,10 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         # not the content of a container: YAML aliases make some that are endless when written out
         found = repr(value) if isinstance(value, str | int | float) else type(value).__name__
         raise HfclsError(f"{name} must be {wanted}, found {found:.200}")
+    if kind is int and abs(value) >= 2**32:
+        raise HfclsError(f"{name} must be a whole number below 2**32, found {value!r:.40}")
+    if value == "":
+        raise HfclsError(f"{name} must not be empty: give a value, or leave {name} out")
     if isinstance(value, str) and ("\0" in value or value.encode(errors="ignore").decode() != value):
         raise HfclsError(f"{name} holds a NUL or an unpaired surrogate (an argument that is not UTF-8?): {value!r}")
     if choices and value not in choices:
@@ -371,5 +401,6 @@ def _in_range(name: str, value: Any, good: bool, wanted: str) -> None:
         raise HfclsError(f"{name} must be {wanted}, found {value}")
 
 
-def _at_least(name: str, value: int | None, least: int) -> None:
+def _at_least(name: str, value: int | None, least: int, most: int | None = None) -> None:
     _in_range(name, value, value is None or value >= least, f"at least {least}")
+    _in_range(name, value, value is None or most is None or value <= most, f"at most {most}")

@@ -47,6 +47,11 @@ def test_shipped_recipes_load_and_say_what_they_are():
     [
         ("- a\n- b", "must be a mapping of option: value, found list"),
         ("lr: 1", "unknown option lr; known are batch_size,"),
+        ("lerning_rate: 1", "unknown option lerning_rate; did you mean learning_rate?"),
+        ("seed: 1\nmodel: a\nseed: 2", "is not valid YAML: seed stands there twice: keep one"),
+        (f"seed: {10**30}", "seed must be a whole number below 2**32, found 1000"),
+        (f"learning_rate: {10**400}", "learning_rate must be a number, found 1000"),
+        ("model: ''", "model must not be empty: give a value, or leave model out"),
         ("seed: [", "is not valid YAML"),
         ("seed: seven", "seed must be a whole number, found 'seven'"),
         ("seed: true", "seed must be a whole number, found True"),
@@ -73,6 +78,11 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
         ({"seed": -1}, "seed must be from 0 to 2**32 - 1, found -1"),
         ({"max_train_samples": 0}, "max_train_samples must be at least 1, found 0"),
         ({"batch_size": 10, "gradient_accumulation_steps": 4}, "batch_size 10 does not divide by"),
+        ({"batch_size": 2**16 + 1}, "batch_size must be at most 65536, found 65537"),
+        ({"eval_batch_size": 10**9}, "eval_batch_size must be at most 65536, found 1000000000"),
+        ({"max_length": 10**9}, "max_length must be at most 65536, found 1000000000"),
+        ({"dataloader_num_workers": 10**6}, "dataloader_num_workers must be at most 1024, found 1000000"),
+        ({"output_dir": ""}, "output_dir must not be empty"),
         ({"row_length": 64}, "row_length 64 is below max_length 128"),
         ({"row_length": 128, "batching": "fixed"}, "row_length applies to batching: packed"),
         ({"resume": True, "overwrite_output_dir": True}, "choose one"),
@@ -81,6 +91,23 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
 def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(HfclsError, match=re.escape(message)):
         TrainConfig(**options)
+
+
+def test_a_recipe_without_a_name_is_an_error_and_not_the_default_run():
+    with pytest.raises(HfclsError, match="no recipe .* give the path of a YAML file"):
+        parse("")
+
+
+def test_a_tilde_is_the_home_folder_also_where_no_shell_replaces_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("output_dir: ~/runs/a\nmodel: ~/models/b\ntext_column: ~")
+    with pytest.raises(HfclsError, match="text_column must be a text, found NoneType"):  # a bare tilde is YAML for null
+        load_recipe(recipe)
+    recipe.write_text("output_dir: ~/runs/a\nmodel: ~/models/b\ntext_column: '~'")
+    config = load_recipe(recipe)
+    assert (config.output_dir, config.model) == (f"{tmp_path}/runs/a", f"{tmp_path}/models/b")
+    assert config.text_column == "~"
 
 
 @pytest.mark.parametrize("flag", ["--max_len", "--no_such_option"])
