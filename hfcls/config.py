@@ -385,7 +385,7 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         # not the content of a container: YAML aliases make some that are endless when written out
         found = repr(value) if isinstance(value, str | int | float) else type(value).__name__
         raise HfclsError(f"{name} must be {wanted}, found {found:.200}")
-    if kind is int and abs(value) >= 2**32:
+    if isinstance(value, int) and abs(value) >= 2**32:
         raise HfclsError(f"{name} must be a whole number below 2**32, found {value!r:.40}")
     if value == "":
         raise HfclsError(f"{name} must not be empty: give a value, or leave {name} out")
