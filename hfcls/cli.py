@@ -4,10 +4,12 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hfcls import __version__
 from hfcls.config import (
@@ -86,43 +88,53 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hfcls {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = commands.add_parser("train", help="fine-tune a model on labelled texts", allow_abbrev=False)
+    train = _add_command(commands, "train", "[recipe]", "fine-tune a model on labelled texts")
     train.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
     add_options(train, TrainConfig)
     train.set_defaults(run=_train)
 
-    check = commands.add_parser("check", help="look at labelled texts before training on them", allow_abbrev=False)
+    check = _add_command(commands, "check", "[dataset]", "look at labelled texts before training on them")
     check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
     add_options(check, CheckConfig)
     check.set_defaults(run=_check)
 
-    evaluate = commands.add_parser("evaluate", help="score a fine-tuned model on labelled texts", allow_abbrev=False)
+    evaluate = _add_command(commands, "evaluate", "", "score a fine-tuned model on labelled texts")
     add_options(evaluate, EvaluateConfig)
     evaluate.set_defaults(run=_evaluate)
 
-    report = commands.add_parser("report", help="show a finished run as one page, report.html", allow_abbrev=False)
+    report = _add_command(commands, "report", "folder", "show a finished run as one page, report.html")
     report.add_argument("folder", help="output_dir of `hfcls train`")
     report.set_defaults(run=_report)
 
-    predict = commands.add_parser("predict", help="label texts", allow_abbrev=False)
+    predict = _add_command(commands, "predict", "[texts ...]", "label texts, or files of any size")
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
     predict.set_defaults(run=_predict)
 
-    serve = commands.add_parser("serve", help="try a model in the browser", allow_abbrev=False)
+    serve = _add_command(commands, "serve", "model", "try a model in the browser")
     serve.add_argument("model", help="folder or Hub id of a fine-tuned classifier")
     add_options(serve, ServeConfig)
     serve.set_defaults(run=_serve)
 
-    push = commands.add_parser("push", help="publish a fine-tuned model on the Hugging Face Hub", allow_abbrev=False)
+    push = _add_command(commands, "push", "folder", "publish a fine-tuned model on the Hugging Face Hub")
     push.add_argument("folder", help="output_dir of a run")
     add_options(push, PushConfig)
     push.set_defaults(run=_push)
     return parser
 
 
+def _add_command(commands: Any, name: str, positional: str, help: str) -> argparse.ArgumentParser:
+    """A subcommand whose usage is one line: the list of all its options would bury a message about one of them."""
+    usage = " ".join(f"hfcls {name} [--help] [options] {positional}".split())
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, usage=usage, help=help, description=f"{help[0].upper()}{help[1:]}.", allow_abbrev=False
+    )
+    return parser
+
+
 def _train(args: argparse.Namespace) -> None:
     config = config_from(args, TrainConfig)
+    from accelerate import PartialState
     from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 
     from hfcls.finetune import fine_tune
@@ -134,19 +146,19 @@ def _train(args: argparse.Namespace) -> None:
     except PushError:
         print(f"\n{load_results(config.output_dir).table()}\n")
         raise
-    if os.environ.get("RANK", "0") != "0":
+    if not PartialState().is_main_process:
         return
     print(f"\n{result.table()}\n")
     if config.dataset == "demo":
         print(f"{REAL_RUN.format(accelerate=_command('accelerate'))}\n")
-    print(f'Try it: {_command("hfcls")} predict --model {config.output_dir} "시간 가는 줄 모르고 봤어요"')
+    print(f'Try it: {_command("hfcls")} predict --model {shlex.quote(config.output_dir)} "시간 가는 줄 모르고 봤어요"')
 
 
 def _command(name: str) -> str:
     """How the user starts a command of this environment: by its name if that is on the PATH, else by its path."""
     if shutil.which(name):
         return name
-    return os.path.relpath(Path(sys.executable).with_name(name))
+    return shlex.quote(os.path.relpath(Path(sys.executable).with_name(name)))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -193,6 +205,8 @@ def _predict(args: argparse.Namespace) -> None:
         batch_size=config.batch_size,
         batching=config.batching,
     )
+    if not args.texts and sys.stdin.isatty():
+        print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
     for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
             print(json.dumps({"text": text, **answer}, ensure_ascii=False))

@@ -36,6 +36,15 @@ def test_help_names_each_option(hfcls, command):
     assert "(default " in done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["train", "--seed", "seven"], ["predict", "--batching", "tight"], ["report"]])
+def test_bad_usage_is_two_lines(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    usage, error = capsys.readouterr().err.strip().splitlines()
+    assert usage.startswith(f"usage: hfcls {arguments[0]} [--help] [options]")
+    assert error.startswith(f"hfcls {arguments[0]}: error: ")
+
+
 def test_public_names_exist():
     import hfcls
 
@@ -45,7 +54,7 @@ def test_public_names_exist():
 
 
 def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
-    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "a run"
     recipe.write_text(
         f"dataset: {table(count=200)}\nmodel: {tiny_model}\nmax_length: 64\nlearning_rate: 1e-3\n"
         f"output_dir: {out}\nnum_train_epochs: 9\n"
@@ -66,6 +75,7 @@ def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
         assert text in launched.stdout
     assert "epoch  4.00" not in launched.stdout  # the flag won over the recipe
     assert "Traceback" not in launched.stderr
+    assert f"predict --model '{out}' " in launched.stdout
     again = hfcls("train", str(recipe))
     assert again.returncode == 1
     assert again.stderr.strip().splitlines()[-1].startswith(f"hfcls: error: output_dir {out} holds a finished run")

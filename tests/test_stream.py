@@ -8,6 +8,7 @@ import sys
 import pytest
 from conftest import reviews
 
+from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.stream import BLOCK, arriving_lines
 
@@ -87,3 +88,15 @@ def test_memory_does_not_grow_with_the_stream(classifier_folder):
         assert done.stdout.count(b"\n") == count
         peaks.append(int(done.stderr.split()[-1]))
     assert peaks[1] < peaks[0] + 50 * 1024, peaks
+
+
+def test_a_person_at_a_terminal_is_told_what_is_waited_for(classifier_folder, monkeypatch, capsys):
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, "최고\n\x04".encode())
+    with os.fdopen(terminal, encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert cli.main(["predict", "--model", classifier_folder]) == 0
+    os.close(keyboard)
+    out, err = capsys.readouterr()
+    assert json.loads(out)["text"] == "최고"
+    assert err == "type a text and press Enter; Ctrl-D ends\n"
