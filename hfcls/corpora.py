@@ -40,8 +40,8 @@ def load_corpus(
     Args:
         dataset: `nsmc`, `demo` (reviews that ship with hfcls), a csv, tsv, json, jsonl or parquet file, a folder of
             such files named after their split, or the id of a dataset on the Hub.
-        dataset_config: configuration of a Hub dataset.
-        data_dir: where NSMC lies or is downloaded to, see `nsmc_files`.
+        dataset_config: configuration of a Hub dataset; for that kind only.
+        data_dir: where NSMC lies or is downloaded to, see `nsmc_files`; for `nsmc` only.
 
     Returns:
         Columns `text`, `text_pair` (if asked for) and `label`, a `ClassLabel` whose names come from the data.
@@ -50,6 +50,14 @@ def load_corpus(
         HfclsError: files, columns, texts or labels are not what is needed; names file, line or row, and column.
     """
     label_names: dict[str, str] = {}
+    texts = [text_column, *([text_pair_column] if text_pair_column else [])]
+    if len({*texts, label_column}) <= len(texts):
+        raise HfclsError(
+            f"text_column, text_pair_column and label_column must be different columns, found {', '.join(texts)} and "
+            f"{label_column}"
+        )
+    if data_dir is not None and dataset != "nsmc":
+        raise HfclsError(f"data_dir is where nsmc lies, found dataset {dataset}: give the path of the data in dataset")
     if dataset in ("nsmc", "demo"):
         paths = nsmc.nsmc_files(data_dir) if dataset == "nsmc" else _demo_files()
         raw = read_tables(paths).rename_column("document", "text")
@@ -58,7 +66,9 @@ def load_corpus(
         raw = read_tables(local)
     else:
         raw = _load_from_hub(dataset, dataset_config)
-    texts = [text_column, *([text_pair_column] if text_pair_column else [])]
+        dataset_config = None  # used
+    if dataset_config is not None:
+        raise HfclsError(f"dataset_config is for datasets of the Hub, found dataset {dataset}: leave it out")
     _check_columns(raw, dataset, texts, label_column)
     raw = raw.select_columns([*texts, label_column])  # whatever others hold, nobody reads it
     names = _class_names(raw, dataset, label_column)
@@ -129,9 +139,17 @@ def _load_from_hub(dataset: str, config: str | None) -> DatasetDict:
         raise HfclsError(
             f"no dataset {dataset!r}: neither a file or folder here nor one on the Hub ({error})"
         ) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise HfclsError(f"could not load the Hub dataset {dataset!r}: {' '.join(str(error).split())}") from error
-    return DatasetDict({SPLITS[name]: rows for name, rows in raw.items() if name in SPLITS})
+    except Exception as error:  # its own errors, and those of the HTTP client and of a dozen readers, have no base
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise HfclsError(
+            f"could not load the Hub dataset {dataset!r} (there is no file or folder of that name here): {why}"
+        ) from error
+    if known := {SPLITS[name]: rows for name, rows in raw.items() if name in SPLITS}:
+        return DatasetDict(known)
+    raise HfclsError(
+        f"the Hub dataset {dataset!r} has no split of a known name; it has {', '.join(raw)}: load it in "
+        "Python, and save the splits you need as train.parquet and test.parquet in a folder"
+    )
 
 
 def _check_columns(raw: DatasetDict, dataset: str, texts: list[str], label: str) -> None:
@@ -179,14 +197,17 @@ def _class_names(raw: DatasetDict, dataset: str, column: str) -> list[str]:
         return list(feature.names)
     kind = getattr(feature, "dtype", type(feature).__name__)
     if not str(kind).startswith(("string", "large_string", "int", "uint", "bool")):
-        raise HfclsError(f"{dataset} ({split}): column {column!r} holds {kind}, not class labels")
+        raise HfclsError(
+            f"{dataset} ({split}): column {column!r} holds {kind}, not class labels: write them as whole numbers or "
+            "text, one in each row"
+        )
     values = [str(value) for value in raw[split].unique(column) if value not in (None, "")]
     if len(values) < 2:
         raise HfclsError(
             f"{dataset} ({split}): column {column!r} holds one class only ({', '.join(values) or 'none'}); "
             "a classifier needs at least two"
         )
-    numeric = all(value.removeprefix("-").isdecimal() for value in values)
+    numeric = all(value.removeprefix("-").isdecimal() and len(value) < 20 for value in values)
     return sorted(values, key=int) if numeric else sorted(values)
 
 

@@ -4,9 +4,13 @@ import logging
 import re
 
 import pandas as pd
+import pyarrow.parquet
 import pytest
 from conftest import ROOT
+from datasets import Dataset, DatasetDict
+from datasets.exceptions import DatasetGenerationError
 
+from hfcls import corpora
 from hfcls.corpora import carve_validation, load_corpus
 from hfcls.encoding import encode
 from hfcls.errors import HfclsError
@@ -87,6 +91,10 @@ def test_null_texts_become_empty_texts(tmp_path):
         ),
         (["text\tlabel"], {}, "has a header line but no rows"),
         (["text\tlabel", "1\t1", "2\t0"], {}, "column 'text' holds numbers, not text"),
+        (["text\tlabel"], {"label_column": "text"}, "label_column must be different columns, found text and text"),
+        (["text\tlabel"], {"text_pair_column": "text"}, "must be different columns, found text, text and label"),
+        (["text\tlabel"], {"data_dir": "data"}, "data_dir is where nsmc lies, found dataset "),
+        (["text\tlabel", "가\t1", "나\t0"], {"dataset_config": "ynat"}, "dataset_config is for datasets of the Hub"),
     ],
 )
 def test_unusable_columns_are_named(table, lines, options, message):
@@ -111,6 +119,33 @@ def test_a_text_column_of_another_type_is_refused(tmp_path):
 def test_a_hub_id_without_a_network_is_one_message():
     with pytest.raises(HfclsError, match="nobody/nothing"):
         load_corpus("nobody/nothing")
+
+
+def test_a_hub_dataset_without_known_splits_or_with_a_failing_reader_is_one_message(monkeypatch):
+    rows = Dataset.from_dict({"text": ["가", "나"], "label": [0, 1]})
+    monkeypatch.setattr(corpora, "load_dataset", lambda *args: DatasetDict({"unlabelled": rows, "extra": rows}))
+    with pytest.raises(HfclsError, match="'a/b' has no split of a known name; it has unlabelled, extra: load it in"):
+        load_corpus("a/b")
+
+    def fail(*args):
+        raise DatasetGenerationError("An error occurred while generating the dataset")
+
+    monkeypatch.setattr(corpora, "load_dataset", fail)
+    with pytest.raises(HfclsError, match=r"'a/b' \(there is no file or folder of that name here\): An error occurred"):
+        load_corpus("a/b")
+
+
+def test_labels_of_more_digits_than_python_reads_are_names(table):
+    long = "9" * 5000
+    corpus = load_corpus(str(table(lines=["text\tlabel", f"가\t{long}", "나\t8"])))
+    assert corpus["train"].features["label"].names == ["8", long]
+
+
+def test_missing_labels_that_made_numbers_of_a_column_are_explained(tmp_path):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나"], "label": [1.0, float("nan")]}), path)
+    with pytest.raises(HfclsError, match="holds float64, not class labels: write them as whole numbers or text"):
+        load_corpus(str(path))
 
 
 def test_an_empty_folder_is_told_what_to_hold(tmp_path):
