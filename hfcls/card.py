@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 from dataclasses import fields
 from importlib.resources import files
@@ -15,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from hfcls.checkpoints import RESULTS_FILE
 from hfcls.config import TrainConfig
+from hfcls.files import write_whole
 from hfcls.results import Result, RunFacts, load_results
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,7 @@ def write_card(folder: Path) -> None:
         return
     result = load_results(folder)
     licence = base_licence(result.facts.model) if result.facts else None
-    aside = folder / f"{CARD_FILE}.part"
-    aside.write_text(model_card(result, folder, licence), encoding="utf-8")
-    os.replace(aside, present)
+    write_whole(present, model_card(result, folder, licence))
 
 
 def model_card(result: Result, folder: Path, licence: str | None) -> str:

@@ -1,16 +1,17 @@
-"""What training would cost: time and memory, measured on a few steps of the model's shape."""
+"""What training costs: time and memory, measured on a few steps of the model's shape, and the share of padding."""
 
 import itertools
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers import PreTrainedModel
 
-from hfcls.collate import Batch
+from hfcls.collate import Batch, tight_rows
 from hfcls.optim import adam
+from hfcls.packing import best_fit
 
 BYTES_PER_PARAMETER = 16  # float32: the weight, its gradient, Adam's two moments
 MOST_STEPS = 20
@@ -71,3 +72,22 @@ def measure_cost(model: PreTrainedModel, batches: Iterable[Batch], *, seconds: f
     timed = times[1:] or times
     memory = BYTES_PER_PARAMETER * model.num_parameters() + largest
     return Cost(device.type, model.num_parameters(), len(timed), statistics.median(timed), memory)
+
+
+def padding_shares(
+    lengths: Sequence[int], batch_size: int, max_length: int, row_length: int | None
+) -> dict[str, float]:
+    """Share of computed tokens that is padding, for each batching, in batches of these texts.
+
+    Args:
+        lengths: tokens of each text, special tokens included; consecutive `batch_size` of them are a batch.
+        row_length: of packed rows; None: chosen for each batch.
+    """
+    computed = {"packed": 0, "longest": 0, "fixed": 0}
+    for start in range(0, len(lengths), batch_size):
+        batch = lengths[start : start + batch_size]
+        width, rows = (row_length, best_fit(batch, row_length)) if row_length else tight_rows(batch)
+        computed["packed"] += width * len(rows)
+        computed["longest"] += max(batch) * len(batch)
+        computed["fixed"] += max_length * len(batch)
+    return {batching: 1 - sum(lengths) / tokens for batching, tokens in computed.items()}

@@ -15,10 +15,10 @@ from transformers import PreTrainedTokenizerBase
 from hfcls.collate import make_collator
 from hfcls.config import CheckConfig
 from hfcls.corpora import load_corpus
-from hfcls.cost import Cost, measure_cost
+from hfcls.cost import Cost, measure_cost, padding_shares
 from hfcls.duplicates import near_duplicates, repeats, several_labels, stands_in, text_keys
 from hfcls.errors import HfclsError
-from hfcls.facts import padding_shares
+from hfcls.files import check_writable
 from hfcls.findings import Duplicates, Findings, SplitFindings
 from hfcls.modeling import SCRATCH, load_tokenizer, scratch_model, train_tokenizer, untrained_model
 from hfcls.packing import enable_packing, packing_support, position_offset
@@ -45,6 +45,8 @@ def check(config: CheckConfig | None = None, /, **options: Any) -> Findings:
         HfclsError: the corpus, tokenizer or model config cannot be read, or `output` cannot be written.
     """
     config = replace(config or CheckConfig(), **options)
+    if config.output:
+        check_writable(Path(config.output), "output")
     corpus = load_corpus(**config.corpus_options())
     main = "train" if "train" in corpus else next(iter(corpus))
     tokenizer = None
@@ -72,10 +74,7 @@ def check(config: CheckConfig | None = None, /, **options: Any) -> Findings:
         findings.cost = _cost(config, tokenizer, corpus[main].features["label"].names, sample)
         findings.seconds_per_epoch = math.ceil(len(lengths) / config.batch_size) * findings.cost.seconds_per_step
     if config.output:
-        try:
-            findings.save(Path(config.output))
-        except OSError as error:
-            raise HfclsError(f"cannot write {config.output}: {error.strerror}; choose another --output") from error
+        findings.save(Path(config.output))
     return findings
 
 

@@ -14,6 +14,7 @@ from hfcls.analysis import Analysis, analyse, mcnemar
 from hfcls.config import EvaluateConfig
 from hfcls.corpora import load_corpus
 from hfcls.errors import HfclsError
+from hfcls.files import check_writable
 from hfcls.inference import Classifier
 from hfcls.predictions import text_lengths
 from hfcls.results import Comparison, Result
@@ -41,7 +42,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:
     rows = rows.select(range(min(len(rows), config.max_samples or len(rows))))
     output = Path(config.output) if config.output else None
     if output:
-        _check_writable(output)
+        check_writable(output, "output")
     # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
     models = [config.model, *([config.compare] if config.compare else [])]
     loaded = [_load(model, rows, config) for model in models]
@@ -53,17 +54,11 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: Any) -> Result:
         labels = np.asarray(rows.features["label"].names)[rows.with_format("numpy")["label"][:]]
         result.comparison = Comparison(config.compare, other, mcnemar(labels, predicted, other_predicted))
     if output:
-        result.save(output)
+        try:
+            result.save(output)
+        except OSError as error:  # the drive has filled up meanwhile: the scores are not lost
+            raise HfclsError(f"cannot write {output}: {error.strerror or error}. Scores:\n{result.table()}") from error
     return result
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
-            pass
-    except OSError as error:
-        raise HfclsError(f"cannot write {path}: {error.strerror}; choose another --output") from error
 
 
 def _load(model: str, rows: Dataset, config: EvaluateConfig) -> tuple[Classifier, NDArray[np.int64]]:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +14,9 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 
-from hfcls.collate import tight_rows
 from hfcls.config import Config, TrainConfig
-from hfcls.packing import best_fit, choose_batching
+from hfcls.cost import padding_shares
+from hfcls.packing import choose_batching
 from hfcls.results import RunFacts, SplitFacts
 
 if TYPE_CHECKING:
@@ -107,25 +106,6 @@ def fingerprint(rows: Dataset) -> str:
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*columns, strict=True))
         digest.update("".join(lines).encode())
     return digest.hexdigest()
-
-
-def padding_shares(
-    lengths: Sequence[int], batch_size: int, max_length: int, row_length: int | None
-) -> dict[str, float]:
-    """Share of computed tokens that is padding, for each batching, in batches of these texts.
-
-    Args:
-        lengths: tokens of each text, special tokens included; consecutive `batch_size` of them are a batch.
-        row_length: of packed rows; None: chosen for each batch.
-    """
-    computed = {"packed": 0, "longest": 0, "fixed": 0}
-    for start in range(0, len(lengths), batch_size):
-        batch = lengths[start : start + batch_size]
-        width, rows = (row_length, best_fit(batch, row_length)) if row_length else tight_rows(batch)
-        computed["packed"] += width * len(rows)
-        computed["longest"] += max(batch) * len(batch)
-        computed["fixed"] += max_length * len(batch)
-    return {batching: 1 - sum(lengths) / tokens for batching, tokens in computed.items()}
 
 
 def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[int]:

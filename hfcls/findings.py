@@ -1,13 +1,13 @@
 """What a data check found: kept as JSON, shown as tables and plain warnings."""
 
 import json
-import os
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hfcls.cost import Cost
+from hfcls.files import write_whole
 
 # Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
 # mistake, 74 %.
@@ -84,10 +84,8 @@ class Findings:
 
     def save(self, path: Path) -> None:
         """Write as JSON, with the warnings, whole or not at all."""
-        aside = path.with_name(path.name + ".part")
         content = {**asdict(self), "warnings": self.warnings()}
-        aside.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        os.replace(aside, path)
+        write_whole(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
     def warnings(self) -> list[str]:
         """What deserves a look before training, and which option mends it."""

@@ -1,6 +1,5 @@
 """The rows that a run was scored on, with what the model says of each: `predictions.parquet`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import parquet
+
+from hfcls.files import whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,9 +45,8 @@ def save_predictions(rows: "Dataset", probabilities: NDArray[Any], path: Path) -
             for name, column in zip(names, probabilities.T, strict=True)
         },
     }
-    aside = path.with_name(path.name + ".part")
-    parquet.write_table(pa.table(columns), aside)
-    os.replace(aside, path)
+    with whole(path) as aside:
+        parquet.write_table(pa.table(columns), aside)
 
 
 def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """A finished run as one page that opens offline, in Korean and English: `report.html`, and its figures as files."""
 
 import json
-import os
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +14,7 @@ from pyarrow import ArrowException
 from hfcls.analysis import Analysis
 from hfcls.errors import HfclsError
 from hfcls.figures import Curves, save_figures
+from hfcls.files import write_whole
 from hfcls.predictions import PREDICTIONS_FILE, confident_errors
 from hfcls.results import Result, load_results
 
@@ -45,9 +45,9 @@ def write_report(folder: str | Path) -> Path:
         check = _read_json(folder / CHECK_FILE)
         figures = save_figures(curves, result.analysis, folder / FIGURES_FOLDER)
         numbers = {**asdict(result), "curves": asdict(curves), "confident_errors": errors, "check": check}
-        _write(json.dumps(numbers, ensure_ascii=False, indent=2) + "\n", folder / FIGURES_FOLDER / "numbers.json")
+        write_whole(folder / FIGURES_FOLDER / "numbers.json", json.dumps(numbers, ensure_ascii=False, indent=2) + "\n")
         page = folder / REPORT_FILE
-        _write(render(result, figures, errors, check), page)
+        write_whole(page, render(result, figures, errors, check))
     except UndefinedError as error:
         raise HfclsError(
             f"{folder / CHECK_FILE} is not what `hfcls check --output` of this version writes ({error}): "
@@ -107,10 +107,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except ValueError as error:
         raise HfclsError(f"{path} is not JSON: {error}") from error
-
-
-def _write(text: str, path: Path) -> None:
-    """Whole or not at all."""
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

@@ -1,7 +1,6 @@
 """What a run measured: kept as JSON beside the model, shown as a short table."""
 
 import json
-import os
 import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from hfcls.analysis import Analysis, Estimate, McNemar
 from hfcls.checkpoints import RESULTS_FILE
 from hfcls.errors import HfclsError
+from hfcls.files import write_whole
 
 
 @dataclass
@@ -138,9 +138,7 @@ class Result:
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        os.replace(aside, path)
+        write_whole(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
 
     def table(self) -> str:
         """The numbers a person wants first, then the examples."""
@@ -169,7 +167,8 @@ class Result:
             width = max(_columns(example.predicted) for example in self.examples)
             for example in self.examples:
                 predicted = example.predicted + " " * (width - _columns(example.predicted))
-                lines.append(f"  {predicted} {example.score:6.1%}  {example.text[:70]}  [{example.label}]")
+                text = " ".join(example.text.split())[:70]  # of several lines
+                lines.append(f"  {predicted} {example.score:6.1%}  {text}  [{example.label}]")
         return "\n".join(lines)
 
     def details(self) -> list[str]:
@@ -207,7 +206,7 @@ def load_results(folder: str | Path) -> Result:
         if unseen := values.get("unseen"):
             values["unseen"] = Unseen(unseen["num_rows"], Estimate(**unseen["accuracy"]))
         return Result(**values)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error
 
 

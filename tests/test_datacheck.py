@@ -108,11 +108,14 @@ def test_rare_and_missing_classes_are_called_out(table):
     ]
 
 
-def test_the_command_prints_the_report(folder, tmp_path, capsys):
+def test_the_command_prints_the_report(folder, tmp_path, capsys, monkeypatch):
     assert cli.main(["check", folder, "--output", str(tmp_path / "check.json")]) == 0
     assert "exact: repeated" in capsys.readouterr().out
     assert (tmp_path / "check.json").is_file()
-    assert cli.main(["check", "--dataset", folder, "--output", str(tmp_path / "none/check.json")]) == 1
+    assert cli.main(["check", "--dataset", folder, "--output", str(tmp_path / "new/check.json")]) == 0
+    assert (tmp_path / "new/check.json").is_file()
+    monkeypatch.setattr("hfcls.datacheck.load_corpus", None)  # it is told before any work
+    assert cli.main(["check", "--dataset", folder, "--output", str(tmp_path / "check.json/b")]) == 1
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("hfcls: error: cannot write ")
 
 

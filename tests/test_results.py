@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from pyarrow import parquet
 import hfcls
 from hfcls import cli
 from hfcls.config import TrainConfig
+from hfcls.cost import padding_shares
 from hfcls.errors import HfclsError
-from hfcls.facts import padding_shares
 from hfcls.predictions import save_predictions, text_lengths
-from hfcls.results import load_results
+from hfcls.results import Example, load_results
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +80,24 @@ def test_results_and_predictions_can_be_read_again(run):
 def test_no_results_or_broken_ones(tmp_path):
     with pytest.raises(HfclsError, match="holds no finished run: results.json is missing; give the --output_dir"):
         load_results(tmp_path)
-    (tmp_path / "results.json").write_text('{"split": "test"}')
-    with pytest.raises(HfclsError, match=r"results.json is not the result of a run of this version"):
-        load_results(tmp_path)
+    for content in ('{"split": "test"}', "[]", '{"examples": [], "analysis": "high"}', '{"examples": 1}', "{"):
+        (tmp_path / "results.json").write_text(content)
+        with pytest.raises(HfclsError, match=r"results.json is not the result of a run of this version"):
+            load_results(tmp_path)
+
+
+def test_an_example_of_several_lines_keeps_to_one(run):
+    example = Example("첫 줄\n\n둘째\t줄", "a", "b", 0.5)
+    assert replace(run, examples=[example]).table().endswith("\n  b  50.0%  첫 줄 둘째 줄  [a]")
+
+
+def test_scores_that_cannot_be_written_are_told(run, tmp_path, monkeypatch):
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hfcls.results.Result.save", full)
+    with pytest.raises(HfclsError, match=r"cannot write .*a.json: No space left on device. Scores:\n.*\n  accuracy"):
+        hfcls.evaluate(model=run.output_dir, dataset=run.facts.dataset, output=str(tmp_path / "a.json"))
 
 
 def test_evaluate_compares_two_models_on_the_same_rows(run, tiny_model, tmp_path, capsys):
