@@ -3,13 +3,16 @@
 import logging
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hfcls.errors import HfclsError
+from hfcls.files import write_whole
 from hfcls.manifest import tidy, why_broken
+from hfcls.predictions import PREDICTIONS_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -25,42 +28,51 @@ FREE_OPTIONS = {
 }
 
 
-def prepare_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, overwrite: bool) -> Path | None:
-    """Make `folder` ready for a run with these options; returns the checkpoint to resume from, if any.
+def check_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+    """Make sure that `prepare_output_dir` will do, before anything else is tried; replaces nothing.
 
     Raises:
         HfclsError: the folder cannot be written to, holds another run, or holds a run with other options to resume.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / OPTIONS_FILE).touch()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise HfclsError(
             f"cannot write to output_dir {folder}: {error.strerror}; choose another --output_dir"
         ) from error
     tidy(folder, "checkpoint")
     earlier = sorted_checkpoints(folder)
-    if overwrite:
-        for path in earlier:
-            shutil.rmtree(path)
-        (folder / RESULTS_FILE).unlink(missing_ok=True)
-    elif resume:
+    if resume:
         _check_same_run(folder, options)
-    elif (folder / RESULTS_FILE).exists() or earlier:
+    elif not overwrite and ((folder / RESULTS_FILE).exists() or earlier):
         state = "a finished" if (folder / RESULTS_FILE).exists() else "an unfinished"
         raise HfclsError(
             f"output_dir {folder} holds {state} run: --resume continues it, --overwrite_output_dir replaces it, "
             "another --output_dir keeps it"
         )
+
+
+def prepare_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, overwrite: bool) -> Path | None:
+    """Begin a run with these options in a folder that `check_output_dir` allows; returns the checkpoint to resume from.
+
+    With `overwrite` the checkpoints and results of an earlier run are deleted.
+    """
+    if overwrite:
+        for path in sorted_checkpoints(folder):
+            shutil.rmtree(path)
+        for name in (RESULTS_FILE, PREDICTIONS_FILE):
+            (folder / name).unlink(missing_ok=True)
     checkpoint = newest_whole_checkpoint(folder) if resume else None
     if checkpoint:
         logger.info("resuming from %s", checkpoint)
     elif resume:
         logger.info("no checkpoint to resume in %s: starting fresh", folder)
-    (folder / OPTIONS_FILE).write_text(
+    write_whole(
+        folder / OPTIONS_FILE,
         "# The options of this run; `hfcls train` on this file repeats it.\n"
         + yaml.safe_dump(options, allow_unicode=True, sort_keys=False),
-        encoding="utf-8",
     )
     return checkpoint
 
@@ -105,13 +117,24 @@ def check_space(folder: Path, parameters: int, checkpoints: int) -> None:
 
 def _check_same_run(folder: Path, options: dict[str, Any]) -> None:
     """Optimizer and schedule come from the checkpoint, so a changed option would silently not take effect."""
-    earlier = yaml.safe_load((folder / OPTIONS_FILE).read_text(encoding="utf-8")) or {}
+    if not sorted_checkpoints(folder):
+        return
+    path = folder / OPTIONS_FILE
+    try:
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        earlier = None
+    if not isinstance(earlier, dict):
+        raise HfclsError(
+            f"cannot resume the run in {folder}: {path} does not hold its options any more; put the file back, or "
+            "replace the run with --overwrite_output_dir"
+        )
     changed = [
         f"{name} {earlier[name]} -> {value}"
         for name, value in options.items()
         if name in earlier and name not in FREE_OPTIONS and earlier[name] != value
     ]
-    if changed and sorted_checkpoints(folder):
+    if changed:
         raise HfclsError(
             f"cannot resume the run in {folder} with other options ({'; '.join(changed)}): "
             "use the options it was started with, or --overwrite_output_dir"

@@ -1,31 +1,31 @@
 """fine_tune: the whole chapter in one call, from labelled texts to a saved model and its numbers."""
 
-import errno
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
-import torch
-from datasets.utils import disable_progress_bars
+from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from hfcls.arguments import training_arguments
-from hfcls.checkpoints import check_space, newest_whole_checkpoint, prepare_output_dir
+from hfcls.checkpoints import check_output_dir, check_space, prepare_output_dir
 from hfcls.config import TrainConfig
 from hfcls.errors import HfclsError
 from hfcls.facts import run_facts
+from hfcls.failures import explain
 from hfcls.hub import check_login, check_repo, default_name
 from hfcls.manifest import ASIDE
 from hfcls.outcome import leave, score_run
 from hfcls.preemption import Interrupted, StopSignals
 from hfcls.preparation import Preparation, collator, prepare
 from hfcls.results import Result
-from hfcls.trainer import ClassificationTrainer
+from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -48,45 +48,30 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
     """
     config = replace(config or TrainConfig(), **options)
     args = training_arguments(config)
-    if not args.should_log:
-        logging.getLogger("hfcls").setLevel(logging.ERROR)
-        disable_progress_bars()
-    output_dir = Path(config.output_dir)
+    with _main_process_speaks(args):
+        return _fine_tune(config, args)
+
+
+def _fine_tune(config: TrainConfig, args: ClassificationTrainingArguments) -> Result:
+    """All that can fail for want of data, model, login or space is tried before an earlier run is replaced."""
+    output_dir, choice = Path(config.output_dir), {"resume": config.resume, "overwrite": config.overwrite_output_dir}
     repo_id = None
     if config.push_to_hub and args.process_index == 0:  # a login that is missing shows now, not after the training
         repo_id = check_login(config.hub_model_id or default_name(output_dir))
     with args.main_process_first(desc="output folder"):
-        checkpoint = prepare_output_dir(
-            output_dir, asdict(config), resume=config.resume, overwrite=config.overwrite_output_dir
-        )
+        check_output_dir(output_dir, asdict(config), **choice)
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = prepare(config)
     if repo_id:
         check_repo(repo_id, run.model.config.to_dict(), private=config.hub_private)
-    if run.eval_split is None:
-        args.eval_strategy, args.load_best_model_at_end = "no", False
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     if args.should_save:
         check_space(output_dir, num_parameters, args.save_total_limit or 1)
+    with args.main_process_first(desc="output folder"):
+        checkpoint = prepare_output_dir(output_dir, asdict(config), **choice)
 
     signals = StopSignals()
-    trainer = ClassificationTrainer(
-        model=run.model,
-        args=args,
-        train_dataset=run.encoded["train"],
-        eval_dataset=run.encoded[run.eval_split] if run.eval_split else None,
-        data_collator=collator(config, args, run.model, run.tokenizer, run.encoded),
-        processing_class=run.tokenizer,
-        signals=signals,
-    )
-    logger.info(
-        "%s: %s; training on %s, batches of %d %s",
-        config.dataset,
-        ", ".join(f"{split} {len(rows):,}" for split, rows in run.corpus.items()),
-        "the CPU" if (args.world_size, args.device.type) == (1, "cpu") else f"{args.world_size} x {args.device.type}",
-        config.batch_size,
-        f"({args.mixed_precision})" if getattr(args, "mixed_precision", "no") != "no" else "(float32)",
-    )
+    trainer = _trainer(config, args, run, signals)
     with signals:
         training, probabilities = _train(trainer, run, checkpoint)
     facts = run_facts(
@@ -104,6 +89,47 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
     return result
 
 
+@contextmanager
+def _main_process_speaks(args: ClassificationTrainingArguments) -> Iterator[None]:
+    """While in this context, processes other than the main one neither log nor draw bars."""
+    ours, had_bars = logging.getLogger("hfcls"), not are_progress_bars_disabled()
+    level = ours.level
+    if not args.should_log:
+        ours.setLevel(logging.ERROR)
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
+        if had_bars and not args.should_log:
+            enable_progress_bars()
+
+
+def _trainer(
+    config: TrainConfig, args: ClassificationTrainingArguments, run: Preparation, signals: StopSignals
+) -> ClassificationTrainer:
+    if run.eval_split is None:
+        args.eval_strategy, args.load_best_model_at_end = "no", False
+    trainer = ClassificationTrainer(
+        model=run.model,
+        args=args,
+        train_dataset=run.encoded["train"],
+        eval_dataset=run.encoded[run.eval_split] if run.eval_split else None,
+        data_collator=collator(config, args, run.model, run.tokenizer, run.encoded),
+        processing_class=run.tokenizer,
+        signals=signals,
+    )
+    logger.info(
+        "%s: %s; training on %s, batches of %d %s",
+        config.dataset,
+        ", ".join(f"{split} {len(rows):,}" for split, rows in run.corpus.items()),
+        "the CPU" if (args.world_size, args.device.type) == (1, "cpu") else f"{args.world_size} x {args.device.type}",
+        config.batch_size,
+        f"({args.mixed_precision})" if getattr(args, "mixed_precision", "no") != "no" else "(float32)",
+    )
+    return trainer
+
+
 def _train(
     trainer: ClassificationTrainer, run: Preparation, checkpoint: Path | None
 ) -> tuple[dict[str, float], NDArray[np.float64] | None]:
@@ -111,7 +137,7 @@ def _train(
 
     Raises:
         Interrupted: told to stop; what was done is saved.
-        HfclsError: the disk is full, or the checkpoint holds what is not loaded.
+        HfclsError: what `hfcls.failures` explains, such as a full disk.
     """
     folder, predictions = Path(str(trainer.args.output_dir)), None
     try:
@@ -127,24 +153,10 @@ def _train(
             f"stopped by {interrupted.signal.name} at step {state.global_step:,} of {state.max_steps:,}, "
             f"which is saved in {folder}: the same command with --resume goes on from there",
         ) from None
-    except UnpicklingError as error:
-        raise HfclsError(
-            f"{checkpoint} holds a pickle of more than tensors, which is not loaded, since it could run code: "
-            "delete that checkpoint if it did not come from you"
-        ) from error
     except Exception as error:
-        if is_lost_process(error):
-            raise HfclsError(
-                "another process of this run has ended, and this one cannot go on alone: look for its message above or "
-                "on the other machine, then continue with --resume"
-            ) from error
-        if not is_disk_full(error):
-            raise
-        last = newest_whole_checkpoint(folder)
-        raise HfclsError(
-            f"no space left in {folder}; {f'{last} is whole' if last else 'no checkpoint was saved yet'}: "
-            "free some space, then continue with --resume"
-        ) from error
+        if explanation := explain(error, folder, checkpoint):
+            raise HfclsError(explanation) from error
+        raise
     return training.metrics, softmax(np.asarray(predictions.predictions, np.float64), -1) if predictions else None
 
 
@@ -161,16 +173,3 @@ def save_model(trainer: ClassificationTrainer, folder: Path) -> None:
         for path in aside.iterdir():
             os.replace(path, folder / path.name)
         aside.rmdir()
-
-
-def is_lost_process(error: BaseException) -> bool:
-    """Whether an error of torch's collective operations (gloo, NCCL) means that another process is gone."""
-    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of Python, torch or safetensors means that the disk or quota is full."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    text = str(error)
-    return "No space left on device" in text or "PytorchStreamWriter failed" in text or "file write failed" in text

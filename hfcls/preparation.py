@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hfcls.collate import Collator, make_collator
@@ -55,6 +55,7 @@ def prepare(config: TrainConfig) -> Preparation:
     if config.drop_duplicates or config.drop_overlap:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
+    _warn_of_missing_classes(corpus["train"])
     eval_split = _eval_split(corpus, config)
     final_split = "test" if "test" in corpus else eval_split
     return Preparation(model, tokenizer, corpus, encoded, carved, eval_split, final_split)
@@ -131,4 +132,21 @@ def _eval_split(corpus: DatasetDict, config: TrainConfig) -> str | None:
             raise HfclsError(f"select_on_test needs a test split; {config.dataset} has {', '.join(corpus)}")
         logger.warning("the checkpoint is chosen on the test split, as in the book: its score is not a held-out one")
         return "test"
-    return "validation" if "validation" in corpus else None
+    if "validation" in corpus:
+        return "validation"
+    if config.early_stopping_patience is not None:
+        raise HfclsError(
+            "early_stopping_patience needs a split to watch, and there is none: set --validation_size, or leave out "
+            "--early_stopping_patience"
+        )
+    return None
+
+
+def _warn_of_missing_classes(train: Dataset) -> None:
+    names = train.features["label"].names
+    present = set(train.unique("label"))
+    if missing := [name for i, name in enumerate(names) if i not in present]:
+        logger.warning(
+            "train holds no row of %s, so the model cannot learn it (max_train_samples takes the first rows)",
+            ", ".join(missing),
+        )

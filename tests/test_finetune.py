@@ -4,6 +4,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import datasets
 import pytest
 import torch
 import yaml
@@ -109,6 +110,62 @@ def test_an_earlier_run_is_kept_unless_told_otherwise(options):
         hfcls.fine_tune(**{**options, "learning_rate": 0.1}, resume=True)
     hfcls.fine_tune(**{**options, "learning_rate": 0.1}, max_steps=2, overwrite_output_dir=True)
     assert [path.name for path in Path(options["output_dir"]).glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+def test_an_earlier_run_is_replaced_only_when_the_new_one_can_begin(options, table):
+    hfcls.fine_tune(**options, max_steps=1)
+    out = Path(options["output_dir"])
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    for wrong in ({"dataset": "nowhere.csv"}, {"model": "./nowhere"}, {"max_length": 65}):
+        with pytest.raises(HfclsError, match="nowhere|max_length 65"):
+            hfcls.fine_tune(**{**options, **wrong}, overwrite_output_dir=True)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+    nothing_held_out = {**options, "dataset": str(table("alone.tsv", count=40)), "validation_size": 0}
+    hfcls.fine_tune(**nothing_held_out, max_steps=1, overwrite_output_dir=True)
+    assert not (out / "predictions.parquet").exists()  # those of the earlier run
+
+
+@pytest.mark.parametrize("content", [None, "", "- a", "seed: [", "\udcff"])
+def test_a_run_whose_options_are_lost_is_not_resumed(options, content):
+    hfcls.fine_tune(**options, max_steps=1)
+    path = Path(options["output_dir"]) / "run.yaml"
+    path.unlink()
+    if content is not None:
+        path.write_text(content, errors="surrogateescape")
+    with pytest.raises(HfclsError, match=r"cannot resume .*run.yaml does not hold its options any more; put the file"):
+        hfcls.fine_tune(**options, resume=True)
+
+
+def test_a_process_that_does_not_log_speaks_again_after_the_run(options, monkeypatch, caplog):
+    monkeypatch.setattr(hfcls.ClassificationTrainingArguments, "should_log", property(lambda self: False))
+    caplog.set_level(logging.INFO, logger="hfcls")
+    hfcls.fine_tune(**options, max_steps=1)
+    assert not caplog.messages
+    with pytest.raises(HfclsError, match="no file nowhere.csv"):
+        hfcls.fine_tune(**{**options, "dataset": "nowhere.csv"}, overwrite_output_dir=True)
+    assert logging.getLogger("hfcls").level == logging.INFO
+    assert not datasets.are_progress_bars_disabled()
+
+
+def test_memory_that_does_not_suffice_is_one_message(options, monkeypatch):
+    def training_step(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(hfcls.ClassificationTrainer, "training_step", training_step)
+    with pytest.raises(HfclsError, match=r"not enough memory \(CUDA out of .*\): raise --gradient_accumulation_steps"):
+        hfcls.fine_tune(**options)
+
+
+def test_early_stopping_without_a_split_to_watch_is_refused(options, table):
+    alone = {**options, "dataset": str(table("alone.tsv", count=40)), "validation_size": 0}
+    with pytest.raises(HfclsError, match="early_stopping_patience needs a split to watch, and there is none: set"):
+        hfcls.fine_tune(**alone, early_stopping_patience=1)
+
+
+def test_a_class_that_the_first_rows_lack_is_called_out(options, table, caplog):
+    path = table("sorted.tsv", lines=["text\tlabel", *(f"글 {i}\t{'ab'[i > 20]}" for i in range(40))])
+    hfcls.fine_tune(**{**options, "dataset": str(path)}, max_train_samples=20, max_steps=1)
+    assert "train holds no row of b, so the model cannot learn it (max_train_samples takes the first" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["empty", "no state", "cut weights", "cut optimizer"])

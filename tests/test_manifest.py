@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hfcls import manifest
-from hfcls.checkpoints import check_space, newest_whole_checkpoint, prepare_output_dir
+from hfcls.checkpoints import check_output_dir, check_space, newest_whole_checkpoint, prepare_output_dir
 from hfcls.errors import HfclsError
 
 
@@ -82,5 +82,6 @@ def test_a_drive_too_small_is_refused_before_training(tmp_path, monkeypatch):
 
 def test_a_foreign_file_in_the_output_folder_is_not_touched(tmp_path):
     (tmp_path / "notes.old").write_text("mine")
+    check_output_dir(tmp_path, {}, resume=False, overwrite=True)
     prepare_output_dir(tmp_path, {}, resume=False, overwrite=True)
     assert (tmp_path / "notes.old").read_text() == "mine"
