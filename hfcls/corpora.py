@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
-from pyarrow import ArrowInvalid
 
 from hfcls import nsmc
 from hfcls.errors import HfclsError
-from hfcls.tables import SUFFIXES, read_tables
+from hfcls.tables import SUFFIXES, read_tables, text_problem
 
 logger = logging.getLogger(__name__)
 
@@ -166,14 +165,8 @@ def _check_columns(raw: DatasetDict, dataset: str, texts: list[str], label: str)
         if len(rows) == 0:
             raise HfclsError(f"{where} has no rows")
         for column in texts:
-            kind = rows.features[column]
-            if getattr(kind, "dtype", None) not in ("string", "large_string"):
-                found = "of several types" if type(kind).__name__ == "Json" else getattr(kind, "dtype", kind)
-                raise HfclsError(f"{where}: column {column!r} is not text but {found}")
-            try:
-                rows.data.column(column).validate(full=True)  # a parquet file may hold any bytes
-            except ArrowInvalid as error:
-                raise HfclsError(f"{where}: column {column!r} holds text that is not UTF-8: {error}") from error
+            if problem := text_problem(rows, column):
+                raise HfclsError(f"{where}: column {column!r} {problem}")
             if all(_is_number(text) for text in rows.select_columns(column)[:100][column]):
                 raise HfclsError(
                     f"{where}: column {column!r} holds numbers, not text; its columns are "

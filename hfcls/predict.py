@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from hfcls.config import PredictConfig
 from hfcls.errors import HfclsError
+from hfcls.files import whole
 from hfcls.inference import Classifier
-from hfcls.tables import SUFFIXES, read_tables
+from hfcls.tables import SUFFIXES, read_tables, text_problem
 
 MANIFEST = "predict.json"  # what the shards beside it were made from
 
@@ -29,10 +30,12 @@ def predict_files(config: PredictConfig) -> list[Path]:
     `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
 
     Raises:
-        HfclsError: the input cannot be read or lacks the text column, the output folder holds the shards of something
-            else or cannot be written to, or the model is not a classifier.
+        HfclsError: the input cannot be read or lacks the text column, the output folder is that of the input, holds the
+            shards of something else or cannot be written to, or the model is not a classifier.
     """
     output, files = Path(config.output or ""), input_files(Path(config.input or ""))
+    if output.resolve() == Path(config.input or "").resolve():
+        raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
     tables = {path: read_tables({"rows": path})["rows"] for path in files}
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.accelerator.current_accelerator()
@@ -86,8 +89,8 @@ def _check_columns(path: Path, rows: Dataset, config: PredictConfig, labels: lis
         column = getattr(config, option)
         if column is not None and column not in rows.column_names:
             raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --{option}")
-        if column is not None and getattr(rows.features[column], "dtype", None) not in ("string", "large_string"):
-            raise HfclsError(f"{path}: column {column!r} is not text: set --{option}")
+        if column is not None and (problem := text_problem(rows, column)):
+            raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
     ours = ["predicted_label", "predicted_score", *(f"probability_{label}" for label in labels)]
     if taken := [column for column in ours if column in rows.column_names]:
         raise HfclsError(f"{path} already has the column {', '.join(taken)}: rename it, since predictions go there")
@@ -105,9 +108,15 @@ def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     manifest = output / MANIFEST
     if manifest.exists():
-        earlier = json.loads(manifest.read_text(encoding="utf-8"))
-        known = earlier.pop("files")
-        changed = [name for name in options if earlier.get(name) != options[name]]
+        try:
+            earlier = json.loads(manifest.read_text(encoding="utf-8"))
+            known = dict(earlier.pop("files"))
+            changed = [name for name in options if earlier.get(name) != options[name]]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise HfclsError(
+                f"{manifest} is not what hfcls wrote, so it is not known what the shards beside it are: choose another "
+                "--output, or delete that folder"
+            ) from error
         if changed := changed + [path for path, stamp in stamps.items() if known.get(path, stamp) != stamp]:
             raise HfclsError(
                 f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
@@ -142,12 +151,11 @@ def _labelled(
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    aside = path.with_name(path.name + ".part")
-    if path.suffix == ".parquet":
-        parquet.write_table(table.replace_schema_metadata(), aside)
-    else:
+    with whole(path) as aside:
+        if path.suffix == ".parquet":
+            parquet.write_table(table.replace_schema_metadata(), aside)
+            return
         try:
             csv.write_csv(table, aside)
         except pa.ArrowInvalid as error:
             raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
-    os.replace(aside, path)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict, Features, Value, load_dataset
+from datasets import Dataset, DatasetDict, Features, Value, load_dataset
+from pyarrow import ArrowInvalid
 
 from hfcls.errors import HfclsError
 
@@ -60,6 +61,19 @@ def _read_table(path: Path) -> Any:
     except Exception as error:  # datasets, pandas and pyarrow raise some twenty kinds for a file they cannot read
         cause = error.__cause__ or error
         raise HfclsError(f"could not read {path} as {kind}: {' '.join(str(cause).split()):.500}") from error
+
+
+def text_problem(rows: Dataset, column: str) -> str | None:
+    """Why a column does not hold text in UTF-8, such as "is not text but int64"; None if it does."""
+    kind = rows.features[column]
+    if getattr(kind, "dtype", None) not in ("string", "large_string"):
+        found = "of several types" if type(kind).__name__ == "Json" else getattr(kind, "dtype", kind)
+        return f"is not text but {found}"
+    try:
+        rows.data.column(column).validate(full=True)  # a parquet file may hold any bytes
+    except ArrowInvalid as error:
+        return f"holds text that is not UTF-8 ({error})"
+    return None
 
 
 def check_delimited(path: Path, delimiter: str) -> list[str]:

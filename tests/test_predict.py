@@ -172,11 +172,29 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
         ({"output": "/proc/none"}, "cannot write to /proc/none"),
         ({"output": None}, "input and output go together"),
         ({"input": "{taken}"}, "already has the column predicted_label: rename it"),
+        ({"input": "{not_utf8}"}, "column 'text' holds text that is not UTF-8 .*: set --text_column, or mend the file"),
+        ({"text_pair_column": "label", "input": "{numbers}"}, "column 'label' is not text but int64: set --text_pair"),
+        ({"output": "{folder}", "input": "{folder}"}, "is the input: choose another --output"),
+        ({"output": "{mangled}"}, "predict.json is not what hfcls wrote, .*: choose another --output"),
     ],
 )
 def test_bad_input_is_named(options, table, tmp_path, changed, message):
     (tmp_path / "empty").mkdir()
-    taken = table("taken.tsv", lines=["text\tpredicted_label", "좋다\t1"])
-    changed = {name: value and value.format(empty=tmp_path / "empty", taken=taken) for name, value in changed.items()}
+    paths = {
+        "empty": tmp_path / "empty",
+        "folder": tmp_path / "in",
+        "mangled": tmp_path / "mangled",
+        "not_utf8": tmp_path / "not_utf8.parquet",
+        "numbers": tmp_path / "numbers.parquet",
+        "taken": table("taken.tsv", lines=["text\tpredicted_label", "좋다\t1"]),
+    }
+    offsets, content = (pyarrow.py_buffer(part) for part in (b"\0\0\0\0\2\0\0\0", b"\xff\xfe"))
+    broken = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, offsets, content])
+    pyarrow.parquet.write_table(pyarrow.table({"text": broken}), paths["not_utf8"])
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가"], "label": [1]}), paths["numbers"])
+    paths["mangled"].mkdir()
+    (paths["mangled"] / "predict.json").write_text("[]")
+    changed = {name: value and value.format(**paths) for name, value in changed.items()}
     with pytest.raises(HfclsError, match=message):
         predict_files(PredictConfig(**{**options, **changed}))
+    assert not (tmp_path / "out").exists()  # so that the mended command may use it
