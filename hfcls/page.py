@@ -109,11 +109,13 @@ def build_page(
         answers = _told(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
         header = [*header, "predicted_label", "predicted_score"]
         rows = [[*row, a["label"], f"{a['score']:.4f}"] for row, a in zip(rows, answers, strict=True)]
-        path = Path(tempfile.mkdtemp(prefix="hfcls-")) / "labelled.csv"
-        with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark tells Excel that it is UTF-8
-            csv.writer(out).writerows([header, *rows])
+        with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
+            path = Path(aside) / "labelled.csv"
+            with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark tells Excel that it is UTF-8
+                csv.writer(out).writerows([header, *rows])
+            kept = download.move_resource_to_block_cache(path)  # Gradio's copy, which goes with its `delete_cache`
         table = gr.Dataframe(value=rows[:SHOWN], headers=header, visible=True)
-        return table, gr.DownloadButton(value=str(path), visible=True)
+        return table, gr.DownloadButton(value=kept, visible=True)
 
     with gr.Blocks(title=f"hfcls: {name}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(t("title"))

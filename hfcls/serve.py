@@ -80,10 +80,10 @@ def serve(model: str, config: ServeConfig) -> None:
     Raises:
         HfclsError: as `launch_demo`.
     """
+    page = launch_demo(model, **asdict(config))  # which a signal ends at once, however long the model takes to come
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    page = launch_demo(model, **asdict(config))
     print(f"{model} is at {page.local_url} (Ctrl-C ends it)", flush=True)
     stopped.wait()
     page.close(verbose=False)

@@ -1,6 +1,7 @@
 """`hfcls serve`: the API over real sockets, and the page in a real browser."""
 
 import csv
+import gc
 import io
 import re
 import signal
@@ -22,7 +23,7 @@ from hfcls.inference import Classifier
 pytest.importorskip("gradio", reason="needs the extra serve")
 
 from hfcls.attribution import Part
-from hfcls.page import answer, limited, read_rows
+from hfcls.page import answer, build_page, limited, read_rows
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from serve import ask  # the REST API, as docs/serve.md calls it with curl
@@ -156,6 +157,26 @@ def test_without_gradio_it_tells_what_to_install(capsys, classifier_folder, monk
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert cli.main(["serve", classifier_folder]) == 1
     assert capsys.readouterr().err.strip() == 'hfcls: error: the demo needs Gradio: pip install "hfcls[serve]"'
+
+
+def test_a_signal_ends_it_also_while_the_model_is_loading(capsys, monkeypatch):
+    monkeypatch.setattr("hfcls.serve.launch_demo", lambda *args, **options: signal.raise_signal(signal.SIGINT))
+    assert cli.main(["serve", "nobody/slow"]) == 130
+    assert "hfcls: interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:unclosed event loop:ResourceWarning")  # Gradio leaves some behind
+def test_labelled_texts_lie_in_one_file_that_gradio_deletes(classifier, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    page = build_page(classifier, name="a", max_chars=100, max_texts=10)
+    label = next(function.fn for function in page.fns.values() if function.name == "label")
+    label("최고 추천\n별로", None)
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert path.read_text("utf-8-sig").startswith("text,predicted_label,predicted_score\n최고 추천,")
+    assert any(str(path) in files for files in page.temp_file_sets)
+    del page, label
+    gc.collect()
 
 
 @pytest.mark.slow
