@@ -42,6 +42,7 @@ def push(folder: str | Path, hub_model_id: str | None = None, *, private: bool =
             Hub could not be reached or refused.
     """
     folder = Path(folder)
+    _check_finished(folder)
     repo_id = check_login(hub_model_id or default_name(folder))
     files = upload(folder, repo_id)
     try:
@@ -65,11 +66,10 @@ def upload(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
     """What a push of this folder uploads, by its name there: files, and the card with examples that load `repo_id`.
 
     Raises:
-        HfclsError: model card, config, weights or tokenizer are missing.
+        HfclsError: model card, config, weights or tokenizer are missing, or `repo_id` is a name the Hub does not take.
     """
-    for patterns in ((CARD_FILE,), ("config.json",), WEIGHTS, TOKENIZER):
-        if not _glob(folder, patterns):
-            raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
+    _check_finished(folder)
+    _check_name(repo_id)
     files: dict[str, Path | bytes] = {path.relative_to(folder).as_posix(): path for path in _glob(folder, UPLOADED)}
     card = _read(folder / CARD_FILE)
     files |= {name: folder / name for name in FIGURES if f"({name})" in card and (folder / name).is_file()}
@@ -87,10 +87,7 @@ def check_login(hub_model_id: str) -> str:
     Raises:
         HfclsError: a name the Hub does not take, no token, a wrong or read-only one, somebody else's namespace, no Hub.
     """
-    try:
-        validate_repo_id(hub_model_id)
-    except ValueError as error:
-        raise HfclsError(f"hub_model_id {hub_model_id!r} cannot name a repository: {error}") from error
+    _check_name(hub_model_id)
     with _hub_errors("cannot push to the Hub"):
         user = HfApi().whoami()
     if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
@@ -160,6 +157,19 @@ def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
         **{key: config.get(key) for key in IDENTITY},
         "labels": ", ".join(labels[key] for key in sorted(labels, key=int)),
     }
+
+
+def _check_finished(folder: Path) -> None:
+    for patterns in ((CARD_FILE,), ("config.json",), WEIGHTS, TOKENIZER):
+        if not _glob(folder, patterns):
+            raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
+
+
+def _check_name(hub_model_id: str) -> None:
+    try:
+        validate_repo_id(hub_model_id)
+    except ValueError as error:
+        raise HfclsError(f"hub_model_id {hub_model_id!r} cannot name a repository: {error}") from error
 
 
 def _read(path: Path) -> str:

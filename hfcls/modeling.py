@@ -57,9 +57,9 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     folder = _local_folder(name)
     if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise HfclsError(f"{name} holds no tokenizer: one of {', '.join(TOKENIZER_FILES)} is needed")
-    bare = folder and (folder / "vocab.txt").is_file() and not _sets_case(folder)
+    name = str(folder or name)
     try:
-        if bare:
+        if folder and (folder / "vocab.txt").is_file() and not _sets_case(folder):
             tokenizer = BertTokenizer.from_pretrained(name, do_lower_case=False)
         else:
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
@@ -94,6 +94,7 @@ def load_model(
         raise HfclsError(f"{name} is not a model folder: it has no config.json")
     if folder and not any((folder / file).is_file() for file in WEIGHT_FILES):
         raise HfclsError(f"{name} holds no weights: one of {', '.join(WEIGHT_FILES)} is needed")
+    name = str(folder or name)
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its load report is replaced by the checks below
     try:
@@ -126,7 +127,7 @@ def untrained_model(
     Raises:
         HfclsError: no config, too few positions, or the Hub is out of reach.
     """
-    _local_folder(name)
+    name = str(_local_folder(name) or name)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, num_labels=len(label_names))
         check_positions(config, max_length)
@@ -146,6 +147,7 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
         HfclsError: as `load_model`, and if the model has no trained classification head.
     """
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    name = str(_local_folder(name) or name)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
@@ -235,7 +237,8 @@ def _could_not_load(what: str, name: str, error: Exception) -> str:
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {name!r} are a pickle of more than tensors, which is not loaded: it could run code"
-    return f"could not load the {what} of {name!r}: {' '.join(str(error).split()) or type(error).__name__}"
+    where = "" if Path(name).exists() else " (there is no folder of that name here)"
+    return f"could not load the {what} of {name!r}{where}: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:

@@ -157,6 +157,8 @@ def test_a_dry_run_lists_the_files_and_sends_nothing(hub, command, run):
     pushed = {name: len(content) for name, content in hub.repos["team/reviews"].files.items()}
     assert pushed == listed | {".gitattributes": pushed[".gitattributes"]}
     assert listed["report/confusion.png"] == 5
+    error = error_of(command("push", run, "--hub_model_id", "a b/c", "--dry_run", token=None))
+    assert "hub_model_id 'a b/c' cannot name a repository: " in error
 
 
 def test_private_stays_private(hub, push, run):
@@ -277,7 +279,7 @@ def test_metadata_that_the_hub_does_not_take(hub, push, run):
     assert "PUT lfs" not in hub.requests
 
 
-def test_a_folder_that_is_no_finished_run(push, run):
+def test_a_folder_that_is_no_finished_run(push, command, hub, run):
     (run / "config.json").write_text("{")
     assert f"{run}/config.json is not JSON: " in error_of(push(run))
     (run / "README.md").write_bytes("모델".encode("cp949"))
@@ -285,7 +287,9 @@ def test_a_folder_that_is_no_finished_run(push, run):
     (run / "README.md").unlink()
     error = error_of(push(run))
     assert error == f"{run} holds no README.md: give the folder of a run that `hfcls train` finished"
-    assert "holds no README.md" in error_of(push("nowhere"))
+    hub.requests.clear()
+    assert "holds no README.md" in error_of(command("push", "nowhere", token=None))
+    assert hub.requests == []  # a mistyped folder does not send anybody to log in
 
 
 def test_the_default_way_of_uploading(command, hub, run, tmp_path):

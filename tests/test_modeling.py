@@ -88,8 +88,18 @@ def test_unusable_folders_are_named(tiny_model, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(HfclsError, match="could not load the model"):
         load_model(str(tmp_path), ["a", "b"])
-    with pytest.raises(HfclsError, match="could not load the tokenizer of 'nobody/nothing'"):
+    with pytest.raises(HfclsError, match=r"tokenizer of 'nobody/nothing' \(there is no folder of that name here\): "):
         load_tokenizer("nobody/nothing")
+    (tmp_path / "vocab.txt").write_text("[UNK]\n")
+    (tmp_path / "tokenizer_config.json").write_text("{")
+    with pytest.raises(HfclsError, match=f"could not load the tokenizer of '{tmp_path}': "):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_tilde_is_the_home_folder(classifier_folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path(classifier_folder).parent))
+    model, _ = load_classifier(f"~/{Path(classifier_folder).name}")
+    assert model.config.name_or_path == classifier_folder
 
 
 def test_weights_of_another_shape_are_refused(tiny_model, tmp_path):
