@@ -21,12 +21,12 @@ class Handler(BaseHTTPRequestHandler):
     classifier: hfcls.Classifier
 
     def do_POST(self) -> None:
-        size = int(self.headers.get("Content-Length", 0))
-        if size > MOST_BYTES:
-            self.answer(413, {"error": f"{size} bytes, at most {MOST_BYTES} are taken"})
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > MOST_BYTES:
+            self.answer(413, {"error": f"Content-Length {length or 'missing'}, at most {MOST_BYTES} bytes are taken"})
             return
         try:
-            texts = json.loads(self.rfile.read(size))
+            texts = json.loads(self.rfile.read(int(length)))
         except ValueError:  # neither JSON nor UTF-8
             texts = None
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -34,7 +34,10 @@ class Handler(BaseHTTPRequestHandler):
         elif len(texts) > MOST_TEXTS:
             self.answer(413, {"error": f"{len(texts)} texts, at most {MOST_TEXTS} are taken"})
         else:
-            self.answer(200, self.classifier(texts))
+            try:
+                self.answer(200, self.classifier(texts))
+            except hfcls.HfclsError as error:  # such as half a character, which JSON can hold
+                self.answer(400, {"error": str(error)})
 
     def answer(self, status: int, content: object) -> None:
         body = json.dumps(content, ensure_ascii=False).encode()

@@ -95,10 +95,14 @@ def frequent_confusions(analysis: Analysis) -> list[dict[str, Any]]:
 
 def read_curves(folder: Path) -> Curves:
     """Loss, scores and learning rate over the epochs, out of trainer_state.json; no points without it."""
-    state = _read_json(folder / "trainer_state.json") or {}
-    history = state.get("log_history", [])
-    points = {name: [(row["epoch"], row[name]) for row in history if name in row] for name in CURVES}
-    kept = [row["epoch"] for row in history if row["step"] == state.get("best_global_step")]
+    path = folder / "trainer_state.json"
+    state = _read_json(path) or {}
+    try:
+        history = state.get("log_history", [])
+        points = {name: [(row["epoch"], row[name]) for row in history if name in row] for name in CURVES}
+        kept = [row["epoch"] for row in history if row["step"] == state.get("best_global_step")]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise HfclsError(f"{path} is not what Trainer writes ({error!r}): put it back, or delete it") from error
     return Curves({name: values for name, values in points.items() if values}, kept[0] if kept else None)
 
 

@@ -6,8 +6,9 @@ import runpy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from conftest import ROOT
@@ -73,9 +74,9 @@ def address(tiny_model, tmp_path):
         server.communicate()
 
 
-def post(url: str, body: bytes) -> tuple[int, object]:
+def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     try:
-        with urlopen(url, data=body, timeout=60) as response:
+        with urlopen(Request(url, body, headers or {}), timeout=60) as response:
             return response.status, json.load(response)
     except HTTPError as error:
         return error.code, json.load(error)
@@ -91,4 +92,11 @@ def test_web_handler_answers_many_at_once_as_the_classifier_does(address):
     assert post(url, b"[]") == (200, [])
     for body in (b"not json", b'"one text"', b'["a", 1]', b"\xff"):
         assert post(url, body) == (400, {"error": 'send a JSON list of texts, such as ["좋아요"]'})
+    status, answer = post(url, rb'["\ud800"]')
+    assert status == 400
+    assert "text 0 has half a character" in answer["error"]
+    for length in ("-1", "many", "9999999"):  # a negative one would be read until the client hangs up
+        status, answer = post(url, b"[]", {"Content-Length": length})
+        assert status == 413
+        assert answer == {"error": f"Content-Length {length}, at most 1000000 bytes are taken"}
     assert post(url, json.dumps(["a"] * 257).encode()) == (413, {"error": "257 texts, at most 256 are taken"})

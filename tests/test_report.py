@@ -208,6 +208,8 @@ def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
         ("check.json", '["old"]', "check.json is not what `hfcls check --output` of this version writes"),
         ("check.json", "{", "check.json is not JSON"),
         ("predictions.parquet", "PAR1", "predictions.parquet cannot be read"),
+        ("trainer_state.json", '{"log_history": [{"loss": 1}]}', "trainer_state.json is not what Trainer writes"),
+        ("trainer_state.json", "[1]", "trainer_state.json is not what Trainer writes"),
     ],
 )
 def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, content, message):
