@@ -1,5 +1,6 @@
 """The output folder of a run: is it free, and which of its checkpoints is whole."""
 
+import json
 import logging
 import re
 import shutil
@@ -17,6 +18,7 @@ from hfcls.predictions import PREDICTIONS_FILE
 logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
+DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with
 RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 # Options that may differ between a run and its continuation: they do not enter what is learned.
@@ -54,10 +56,18 @@ def check_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, ove
         )
 
 
-def prepare_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, overwrite: bool) -> Path | None:
+def prepare_output_dir(
+    folder: Path, options: dict[str, Any], data: dict[str, str], *, resume: bool, overwrite: bool
+) -> Path | None:
     """Begin a run with these options in a folder that `check_output_dir` allows; returns the checkpoint to resume from.
 
     With `overwrite` the checkpoints and results of an earlier run are deleted.
+
+    Args:
+        data: a hash of each split.
+
+    Raises:
+        HfclsError: the rows are no longer those of the run to resume.
     """
     if overwrite:
         for path in sorted_checkpoints(folder):
@@ -66,9 +76,11 @@ def prepare_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, o
             (folder / name).unlink(missing_ok=True)
     checkpoint = newest_whole_checkpoint(folder) if resume else None
     if checkpoint:
+        _check_same_data(folder, data)
         logger.info("resuming from %s", checkpoint)
     elif resume:
         logger.info("no checkpoint to resume in %s: starting fresh", folder)
+    write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
     write_whole(
         folder / OPTIONS_FILE,
         "# The options of this run; `hfcls train` on this file repeats it.\n"
@@ -138,4 +150,19 @@ def _check_same_run(folder: Path, options: dict[str, Any]) -> None:
         raise HfclsError(
             f"cannot resume the run in {folder} with other options ({'; '.join(changed)}): "
             "use the options it was started with, or --overwrite_output_dir"
+        )
+
+
+def _check_same_data(folder: Path, data: dict[str, str]) -> None:
+    """A checkpoint knows its place in the order of the rows, so in other rows it would go on anywhere."""
+    try:
+        earlier = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = None
+    if not isinstance(earlier, dict):
+        return  # nothing is known of them
+    if changed := [split for split in data if earlier.get(split) != data[split]]:
+        raise HfclsError(
+            f"cannot resume the run in {folder}: the rows of {', '.join(changed)} are not those that it began with; "
+            "bring them back, or start again with --overwrite_output_dir"
         )

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Collection
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +32,7 @@ def run_facts(
     config: TrainConfig,
     trainer: "ClassificationTrainer",
     training: dict[str, float],
-    corpus: DatasetDict,
+    splits: dict[str, SplitFacts],
     *,
     num_parameters: int,
     carved: bool,
@@ -41,7 +42,7 @@ def run_facts(
 
     Args:
         training: metrics of `trainer.train`.
-        corpus: the splits as they were used.
+        splits: as they were used, from `split_facts`.
         num_parameters: weights of the model with its head.
         carved: the validation split was cut from train.
         eval_split: chose the checkpoint.
@@ -55,9 +56,9 @@ def run_facts(
         architecture=type(model).__name__,
         num_parameters=num_parameters,
         dataset=config.dataset,
-        splits=split_facts(corpus),
+        splits=splits,
         selected_on=eval_split,
-        protocol=_protocol(config, corpus, carved, eval_split),
+        protocol=_protocol(config, splits, carved, eval_split),
         options=changed_options(config),
         batching=choose_batching(model, config.batching),
         padding=padding_shares(lengths, batch_size, config.max_length, config.row_length),
@@ -71,7 +72,7 @@ def run_facts(
     )
 
 
-def _protocol(config: TrainConfig, corpus: DatasetDict, carved: bool, eval_split: str | None) -> str:
+def _protocol(config: TrainConfig, splits: Collection[str], carved: bool, eval_split: str | None) -> str:
     if eval_split is None:
         chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
     elif eval_split == "test":
@@ -79,9 +80,9 @@ def _protocol(config: TrainConfig, corpus: DatasetDict, carved: bool, eval_split
     else:
         origin = f", {config.validation_size:.0%} of train (stratified, seed {config.seed})," if carved else ""
         chosen = f"The checkpoint with the lowest loss on the validation split{origin} was kept."
-    if eval_split == "test" or (eval_split is None and "test" not in corpus):
+    if eval_split == "test" or (eval_split is None and "test" not in splits):
         return chosen
-    if "test" in corpus:
+    if "test" in splits:
         return f"{chosen} The test split was scored once, after that."
     return f"{chosen} There is no test split: the scores are those of the validation split."
 

@@ -17,7 +17,7 @@ from hfcls.arguments import training_arguments
 from hfcls.checkpoints import check_output_dir, check_space, prepare_output_dir
 from hfcls.config import TrainConfig
 from hfcls.errors import HfclsError
-from hfcls.facts import run_facts
+from hfcls.facts import run_facts, split_facts
 from hfcls.failures import explain
 from hfcls.hub import check_login, check_repo, default_name
 from hfcls.manifest import ASIDE
@@ -62,13 +62,15 @@ def _fine_tune(config: TrainConfig, args: ClassificationTrainingArguments) -> Re
         check_output_dir(output_dir, asdict(config), **choice)
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = prepare(config)
+    splits = split_facts(run.corpus)
     if repo_id:
         check_repo(repo_id, run.model.config.to_dict(), private=config.hub_private)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     if args.should_save:
         check_space(output_dir, num_parameters, args.save_total_limit or 1)
     with args.main_process_first(desc="output folder"):
-        checkpoint = prepare_output_dir(output_dir, asdict(config), **choice)
+        hashes = {name: split.sha256 for name, split in splits.items()}
+        checkpoint = prepare_output_dir(output_dir, asdict(config), hashes, **choice)
 
     signals = StopSignals()
     trainer = _trainer(config, args, run, signals)
@@ -78,7 +80,7 @@ def _fine_tune(config: TrainConfig, args: ClassificationTrainingArguments) -> Re
         config,
         trainer,
         training,
-        run.corpus,
+        splits,
         num_parameters=num_parameters,
         carved=run.carved,
         eval_split=run.eval_split,

@@ -125,6 +125,15 @@ def test_an_earlier_run_is_replaced_only_when_the_new_one_can_begin(options, tab
     assert not (out / "predictions.parquet").exists()  # those of the earlier run
 
 
+def test_a_run_is_not_resumed_on_other_rows(options, table):
+    hfcls.fine_tune(**options, max_steps=1)
+    table("data/train.tsv", count=201)
+    with pytest.raises(HfclsError, match=r"cannot resume .*: the rows of train are not those that it began with"):
+        hfcls.fine_tune(**options, resume=True)
+    table("data/train.tsv", count=200)
+    hfcls.fine_tune(**options, resume=True)
+
+
 @pytest.mark.parametrize("content", [None, "", "- a", "seed: [", "\udcff"])
 def test_a_run_whose_options_are_lost_is_not_resumed(options, content):
     hfcls.fine_tune(**options, max_steps=1)
@@ -256,7 +265,7 @@ def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(options, mon
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(options, logging_steps):
     with pytest.raises(HfclsError, match=r"loss is (nan|inf) at step 1 \(learning_rate 1e\+30\): nothing was saved"):
         hfcls.fine_tune(**{**options, "learning_rate": 1e30, "logging_steps": logging_steps})
-    assert [path.name for path in Path(options["output_dir"]).iterdir()] == ["run.yaml"]
+    assert {path.name for path in Path(options["output_dir"]).iterdir()} == {"data.json", "run.yaml"}
 
 
 def test_a_model_that_has_not_learned_is_called_out(options, caplog):
