@@ -19,10 +19,9 @@ from hfcls.config import (
     PushConfig,
     ServeConfig,
     TrainConfig,
-    add_options,
-    config_from,
 )
 from hfcls.errors import HfclsError, PushError
+from hfcls.flags import add_options, config_from
 from hfcls.preemption import Interrupted
 
 REAL_RUN = (

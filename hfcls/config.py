@@ -1,47 +1,21 @@
 """Every option of hfcls: one dataclass per concern, checked the same way from YAML, command line and Python."""
 
-import argparse
-import contextlib
 import dataclasses
 import difflib
-import os
 from collections.abc import Collection
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from hfcls.errors import HfclsError
+from hfcls.options import Config, at_least, in_range, option
 
 C = TypeVar("C", bound="Config")
 
-PATHS = ("model", "compare", "dataset", "data_dir", "output_dir", "input", "output")  # where ~ is the home folder
 MOST_TOKENS = MOST_ROWS = 2**16  # of a text, of a batch: what is more would end in a lack of memory
 MOST_WORKERS = 2**10
-
-
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with its default and the one line that `--help` and the docs show."""
-    return field(default=default, metadata={"help": help})
-
-
-@dataclass
-class Config:
-    """Base of all option groups: checks each value against its annotation, then the group's own rules.
-
-    Raises:
-        HfclsError: a value of the wrong type, an unknown choice or a number out of range; names the option.
-    """
-
-    def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            value = _checked(name, getattr(self, name), hint)
-            setattr(self, name, os.path.expanduser(value) if name in PATHS and value else value)
-        for group in type(self).__mro__:
-            if "check" in vars(group):
-                group.check(self)  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -77,9 +51,9 @@ class SplitConfig(DataConfig):
     max_test_samples: int | None = option(None, "use the first N test rows only")
 
     def check(self) -> None:
-        _in_range("validation_size", self.validation_size, 0 <= self.validation_size < 1, "at least 0 and below 1")
+        in_range("validation_size", self.validation_size, 0 <= self.validation_size < 1, "at least 0 and below 1")
         for name in ("max_train_samples", "max_validation_samples", "max_test_samples"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
 
 
 @dataclass
@@ -97,8 +71,8 @@ class ModelConfig(Config):
     row_length: int | None = option(None, "tokens per packed row (default: chosen per batch, at most max_length)")
 
     def check(self) -> None:
-        _at_least("max_length", self.max_length, 3, MOST_TOKENS)
-        _at_least("row_length", self.row_length, 3, MOST_TOKENS)
+        at_least("max_length", self.max_length, 3, MOST_TOKENS)
+        at_least("row_length", self.row_length, 3, MOST_TOKENS)
         if self.row_length is not None and self.batching in ("longest", "fixed"):
             raise HfclsError(
                 f"row_length applies to batching: packed, found batching: {self.batching}; drop one of them"
@@ -125,12 +99,12 @@ class OptimizationConfig(Config):
 
     def check(self) -> None:
         for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
-        _at_least("early_stopping_patience", self.early_stopping_patience, 1)
-        _in_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
-        _in_range("lr_gamma", self.lr_gamma, 0 < self.lr_gamma <= 1, "above 0 and at most 1")
-        _in_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
+            at_least(name, getattr(self, name), 1)
+        at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        at_least("early_stopping_patience", self.early_stopping_patience, 1)
+        in_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
+        in_range("lr_gamma", self.lr_gamma, 0 < self.lr_gamma <= 1, "above 0 and at most 1")
+        in_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
         if self.batch_size % self.gradient_accumulation_steps:
             raise HfclsError(
                 f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
@@ -156,11 +130,11 @@ class RunConfig(Config):
     )
 
     def check(self) -> None:
-        _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
-        _at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
-        _at_least("logging_steps", self.logging_steps, 1)
-        _at_least("dataloader_num_workers", self.dataloader_num_workers, 0, MOST_WORKERS)
-        _in_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
+        in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
+        at_least("logging_steps", self.logging_steps, 1)
+        at_least("dataloader_num_workers", self.dataloader_num_workers, 0, MOST_WORKERS)
+        in_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
         if self.resume and self.overwrite_output_dir:
             raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
 
@@ -198,9 +172,9 @@ class CheckConfig(DataConfig):
     output: str | None = option(None, "also write the findings to this JSON file")
 
     def check(self) -> None:
-        _at_least("max_length", self.max_length, 3, MOST_TOKENS)
-        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
-        _in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        at_least("max_length", self.max_length, 3, MOST_TOKENS)
+        at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        in_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
 
 
 @dataclass
@@ -219,8 +193,8 @@ class EvaluateConfig(DataConfig):
     output: str | None = option(None, "also write the metrics to this JSON file")
 
     def check(self) -> None:
-        _at_least("max_samples", self.max_samples, 1)
-        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        at_least("max_samples", self.max_samples, 1)
+        at_least("batch_size", self.batch_size, 1, MOST_ROWS)
 
 
 @dataclass
@@ -242,8 +216,8 @@ class PredictConfig(Config):
     shard_size: int = option(50_000, "rows per shard; a run that was stopped continues after its last finished shard")
 
     def check(self) -> None:
-        _at_least("batch_size", self.batch_size, 1, MOST_ROWS)
-        _at_least("shard_size", self.shard_size, 1)
+        at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        at_least("shard_size", self.shard_size, 1)
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
 
@@ -271,9 +245,9 @@ class ServeConfig(Config):
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
 
     def check(self) -> None:
-        _in_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")
-        _at_least("max_chars", self.max_chars, 1)
-        _at_least("max_texts", self.max_texts, 1)
+        in_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")
+        at_least("max_chars", self.max_chars, 1)
+        at_least("max_texts", self.max_texts, 1)
 
 
 def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]
@@ -282,31 +256,11 @@ def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # 
     Raises:
         HfclsError: no such file, not YAML, not a mapping, an unknown key or a bad value; names file and key.
     """
-    return config_class(**_recipe_values(Path(path), config_class))
+    return config_class(**recipe_values(Path(path), config_class))
 
 
-def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> None:
-    """One flag for each option of `config_class`, grouped by the dataclass it comes from."""
-    hints = get_type_hints(config_class)
-    for group_class in reversed(config_class.__mro__):
-        own = [f for f in dataclasses.fields(config_class) if f.name in vars(group_class).get("__annotations__", {})]
-        if not own:
-            continue
-        group = parser.add_argument_group((group_class.__doc__ or "").strip().splitlines()[0].rstrip("."))
-        for f in own:
-            group.add_argument(f"--{f.name}", default=argparse.SUPPRESS, **_flag(f, hints[f.name]))
-
-
-def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
-    """The parsed flags, over those of the namespace's recipe if it names one."""
-    names = {f.name for f in dataclasses.fields(config_class)}
-    flags = {name: value for name, value in vars(namespace).items() if name in names}
-    recipe = getattr(namespace, "recipe", None)
-    values = {} if recipe is None else _recipe_values(Path(recipe), config_class)
-    return config_class(**{**values, **flags})
-
-
-def _recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
+def recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
+    """What a YAML file says of the options of `config_class`; raises as `load_recipe`."""
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL or a surrogate
@@ -344,63 +298,3 @@ def _suggestion(name: str, known: Collection[str]) -> str:
     if close := difflib.get_close_matches(name, known, n=1):
         return f"did you mean {close[0]}?"
     return f"known are {', '.join(sorted(known))}"
-
-
-def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
-    kind, choices, _ = _parts(hint)
-    text = f.metadata["help"].replace("%", "%%")
-    if f.default is not None and f.default is not MISSING:
-        text += f" (default {f.default})"
-    if kind is bool:
-        return {"action": argparse.BooleanOptionalAction, "help": text}
-    if choices:
-        return {"choices": choices, "help": text}
-    return {"type": kind, "help": text, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
-
-
-def _parts(hint: Any) -> tuple[type, tuple[Any, ...], bool]:
-    """(type, allowed values, may be None) of an annotation such as `int | None` or `Literal["a", "b"]`."""
-    if get_origin(hint) in (Union, UnionType):
-        inner = next(arg for arg in get_args(hint) if arg is not NoneType)
-        return (*_parts(inner)[:2], True)
-    if get_origin(hint) is Literal:
-        return str, get_args(hint), False
-    return hint, (), False
-
-
-def _checked(name: str, value: Any, hint: Any) -> Any:
-    kind, choices, optional = _parts(hint)
-    if value is None and optional:
-        return None
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-5, without a dot, as a string
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):
-            value = float(value)
-    if kind is str and isinstance(value, Path):
-        value = str(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or value != value:
-        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
-        # not the content of a container: YAML aliases make some that are endless when written out
-        found = repr(value) if isinstance(value, str | int | float) else type(value).__name__
-        raise HfclsError(f"{name} must be {wanted}, found {found:.200}")
-    if isinstance(value, int) and abs(value) >= 2**32:
-        raise HfclsError(f"{name} must be a whole number below 2**32, found {value!r:.40}")
-    if value == "":
-        raise HfclsError(f"{name} must not be empty: give a value, or leave {name} out")
-    if isinstance(value, str) and ("\0" in value or value.encode(errors="ignore").decode() != value):
-        raise HfclsError(f"{name} holds a NUL or an unpaired surrogate (an argument that is not UTF-8?): {value!r}")
-    if choices and value not in choices:
-        raise HfclsError(f"{name} must be one of {', '.join(choices)}, found {value!r}")
-    return value
-
-
-def _in_range(name: str, value: Any, good: bool, wanted: str) -> None:
-    if not good:
-        raise HfclsError(f"{name} must be {wanted}, found {value}")
-
-
-def _at_least(name: str, value: int | None, least: int, most: int | None = None) -> None:
-    _in_range(name, value, value is None or value >= least, f"at least {least}")
-    _in_range(name, value, value is None or most is None or value <= most, f"at most {most}")

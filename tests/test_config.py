@@ -4,8 +4,9 @@ import re
 import pytest
 from conftest import ROOT
 
-from hfcls.config import EvaluateConfig, TrainConfig, add_options, config_from, load_recipe
+from hfcls.config import EvaluateConfig, TrainConfig, load_recipe
 from hfcls.errors import HfclsError
+from hfcls.flags import add_options, config_from
 
 
 def parse(*argv: str) -> TrainConfig:
