@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
 DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with
+REPORT_FILE = "report.html"
 RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 # Options that may differ between a run and its continuation: they do not enter what is learned.
@@ -61,7 +62,7 @@ def prepare_output_dir(
 ) -> Path | None:
     """Begin a run with these options in a folder that `check_output_dir` allows; returns the checkpoint to resume from.
 
-    With `overwrite` the checkpoints and results of an earlier run are deleted.
+    With `overwrite` the checkpoints and results of an earlier run are deleted; its model stays until there is another.
 
     Args:
         data: a hash of each split.
@@ -72,7 +73,7 @@ def prepare_output_dir(
     if overwrite:
         for path in sorted_checkpoints(folder):
             shutil.rmtree(path)
-        for name in (RESULTS_FILE, PREDICTIONS_FILE):
+        for name in (RESULTS_FILE, PREDICTIONS_FILE, REPORT_FILE):
             (folder / name).unlink(missing_ok=True)
     checkpoint = newest_whole_checkpoint(folder) if resume else None
     if checkpoint:
@@ -118,7 +119,9 @@ def check_space(folder: Path, parameters: int, checkpoints: int) -> None:
     """
     # weights and the two moments of Adam in each checkpoint, the weights once more at the end, some small files
     needed = 4 * parameters * (3 * (checkpoints + 1) + 1) + 50 * 2**20
-    present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())  # resumed: it is written over
+    # of an earlier part of this run, or of a run that is replaced: it is written over
+    written = [*folder.glob("model.safetensors"), *folder.glob("checkpoint-*/*")]
+    present = sum(path.stat().st_size for path in written if path.is_file())
     free = shutil.disk_usage(folder).free + present
     if free < needed:
         raise HfclsError(

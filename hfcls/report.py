@@ -12,13 +12,13 @@ from markupsafe import Markup
 from pyarrow import ArrowException
 
 from hfcls.analysis import Analysis
+from hfcls.checkpoints import REPORT_FILE
 from hfcls.errors import HfclsError
 from hfcls.figures import Curves, save_figures
 from hfcls.files import write_whole
 from hfcls.predictions import PREDICTIONS_FILE, confident_errors
 from hfcls.results import Result, load_results
 
-REPORT_FILE = "report.html"
 FIGURES_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
 CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown if they lie in the run's folder
 CURVES = ("loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")

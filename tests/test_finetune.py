@@ -120,9 +120,11 @@ def test_an_earlier_run_is_replaced_only_when_the_new_one_can_begin(options, tab
         with pytest.raises(HfclsError, match="nowhere|max_length 65"):
             hfcls.fine_tune(**{**options, **wrong}, overwrite_output_dir=True)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+    (out / "report.html").touch()
     nothing_held_out = {**options, "dataset": str(table("alone.tsv", count=40)), "validation_size": 0}
     hfcls.fine_tune(**nothing_held_out, max_steps=1, overwrite_output_dir=True)
-    assert not (out / "predictions.parquet").exists()  # those of the earlier run
+    assert not (out / "predictions.parquet").exists()  # those of the earlier run, as its report
+    assert not (out / "report.html").exists()
 
 
 def test_a_run_is_not_resumed_on_other_rows(options, table):

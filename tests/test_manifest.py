@@ -78,6 +78,9 @@ def test_a_drive_too_small_is_refused_before_training(tmp_path, monkeypatch):
     with (tmp_path / "checkpoint-1/optimizer.pt").open("wb") as file:
         file.truncate(3 * 2**30)  # a resumed run writes over what it wrote before
     check_space(tmp_path, 108_000_000, 2)
+    (tmp_path / "checkpoint-1/optimizer.pt").rename(tmp_path / "mine.tar")  # nobody writes over this
+    with pytest.raises(HfclsError, match=r"has 2\.0 GiB free"):
+        check_space(tmp_path, 108_000_000, 2)
 
 
 def test_a_foreign_file_in_the_output_folder_is_not_touched(tmp_path):
