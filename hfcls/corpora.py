@@ -1,6 +1,7 @@
 """Labelled texts from NSMC, the demonstration corpus, files or the Hub, as one kind of `DatasetDict`."""
 
 import logging
+import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
+from numpy.typing import NDArray
 
 from hfcls import nsmc
 from hfcls.errors import HfclsError
@@ -89,14 +91,25 @@ def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict
     train = corpus["train"]
     column = "label" if "label" in train.column_names else "labels"
     labels = train.select_columns(column).with_format("numpy")[:][column]
-    try:
-        kept, carved = train_test_split(np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels)
-    except ValueError as error:
-        raise HfclsError(
-            f"cannot keep {size:.0%} of {len(labels)} training rows for validation: {error} "
-            "Bring a validation split, or set --validation_size 0 to train without one."
-        ) from error
+    _check_classes_divide(labels, size, getattr(train.features[column], "names", None))
+    kept, carved = train_test_split(np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels)
     return DatasetDict({**corpus, "train": train.select(sorted(kept)), "validation": train.select(sorted(carved))})
+
+
+def _check_classes_divide(labels: NDArray[np.int64], size: float, names: list[str] | None) -> None:
+    """Raises HfclsError unless both parts can hold each class that occurs."""
+    classes, counts = np.unique(labels, return_counts=True)
+    smaller = min(math.ceil(size * len(labels)), len(labels) - math.ceil(size * len(labels)))
+    if alone := [names[i] if names else str(i) for i in classes[counts == 1]]:
+        why = f"{', '.join(alone)} has one row only, and each class must stand in both parts"
+    elif smaller < len(classes):
+        why = f"a part of {smaller} rows cannot hold each of {len(classes)} classes; choose another --validation_size"
+    else:
+        return
+    raise HfclsError(
+        f"cannot keep {size:g} of {len(labels)} training rows for validation: {why}; bring a validation split, or set "
+        "--validation_size 0 to train without one"
+    )
 
 
 def _demo_files() -> dict[str, Path]:

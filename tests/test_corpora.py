@@ -153,6 +153,32 @@ def test_an_empty_folder_is_told_what_to_hold(tmp_path):
         load_corpus(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("labels", "size", "message"),
+    [
+        (
+            "aab",
+            0.1,
+            "cannot keep 0.1 of 3 training rows for validation: b has one row only, and each class",
+        ),
+        ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 rows cannot hold each of 2 classes; choose another --val"),
+        ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 rows cannot hold each of 2 classes; choose another --val"),
+    ],
+)
+def test_a_validation_split_that_cannot_be_cut_is_explained(table, labels, size, message):
+    corpus = load_corpus(str(table(lines=["text\tlabel", *(f"글 {i}\t{label}" for i, label in enumerate(labels))])))
+    with pytest.raises(HfclsError, match=message):
+        carve_validation(corpus, size, seed=7)
+
+
+@pytest.mark.parametrize(("count", "size"), [(4, 0.5), (5, 0.4), (9, 0.21), (40, 0.04), (41, 0.95)])
+def test_whatever_can_be_cut_is_cut(table, count, size):
+    corpus = load_corpus(str(table(lines=["text\tlabel", *(f"글 {i}\t{'ab'[i % 2]}" for i in range(count))])))
+    parts = carve_validation(corpus, size, seed=7)
+    assert len(parts["train"]) + len(parts["validation"]) == count
+    assert all(len(set(parts[split]["label"])) == 2 for split in parts)
+
+
 def test_validation_is_carved_seeded_stratified_and_without_loss(table, tiny_model):
     lines = ["text\tlabel", *(f"글 {i}\t{'ab'[i % 5 == 0]}" for i in range(100))]
     corpus = load_corpus(str(table(lines=lines)))
