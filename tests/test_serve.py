@@ -161,7 +161,11 @@ def test_without_gradio_it_tells_what_to_install(capsys, classifier_folder, monk
 
 def test_a_signal_ends_it_also_while_the_model_is_loading(capsys, monkeypatch):
     monkeypatch.setattr("hfcls.serve.launch_demo", lambda *args, **options: signal.raise_signal(signal.SIGINT))
-    assert cli.main(["serve", "nobody/slow"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        assert cli.main(["serve", "nobody/slow"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "hfcls: interrupted" in capsys.readouterr().err
 
 
