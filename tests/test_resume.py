@@ -33,11 +33,7 @@ KILL_POINTS = [
     *[("torch:save", call) for call in (1, 5, 9)],
     *[("os:fsync", call) for call in (3, 30)],
     *[("shutil:rmtree", call) for call in (3, 5)],
-    *[
-        ("hfcls.finetune:save_model", 1),
-        *[("os:replace", call) for call in (1, 2, 3)],
-        ("hfcls.results:Result.save", 1),
-    ],
+    *[("hfcls.finetune:save_model", 1), ("os:replace", 3), ("hfcls.results:Result.save", 1)],
 ]
 
 
