@@ -8,8 +8,10 @@ import sys
 from hfcls import cli
 
 
-def main(index: int = 0) -> None:
-    """Accelerate's TPU launcher calls this in each process; `index` is the number of the process."""
+def main(index: int | None = None) -> None:
+    """Accelerate's TPU launcher, and nothing else, gives the number of the process."""
+    if index is not None:
+        sys.exit("hfcls: error: predict.py labels on a CPU or on GPUs, not on TPU cores: drop the TPU config")
     if status := cli.main(["predict", *sys.argv[1:]]):
         sys.exit(status)
 

@@ -1,6 +1,6 @@
 """Classifier: texts in, labels and probabilities out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, overload
 
@@ -73,9 +73,18 @@ class Classifier:
 
     @classmethod
     def from_pretrained(
-        cls, name: str, *, device: str | None = None, trust_remote_code: bool = False, **options: Any
+        cls,
+        name: str,
+        *,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        max_length: int | None = None,
+        batch_size: int = 128,
+        batching: str | None = None,
     ) -> "Classifier":
         """Load a folder that `hfcls train` wrote, or a Hub id; `device` defaults to the accelerator if there is one.
+
+        The last three options are those of `Classifier`.
 
         Raises:
             HfclsError: not a fine-tuned classifier, weights or tokenizer missing, it needs Python code out of its
@@ -85,7 +94,7 @@ class Classifier:
         if device is None:
             device = str(torch.accelerator.current_accelerator() or "cpu")
         model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` and loses its signature
-        return cls(model, tokenizer, **options)
+        return cls(model, tokenizer, max_length=max_length, batch_size=batch_size, batching=batching)
 
     @overload
     def __call__(self, texts: Text, *, all_scores: bool = ...) -> dict[str, Any]: ...
@@ -95,9 +104,14 @@ class Classifier:
         """`{"label": name, "score": probability}` of one text or pair of texts, or a list of these for a list.
 
         With `all_scores`, also `"scores"`: the probability of every class by name.
+
+        Raises:
+            HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
+        if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
+            raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}")
         single = isinstance(texts, (str, tuple))
-        batch = [texts] if single else list(texts)
+        batch: list[Any] = [texts] if single else list(texts)
         answers = []
         for row in self.probabilities(batch).tolist():
             best = max(range(len(row)), key=row.__getitem__)

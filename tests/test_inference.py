@@ -126,3 +126,6 @@ def test_what_is_not_a_text_is_named(make):
         make()(["좋다", 3])
     with pytest.raises(HfclsError, match="text 1 is a pair, but text 0 is a text: give all of one kind"):
         make()(["좋다", ("좋다", "나쁘다")])
+    for nothing in (None, 5, b"text", {"text": "좋다"}):
+        with pytest.raises(HfclsError, match=f"a list of them, found {type(nothing).__name__}"):
+            make()(nothing)

@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def test_finished_shards_are_not_made_again(options, tmp_path):
     predict_files(PredictConfig(**options))
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert contents(tmp_path / "out") == whole
+
+
+def test_the_tpu_launcher_is_refused():
+    """Each core would make every shard: torch_xla's processes have no RANK."""
+    with pytest.raises(SystemExit, match="hfcls: error: .* not on TPU cores"):
+        runpy.run_path(str(ROOT / "predict.py"))["main"](0)
 
 
 @pytest.mark.slow
