@@ -10,13 +10,16 @@ random: speed does not depend on them. Nothing else may run on the machine: a se
 Columns: real (not padding) tokens per second, reviews per second, the ratio to `fixed` (median over repeats of the
 ratio within a repeat), the share of computed tokens that is padding, peak memory above the idle process, and the share
 of the machine's matrix-multiply peak: 6 (training) or 2 (inference) x encoder parameters x real tokens per second over
-the rate of the fastest float32 matrix product found.
+the rate of the fastest float32 matrix product, measured in the same repeat, since the rate of a shared machine changes
+by the minute. Below each table stands where the time of packed batches goes.
 """
 
 import argparse
+import ctypes
 import platform
 import random
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -41,6 +44,14 @@ SHAPES = {  # width, layers, heads; base is that of KcBERT-base, small that of m
     "small": (384, 6, 6),
     "tiny": (64, 2, 2),
 }
+OPERATIONS = {  # parts of the names of torch's operations
+    "linear layers": ("aten::addmm", "aten::mm"),
+    "attention": ("aten::bmm", "attention", "softmax"),
+    "dropout": ("bernoulli", "dropout"),
+    "GELU": ("gelu",),
+    "layer norm": ("layer_norm",),
+    "Adam": ("adam", "Adam"),
+}
 
 
 def main() -> None:
@@ -60,17 +71,17 @@ def main() -> None:
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else train_tokenizer(texts)
     model = build(args.shape, len(tokenizer), tokenizer.pad_token_id)
     parameters = sum(p.numel() for name, p in model.base_model.named_parameters() if "embeddings" not in name)
-    peak = matmul_peak()
     print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
         f"transformers {transformers.__version__}, float32\n"
-        f"shape {args.shape}: {parameters / 1e6:.1f} M encoder parameters, matrix product {peak / 1e9:.0f} GFLOP/s\n"
+        f"shape {args.shape}: {parameters / 1e6:.1f} M encoder parameters\n"
         f"{args.batches} batches of {args.batch_size} reviews, seed 7, {args.repeats} repeats, median\n"
     )
     sides = lay_out(tokenizer, texts[: args.batches * args.batch_size], args.batch_size)
     for training in (True, False):
         print(f"### {'Training' if training else 'Inference'}\n")
-        table(model, sides, training, args.repeats, parameters, peak)
+        table(model, sides, training, args.repeats, parameters)
+        profile_table(model, sides["packed"], training)
     if args.pipeline_rows:
         prediction_table(model, tokenizer, texts[: args.pipeline_rows], args.repeats)
 
@@ -124,25 +135,15 @@ def table(
     training: bool,
     repeats: int,
     parameters: int,
-    peak: float,
 ) -> None:
-    optimizer = adam(model.parameters(), 1e-5)
-    model.train(training)
-
-    def step(batch: Batch) -> None:
-        if training:
-            model(**batch).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        else:
-            with torch.inference_mode():
-                model(**batch)
-
+    step = stepper(model, training)
     for batches in sides.values():
         step(batches[0])  # warm up
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     memory: dict[str, int] = {}
+    peaks = []
     for _ in range(repeats):
+        peaks.append(matmul_peak())
         for side, batches in sides.items():
             with PeakMemory() as used:
                 start = time.perf_counter()
@@ -157,12 +158,49 @@ def table(
     for side, batches in sides.items():
         typical = statistics.median(seconds[side])
         computed = sum(batch["input_ids"].numel() for batch in batches)
-        share = (6 if training else 2) * parameters * real / typical / peak
+        flops = (6 if training else 2) * parameters * real
+        share = statistics.median(flops / s / peak for s, peak in zip(seconds[side], peaks, strict=True))
         print(
             f"| {side} | {real / typical:,.0f} | {count / typical:,.1f} | {ratio(seconds, 'fixed', side):.2f} "
             f"| {ratio(seconds, 'longest', side):.2f} | {1 - real / computed:.1%} | {memory[side] / 2**20:,.0f} MiB "
             f"| {share:.0%} |"
         )
+    print(f"\nmatrix product {statistics.median(peaks) / 1e9:.0f} GFLOP/s\n")
+
+
+def stepper(model: torch.nn.Module, training: bool) -> Callable[[Batch], None]:
+    """A function that takes one training step, or one forward pass."""
+    optimizer = adam(model.parameters(), 1e-5)
+    model.train(training)
+
+    def step(batch: Batch) -> None:
+        if training:
+            model(**batch).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        else:
+            with torch.inference_mode():
+                model(**batch)
+
+    return step
+
+
+def profile_table(model: torch.nn.Module, batches: list[Batch], training: bool) -> None:
+    """Share of the time of torch's operations, by what they are for."""
+    step = stepper(model, training)
+    step(batches[0])  # warm up
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for batch in batches:
+            step(batch)
+    shares: dict[str, float] = dict.fromkeys([*OPERATIONS, "everything else"], 0.0)
+    for event in profiler.key_averages():
+        groups = [group for group, names in OPERATIONS.items() if any(name in event.key for name in names)]
+        shares[groups[0] if groups else "everything else"] += event.self_cpu_time_total
+    total = sum(shares.values())
+    print("| of packed batches | share of the time |")
+    print("| --- | ---: |")
+    for group, microseconds in shares.items():
+        print(f"| {group} | {microseconds / total:.1%} |")
     print()
 
 
@@ -200,15 +238,16 @@ def prediction_table(
 
 
 def matmul_peak() -> float:
-    """The best FLOP/s of float32 matrix products of the sizes that an encoder of this kind computes, and larger."""
-    best = 0.0
+    """FLOP/s of float32 matrix products, kept up for 16 of them, of the better of two sizes."""
+    rates = []
     for n in (1024, 2048):
         a, b = torch.randn(n, n), torch.randn(n, n)
-        for _ in range(8):
-            start = time.perf_counter()
+        a @ b  # warm up
+        start = time.perf_counter()
+        for _ in range(16):
             a @ b
-            best = max(best, 2 * n**3 / (time.perf_counter() - start))
-    return best
+        rates.append(16 * 2 * n**3 / (time.perf_counter() - start))
+    return max(rates)
 
 
 class PeakMemory:
@@ -217,6 +256,8 @@ class PeakMemory:
     bytes = 0
 
     def __enter__(self) -> "PeakMemory":
+        if sys.platform == "linux":  # else what an earlier side has freed would hide what this one takes
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
         self._process, self._done = psutil.Process(), threading.Event()
         self._before = self._process.memory_info().rss
         self._thread = threading.Thread(target=self._watch, daemon=True)
