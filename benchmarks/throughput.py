@@ -30,7 +30,7 @@ import transformers
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedTokenizerBase, pipeline
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from hfcls.collate import Batch, Row, make_collator
+from hfcls.collate import Batch, Row, for_training, make_collator
 from hfcls.corpora import load_corpus
 from hfcls.encoding import tokenize
 from hfcls.inference import Classifier
@@ -77,8 +77,8 @@ def main() -> None:
         f"shape {args.shape}: {parameters / 1e6:.1f} M encoder parameters\n"
         f"{args.batches} batches of {args.batch_size} reviews, seed 7, {args.repeats} repeats, median\n"
     )
-    sides = lay_out(tokenizer, texts[: args.batches * args.batch_size], args.batch_size)
     for training in (True, False):
+        sides = lay_out(tokenizer, texts[: args.batches * args.batch_size], args.batch_size, training)
         print(f"### {'Training' if training else 'Inference'}\n")
         table(model, sides, training, args.repeats, parameters)
         profile_table(model, sides["packed"], training)
@@ -109,7 +109,9 @@ def build(shape: str, vocab_size: int, pad_token_id: int) -> torch.nn.Module:
     return model
 
 
-def lay_out(tokenizer: PreTrainedTokenizerBase, texts: list[str], batch_size: int) -> dict[str, list[Batch]]:
+def lay_out(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], batch_size: int, training: bool
+) -> dict[str, list[Batch]]:
     """The same reviews as batches of each kind; all but `grouped` hold the same reviews in each batch."""
     ids = tokenize(tokenizer, texts, max_length=MAX_LENGTH)["input_ids"]
     rows: list[Row] = [{"input_ids": row, "labels": i % 2} for i, row in enumerate(ids)]
@@ -125,6 +127,8 @@ def lay_out(tokenizer: PreTrainedTokenizerBase, texts: list[str], batch_size: in
         ("packed", "packed", rows),
     ]:
         collate = make_collator(kind, pad_token_id=tokenizer.pad_token_id, max_length=MAX_LENGTH)
+        if training:
+            collate = for_training(collate)
         sides[side] = [collate(source[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
     return sides
 

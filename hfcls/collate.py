@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +18,8 @@ EVEN_WIDTH = 768
 # CPU attention sums in lanes, of 16 floats with AVX-512: only in rows of a multiple of 16, and of at most 192 tokens,
 # does a text's sum not depend on where it stands (torch 2.13, widths 16 to 384 tried).
 LANES = 16
+# Training needs no such bits, and finer widths waste less: 6 % more tokens a second (KcBERT-base, 12 batches, 2 cores).
+TRAINING_LANES = 8
 WIDEST_FREE_ROW = 192
 IGNORED_LABEL = -100  # of rows that neither loss nor metrics count
 
@@ -59,6 +61,11 @@ def make_collator(
         width = row_length or (max_length if row_counts else None)
         return PackedCollator(pad_token_id, width, position_offset, row_counts)
     raise ValueError(f"batching must be packed, longest or fixed, found {batching!r}")
+
+
+def for_training(collator: Any) -> Any:
+    """The same collator, with packed rows of `TRAINING_LANES` where their width is chosen for each batch."""
+    return replace(collator, pad_to_multiple_of=TRAINING_LANES) if isinstance(collator, PackedCollator) else collator
 
 
 @dataclass(frozen=True)
@@ -103,13 +110,14 @@ class PackedCollator:
     row_length: int | None
     position_offset: int = 0
     row_counts: Mapping[int, Sequence[int]] | None = None
+    pad_to_multiple_of: int = LANES
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         lengths = [len(row["input_ids"]) for row in rows]
         if 0 in lengths:
             raise ValueError(f"text {lengths.index(0)} of the batch has no token: tokenize with special tokens")
         if self.row_length is None:
-            width, packed = tight_rows(lengths)
+            width, packed = tight_rows(lengths, self.pad_to_multiple_of)
         else:
             width, packed = self.row_length, best_fit(lengths, self.row_length)
         if self.row_counts is not None:
@@ -139,14 +147,14 @@ class PackedCollator:
         return batch
 
 
-def tight_rows(lengths: Sequence[int]) -> tuple[int, list[list[int]]]:
+def tight_rows(lengths: Sequence[int], pad_to_multiple_of: int = LANES) -> tuple[int, list[list[int]]]:
     """The row width whose rows cost least on these lengths, and the rows: R x T tokens of T + `EVEN_WIDTH` each."""
-    total, narrowest = sum(lengths), math.ceil(max(lengths) / LANES) * LANES
+    total, narrowest = sum(lengths), math.ceil(max(lengths) / pad_to_multiple_of) * pad_to_multiple_of
 
     def cost(width: int, row_count: int) -> int:
         return row_count * width * (width + EVEN_WIDTH)
 
-    widths = range(narrowest, max(narrowest, WIDEST_FREE_ROW) + 1, LANES)
+    widths = range(narrowest, max(narrowest, WIDEST_FREE_ROW) + 1, pad_to_multiple_of)
     best: tuple[int, int, list[list[int]]] | None = None
     for bound, width in sorted((cost(width, math.ceil(total / width)), width) for width in widths):
         if best is not None and bound >= best[0]:  # nor can any later width, even if no token were wasted

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from hfcls.collate import Batch, tight_rows
+from hfcls.collate import TRAINING_LANES, Batch, tight_rows
 from hfcls.optim import adam
 from hfcls.packing import best_fit
 
@@ -77,7 +77,7 @@ def measure_cost(model: PreTrainedModel, batches: Iterable[Batch], *, seconds: f
 def padding_shares(
     lengths: Sequence[int], batch_size: int, max_length: int, row_length: int | None
 ) -> dict[str, float]:
-    """Share of computed tokens that is padding, for each batching, in batches of these texts.
+    """Share of computed tokens that is padding, for each batching, in training batches of these texts.
 
     Args:
         lengths: tokens of each text, special tokens included; consecutive `batch_size` of them are a batch.
@@ -86,7 +86,7 @@ def padding_shares(
     computed = {"packed": 0, "longest": 0, "fixed": 0}
     for start in range(0, len(lengths), batch_size):
         batch = lengths[start : start + batch_size]
-        width, rows = (row_length, best_fit(batch, row_length)) if row_length else tight_rows(batch)
+        width, rows = (row_length, best_fit(batch, row_length)) if row_length else tight_rows(batch, TRAINING_LANES)
         computed["packed"] += width * len(rows)
         computed["longest"] += max(batch) * len(batch)
         computed["fixed"] += max_length * len(batch)

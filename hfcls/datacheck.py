@@ -12,7 +12,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from hfcls.collate import make_collator
+from hfcls.collate import for_training, make_collator
 from hfcls.config import CheckConfig
 from hfcls.corpora import load_corpus
 from hfcls.cost import Cost, measure_cost, padding_shares
@@ -115,11 +115,13 @@ def _cost(config: CheckConfig, tokenizer: PreTrainedTokenizerBase, label_names: 
         )
     if packed := packing_support(model) is None:
         enable_packing(model)
-    collator = make_collator(
-        "packed" if packed else "longest",
-        pad_token_id=0,
-        max_length=config.max_length,
-        position_offset=position_offset(model.config),
+    collator = for_training(
+        make_collator(
+            "packed" if packed else "longest",
+            pad_token_id=0,
+            max_length=config.max_length,
+            position_offset=position_offset(model.config),
+        )
     )
     rows = [{"input_ids": [1] * length, "labels": 0} for length in lengths]
     batches = (rows[start : start + config.batch_size] for start in range(0, len(rows), config.batch_size))

@@ -12,7 +12,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
 from hfcls.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly, finite_or_stop
-from hfcls.collate import IGNORED_LABEL
+from hfcls.collate import IGNORED_LABEL, for_training
 from hfcls.metrics import classification_metrics
 from hfcls.optim import adam, exponential_decay
 from hfcls.packing import enable_packing, packing_support
@@ -93,6 +93,14 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             self.add_callback(GraphCount())
         self.add_callback(ContinueExactly(self))
         self.add_callback(SaveInTime(self.accelerator, args.save_minutes, signals))
+
+    def get_train_dataloader(self) -> Any:
+        """Trainer's own, with packed rows as narrow as training allows; those of evaluation stay exact."""
+        exact, self.data_collator = self.data_collator, for_training(self.data_collator)
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = exact
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Adam at `learning_rate`, created after the model has moved to its device."""

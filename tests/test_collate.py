@@ -8,10 +8,13 @@ import torch
 from transformers.trainer_pt_utils import find_batch_size
 
 from hfcls.collate import (
+    LANES,
+    TRAINING_LANES,
     WIDEST_FREE_ROW,
     PackedCollator,
     PaddedCollator,
     few_row_counts,
+    for_training,
     make_collator,
     tight_rows,
 )
@@ -76,29 +79,41 @@ def test_static_shapes_are_few():
     assert few_row_counts(16)[-1] == 16  # each text may need a row of its own
 
 
+@pytest.mark.parametrize("lanes", [LANES, TRAINING_LANES])
 @pytest.mark.parametrize("lengths", [[2], [128], [512, 2], [2] * 64, [7, 9, 100, 33, 20, 20, 5]])
-def test_free_rows_hold_every_text_in_a_width_of_whole_lanes(lengths):
-    width, packed = tight_rows(lengths)
+def test_free_rows_hold_every_text_in_a_width_of_whole_lanes(lengths, lanes):
+    width, packed = tight_rows(lengths, lanes)
     assert sorted(i for row in packed for i in row) == list(range(len(lengths)))
     assert max(sum(lengths[i] for i in row) for row in packed) <= width
-    assert width % 8 == 0
-    assert width <= max(WIDEST_FREE_ROW, math.ceil(max(lengths) / 8) * 8)
+    assert width % lanes == 0
+    assert width <= max(WIDEST_FREE_ROW, math.ceil(max(lengths) / lanes) * lanes)
 
 
-def test_free_rows_waste_less_than_five_percent_on_real_reviews(shared):
+def test_rows_of_training_are_finer_than_those_of_evaluation():
+    rows = [{"input_ids": [1] * length} for length in (20, 20, 20, 20)]
+    collate = make_collator("packed", pad_token_id=0, max_length=128)
+    assert collate(rows)["input_ids"].shape == (1, 80)
+    assert for_training(collate)(rows[:2])["input_ids"].shape == (1, 40)
+    assert collate(rows[:2])["input_ids"].shape == (1, 48)
+    padded = make_collator("longest", pad_token_id=0, max_length=128)
+    assert for_training(padded) is padded
+
+
+@pytest.mark.parametrize(("lanes", "most"), [(LANES, 0.05), (TRAINING_LANES, 0.04)])
+def test_free_rows_waste_less_than_five_percent_on_real_reviews(shared, lanes, most):
     corpus = load_corpus("nsmc", data_dir=str(shared))["train"].select(range(32 * 200))
     encoded = encode(corpus, load_tokenizer(str(shared / "kcbert-base")), 128).shuffle(seed=0)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     batches = [lengths[start : start + 32] for start in range(0, len(lengths), 32)]
-    shapes = [(width, len(packed)) for width, packed in map(tight_rows, batches)]
-    assert sum(lengths) > 0.95 * sum(width * count for width, count in shapes)
+    shapes = [(width, len(packed)) for width, packed in (tight_rows(batch, lanes) for batch in batches)]
+    assert sum(lengths) > (1 - most) * sum(width * count for width, count in shapes)
     assert statistics.mean(width for width, _ in shapes) < 128  # attention costs by the width
 
 
 def test_packing_a_batch_costs_less_than_a_millisecond():
     rng = random.Random(0)
     lengths = [min(128, 2 + int(rng.expovariate(1 / 17.5))) for _ in range(32)]
-    assert min(timeit.repeat(lambda: tight_rows(lengths), number=10, repeat=5)) / 10 < 1e-3
+    assert min(timeit.repeat(lambda: tight_rows(lengths, TRAINING_LANES), number=10, repeat=5)) / 10 < 1e-3
 
 
 def test_unknown_batching_is_refused():

@@ -11,7 +11,7 @@ from transformers import EvalPrediction
 
 from hfcls import manifest
 from hfcls.checkpoints import newest_whole_checkpoint
-from hfcls.collate import PaddedCollator, make_collator
+from hfcls.collate import LANES, TRAINING_LANES, PaddedCollator, make_collator
 from hfcls.corpora import load_corpus
 from hfcls.encoding import encode
 from hfcls.metrics import classification_metrics
@@ -181,6 +181,15 @@ def test_metrics_by_hand():
     assert metrics["accuracy"] == 0.75
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert metrics["loss"] == pytest.approx((0.126928 + 0.313262 + 3.048587 + 0.474077) / 4, abs=1e-5)
+
+
+def test_training_packs_into_finer_rows_than_evaluation(build):
+    trainer = build(per_device_train_batch_size=2, per_device_eval_batch_size=2)
+    trainer.data_collator = make_collator("packed", pad_token_id=0, max_length=64)
+    widths = [batch["input_ids"].shape[1] for batch in trainer.get_train_dataloader()]
+    assert not any(width % TRAINING_LANES for width in widths)
+    assert any(width % LANES for width in widths)
+    assert not any(batch["input_ids"].shape[1] % LANES for batch in trainer.get_eval_dataloader())
 
 
 def test_evaluating_changes_nothing_of_training(build):
