@@ -135,6 +135,9 @@ def _check_same_run(folder: Path, options: dict[str, Any]) -> None:
     if not sorted_checkpoints(folder):
         return
     path = folder / OPTIONS_FILE
+    if not path.exists():  # checkpoints of a Trainer that was started without fine_tune
+        logger.warning("%s is not there: whether the options are those of the run is not known", path)
+        return
     try:
         earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

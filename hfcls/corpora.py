@@ -41,7 +41,7 @@ def load_corpus(
     Args:
         dataset: `nsmc`, `demo` (reviews that ship with hfcls), a csv, tsv, json, jsonl or parquet file, a folder of
             such files named after their split, or the id of a dataset on the Hub.
-        dataset_config: configuration of a Hub dataset; for that kind only.
+        dataset_config: configuration of a Hub dataset; for any other one log line says that it is not used.
         data_dir: where NSMC lies or is downloaded to, see `nsmc_files`; for `nsmc` only.
 
     Returns:
@@ -69,7 +69,9 @@ def load_corpus(
         raw = _load_from_hub(dataset, dataset_config)
         dataset_config = None  # used
     if dataset_config is not None:
-        raise HfclsError(f"dataset_config is for datasets of the Hub, found dataset {dataset}: leave it out")
+        logger.warning(
+            "dataset_config %s is for datasets of the Hub: %s, which is here, has none", dataset_config, dataset
+        )
     _check_columns(raw, dataset, texts, label_column)
     raw = raw.select_columns([*texts, label_column])  # whatever others hold, nobody reads it
     names = _class_names(raw, dataset, label_column)

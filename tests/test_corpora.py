@@ -94,12 +94,16 @@ def test_null_texts_become_empty_texts(tmp_path):
         (["text\tlabel"], {"label_column": "text"}, "label_column must be different columns, found text and text"),
         (["text\tlabel"], {"text_pair_column": "text"}, "must be different columns, found text, text and label"),
         (["text\tlabel"], {"data_dir": "data"}, "data_dir is where nsmc lies, found dataset "),
-        (["text\tlabel", "가\t1", "나\t0"], {"dataset_config": "ynat"}, "dataset_config is for datasets of the Hub"),
     ],
 )
 def test_unusable_columns_are_named(table, lines, options, message):
     with pytest.raises(HfclsError, match=re.escape(message)):
         load_corpus(str(table(lines=lines)), **options)
+
+
+def test_a_configuration_of_local_files_is_called_out(table, caplog):
+    load_corpus(str(table(lines=["text\tlabel", "가\t1", "나\t0"])), dataset_config="ynat")
+    assert "dataset_config ynat is for datasets of the Hub" in caplog.text
 
 
 def test_a_label_that_train_does_not_know_is_named(table):

@@ -136,13 +136,18 @@ def test_a_run_is_not_resumed_on_other_rows(options, table):
     hfcls.fine_tune(**options, resume=True)
 
 
-@pytest.mark.parametrize("content", [None, "", "- a", "seed: [", "\udcff"])
+def test_checkpoints_without_the_options_of_their_run_are_resumed_with_a_line(options, caplog):
+    hfcls.fine_tune(**options, max_steps=1)
+    (Path(options["output_dir"]) / "run.yaml").unlink()
+    hfcls.fine_tune(**options, resume=True)
+    assert "run.yaml is not there: whether the options are those of the run is not known" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "- a", "seed: [", "\udcff"])
 def test_a_run_whose_options_are_lost_is_not_resumed(options, content):
     hfcls.fine_tune(**options, max_steps=1)
     path = Path(options["output_dir"]) / "run.yaml"
-    path.unlink()
-    if content is not None:
-        path.write_text(content, errors="surrogateescape")
+    path.write_text(content, errors="surrogateescape")
     with pytest.raises(HfclsError, match=r"cannot resume .*run.yaml does not hold its options any more; put the file"):
         hfcls.fine_tune(**options, resume=True)
 
