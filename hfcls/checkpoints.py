@@ -58,7 +58,7 @@ def check_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, ove
 
 
 def prepare_output_dir(
-    folder: Path, options: dict[str, Any], data: dict[str, str], *, resume: bool, overwrite: bool
+    folder: Path, options: dict[str, Any], data: dict[str, str], *, write: bool, resume: bool, overwrite: bool
 ) -> Path | None:
     """Begin a run with these options in a folder that `check_output_dir` allows; returns the checkpoint to resume from.
 
@@ -66,11 +66,12 @@ def prepare_output_dir(
 
     Args:
         data: a hash of each split.
+        write: whether this process deletes and writes: one of them, or they would be in each other's way.
 
     Raises:
         HfclsError: the rows are no longer those of the run to resume.
     """
-    if overwrite:
+    if overwrite and write:
         for path in sorted_checkpoints(folder):
             shutil.rmtree(path)
         for name in (RESULTS_FILE, PREDICTIONS_FILE, REPORT_FILE):
@@ -81,12 +82,13 @@ def prepare_output_dir(
         logger.info("resuming from %s", checkpoint)
     elif resume:
         logger.info("no checkpoint to resume in %s: starting fresh", folder)
-    write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
-    write_whole(
-        folder / OPTIONS_FILE,
-        "# The options of this run; `hfcls train` on this file repeats it.\n"
-        + yaml.safe_dump(options, allow_unicode=True, sort_keys=False),
-    )
+    if write:
+        write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
+        write_whole(
+            folder / OPTIONS_FILE,
+            "# The options of this run; `hfcls train` on this file repeats it.\n"
+            + yaml.safe_dump(options, allow_unicode=True, sort_keys=False),
+        )
     return checkpoint
 
 

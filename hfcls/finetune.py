@@ -70,7 +70,7 @@ def _fine_tune(config: TrainConfig, args: ClassificationTrainingArguments) -> Re
         check_space(output_dir, num_parameters, args.save_total_limit or 1)
     with args.main_process_first(desc="output folder"):
         hashes = {name: split.sha256 for name, split in splits.items()}
-        checkpoint = prepare_output_dir(output_dir, asdict(config), hashes, **choice)
+        checkpoint = prepare_output_dir(output_dir, asdict(config), hashes, write=args.should_save, **choice)
 
     signals = StopSignals()
     trainer = _trainer(config, args, run, signals)

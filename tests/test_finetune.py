@@ -12,7 +12,7 @@ from conftest import reviews
 from safetensors.torch import load_file
 
 import hfcls
-from hfcls.checkpoints import newest_whole_checkpoint
+from hfcls.checkpoints import newest_whole_checkpoint, prepare_output_dir
 from hfcls.errors import HfclsError
 
 
@@ -125,6 +125,16 @@ def test_an_earlier_run_is_replaced_only_when_the_new_one_can_begin(options, tab
     hfcls.fine_tune(**nothing_held_out, max_steps=1, overwrite_output_dir=True)
     assert not (out / "predictions.parquet").exists()  # those of the earlier run, as its report
     assert not (out / "report.html").exists()
+
+
+def test_one_process_alone_writes_to_the_output_folder(tmp_path):
+    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "checkpoint-3").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert prepare_output_dir(tmp_path, {"seed": 7}, {"train": "0"}, write=False, resume=False, overwrite=True) is None
+    assert sorted(tmp_path.rglob("*")) == before
+    prepare_output_dir(tmp_path, {"seed": 7}, {"train": "0"}, write=True, resume=False, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "run.yaml"]
 
 
 def test_a_run_is_not_resumed_on_other_rows(options, table):

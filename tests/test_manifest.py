@@ -86,5 +86,5 @@ def test_a_drive_too_small_is_refused_before_training(tmp_path, monkeypatch):
 def test_a_foreign_file_in_the_output_folder_is_not_touched(tmp_path):
     (tmp_path / "notes.old").write_text("mine")
     check_output_dir(tmp_path, {}, resume=False, overwrite=True)
-    prepare_output_dir(tmp_path, {}, {}, resume=False, overwrite=True)
+    prepare_output_dir(tmp_path, {}, {}, write=True, resume=False, overwrite=True)
     assert (tmp_path / "notes.old").read_text() == "mine"
