@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from hfcls.packing import best_fit
+from hfcls.packing import LANES, best_fit
 
 Row = dict[str, Any]
 Batch = dict[str, torch.Tensor]
@@ -15,10 +15,8 @@ Batch = dict[str, torch.Tensor]
 # A token costs as much in attention to this many neighbours as in all linear layers (BERT-base, CPU, sdpa, inference:
 # 1.28 ms a token in rows of 32, 1.35 of 64, 1.44 of 128, 1.49 of 160).
 EVEN_WIDTH = 768
-# CPU attention sums in lanes, of 16 floats with AVX-512: only in rows of a multiple of 16, and of at most 192 tokens,
-# does a text's sum not depend on where it stands (torch 2.13, widths 16 to 384 tried).
-LANES = 16
-# Training needs no such bits, and finer widths waste less: 6 % more tokens a second (KcBERT-base, 12 batches, 2 cores).
+# Training needs no bits that are exact to the last, and finer widths than `LANES` waste less: 6 % more tokens a second
+# (KcBERT-base, 12 batches, 2 cores).
 TRAINING_LANES = 8
 WIDEST_FREE_ROW = 192
 IGNORED_LABEL = -100  # of rows that neither loss nor metrics count

@@ -18,6 +18,13 @@ from hfcls.errors import HfclsError
 # Architectures whose packed logits and gradients are tested against padded ones.
 PROVEN = ("albert", "bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 ATTENTION = ("sdpa", "eager")
+# Those whose last layer can be told which tokens the head reads: its attention is handed `cls_index` and ends the
+# residual block, so that its output may be cut. All of them read a text's first token.
+FIRST_TOKEN_ONLY = ("bert", "electra", "roberta", "xlm-roberta")
+# The CPU's matrix products and attention sum in lanes, of 16 floats with AVX-512: only in rows of a multiple of 16, and
+# of at most 192 tokens, does a text's sum not depend on where it stands (torch 2.13; widths 16 to 384 tried, and
+# products of 1 to 64 rows by 1 to 16 threads).
+LANES = 16
 
 
 def best_fit(lengths: Sequence[int], row_length: int) -> list[list[int]]:
@@ -96,8 +103,8 @@ def position_offset(config: PreTrainedConfig) -> int:
 def enable_packing(model: PreTrainedModel) -> None:
     """Let `model`, an AutoModelForSequenceClassification, take the packed batches of `PackedCollator` too.
 
-    Two hooks on the encoder do it, so weights, config and saved files stay those of the plain model, and a padded
-    batch passes untouched. May be called again.
+    Hooks do it, so weights, config and saved files stay those of the plain model, and a padded batch passes untouched.
+    May be called again.
 
     Raises:
         ValueError: `packing_support` knows a reason against it.
@@ -108,13 +115,15 @@ def enable_packing(model: PreTrainedModel) -> None:
     if _mask_texts not in encoder._forward_pre_hooks.values():
         encoder.register_forward_pre_hook(_mask_texts, with_kwargs=True)
         encoder.register_forward_hook(_pool_texts, with_kwargs=True)
+        if encoder.config.model_type in FIRST_TOKEN_ONLY:
+            encoder.encoder.layer[-1].attention.register_forward_hook(_keep_first_tokens, with_kwargs=True)
 
 
 def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """`segment_ids` [R, T] becomes an attention mask [R, 1, T, T] that is true within a text.
 
     Filler is a segment of its own (0), so no row of the mask is all false, which would make softmax NaN. `segment_ids`
-    and `cls_index` stay among the arguments: the encoder hands them down unused, and the forward hook finds them
+    and `cls_index` stay among the arguments: the encoder hands them down unused, and the forward hooks find them
     there. No state is kept between the hooks, so threads may share the model.
     """
     segment_ids = kwargs.get("segment_ids")
@@ -140,6 +149,20 @@ def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return args, {**kwargs, "attention_mask": attention_mask}
 
 
+def _keep_first_tokens(attention: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    """[R, T, H] of the last layer's attention becomes [N', 1, H]: the first token of each text.
+
+    The head reads no other, so the last feed-forward network runs on N texts in place of R x T tokens: of 12 layers
+    of 12 H^2 weights, 8 H^2 are all but saved, 5 % of a step. N' is N rounded up to `LANES`, for exact bits.
+    """
+    cls_index = kwargs.get("cls_index")
+    if cls_index is None:
+        return output
+    hidden, *others = output
+    kept = torch.nn.functional.pad(cls_index, (0, -len(cls_index) % LANES))
+    return hidden.flatten(0, 1)[kept].unsqueeze(1), *others
+
+
 def _pool_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     """One hidden state of each text [N, 1, H] in place of [R, T, H]: heads read position 0, or the mean of this one.
 
@@ -149,7 +172,9 @@ def _pool_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out
     if cls_index is None:
         return output
     hidden = output.last_hidden_state.flatten(0, 1)
-    if getattr(encoder.config, "classifier_pooling", "cls") == "mean":
+    if encoder.config.model_type in FIRST_TOKEN_ONLY:
+        pooled = hidden[: len(cls_index)].unsqueeze(1)
+    elif getattr(encoder.config, "classifier_pooling", "cls") == "mean":
         segment_ids = kwargs["segment_ids"].flatten()
         sums = hidden.new_zeros(len(cls_index) + 1, hidden.shape[1]).index_add(0, segment_ids, hidden)
         counts = hidden.new_zeros(len(cls_index) + 1).index_add(0, segment_ids, hidden.new_ones(len(hidden)))
