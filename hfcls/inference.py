@@ -1,5 +1,6 @@
 """Classifier: texts in, labels and probabilities out."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, overload
@@ -7,7 +8,7 @@ from typing import Any, overload
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hfcls.collate import make_collator
+from hfcls.collate import PackedCollator, make_collator
 from hfcls.encoding import tokenize
 from hfcls.errors import HfclsError
 from hfcls.modeling import load_classifier
@@ -42,8 +43,8 @@ class Classifier:
         """
         Args:
             max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
-            batch_size: texts per forward pass. Texts are sorted by length first, so the result comes sooner; it comes
-                in the order of the input.
+            batch_size: texts per forward pass. They are dealt to batches by their length, so the result comes sooner;
+                it comes in the order of the input.
             batching: packed, longest, fixed or exact; default: packed where that gives a padded batch's logits, else
                 longest. With `exact` the result for a text has the same bits whatever texts come with it, before it or
                 after: each forward pass has texts of one length only and a shape that follows from this length. That
@@ -168,6 +169,10 @@ class Classifier:
     def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[list[int]]:
         lengths = [len(row["input_ids"]) for row in rows]
         order = sorted(range(len(rows)), key=lengths.__getitem__)
+        if isinstance(self.collator, PackedCollator):  # long and short texts in each batch: they fill rows best
+            count = math.ceil(len(order) / self.batch_size)
+            yield from (order[start::count] for start in range(count))
+            return
         if not self.exact:
             for start in range(0, len(order), self.batch_size):
                 yield order[start : start + self.batch_size]

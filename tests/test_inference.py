@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from test_packing import CONFIGS, tiny
 from transformers import AutoModelForSequenceClassification, BertConfig
 
+from hfcls.collate import tight_rows
 from hfcls.errors import HfclsError
 from hfcls.inference import Classifier
 from hfcls.modeling import load_model, load_tokenizer
@@ -44,6 +45,21 @@ def test_every_batching_and_batch_size_gives_the_same_logits_in_the_order_of_the
     for size in (1, 7, 64):
         logits = make(batching=batching, batch_size=size).logits(texts)
         torch.testing.assert_close(logits, reference, rtol=0, atol=1e-5)
+
+
+def test_packed_batches_of_mixed_lengths_compute_fewer_tokens_than_sorted_ones(make):
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices(WORDS, k=min(60, 1 + int(rng.expovariate(1 / 12))))) for _ in range(500)]
+    computed = {}
+    for batching in ("packed", "longest"):
+        classifier = make(batching=batching, batch_size=64)
+        lengths = [len(row["input_ids"]) for row in classifier._rows(texts)]
+        batches = list(classifier._batches(classifier._rows(texts)))
+        assert sorted(i for batch in batches for i in batch) == list(range(500))
+        assert max(map(len, batches)) <= 64
+        packed = [tight_rows([lengths[i] for i in batch]) for batch in batches]
+        computed[batching] = sum(width * len(rows) for width, rows in packed)
+    assert sum(lengths) <= computed["packed"] < 0.98 * computed["longest"]
 
 
 def random_texts(count: int, seed: int) -> list[str]:
