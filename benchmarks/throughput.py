@@ -8,10 +8,10 @@ of like length as Trainer's `train_sampling_strategy="group_by_length"` does, `p
 random: speed does not depend on them. Nothing else may run on the machine: a second busy process distorts everything.
 
 Columns: real (not padding) tokens per second, reviews per second, the ratio to `fixed` (median over repeats of the
-ratio within a repeat), the share of computed tokens that is padding, peak memory above the idle process, and the share
-of the machine's matrix-multiply peak: 6 (training) or 2 (inference) x encoder parameters x real tokens per second over
-the rate of the fastest float32 matrix product, measured in the same repeat, since the rate of a shared machine changes
-by the minute. Below each table stands where the time of packed batches goes.
+ratio within a repeat), the share of computed tokens that is padding, the first batch's peak memory above the idle
+process, and the share of the machine's matrix-multiply peak: 6 (training) or 2 (inference) x encoder parameters x real
+tokens per second over the rate of the fastest float32 matrix product, measured before and after each step, since the
+rate of a shared machine changes within seconds. Below each table stands where the time of packed batches goes.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    texts = reviews(args.data_dir, max(args.batches * args.batch_size, args.pipeline_rows))
+    texts = reviews(args.data_dir, args.batches * args.batch_size)
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else train_tokenizer(texts)
     model = build(args.shape, len(tokenizer), tokenizer.pad_token_id)
     parameters = sum(p.numel() for name, p in model.base_model.named_parameters() if "embeddings" not in name)
@@ -78,18 +78,24 @@ def main() -> None:
         f"{args.batches} batches of {args.batch_size} reviews, seed 7, {args.repeats} repeats, median\n"
     )
     for training in (True, False):
-        sides = lay_out(tokenizer, texts[: args.batches * args.batch_size], args.batch_size, training)
+        sides = lay_out(tokenizer, texts, args.batch_size, training)
         print(f"### {'Training' if training else 'Inference'}\n")
         table(model, sides, training, args.repeats, parameters)
         profile_table(model, sides["packed"], training)
     if args.pipeline_rows:
-        prediction_table(model, tokenizer, texts[: args.pipeline_rows], args.repeats)
+        prediction_table(model, tokenizer, reviews(args.data_dir, args.pipeline_rows), args.repeats)
 
 
 def reviews(data_dir: str | None, count: int) -> list[str]:
-    """`count` training reviews drawn with seed 7."""
-    texts = list(load_corpus("nsmc" if data_dir else "demo", data_dir=data_dir)["train"]["text"])
-    return random.Random(7).choices(texts, k=count)
+    """`count` training reviews in random order, seed 7: one from each of `count` equal parts of the reviews by length.
+
+    A few batches so have the mean length of all reviews, on which every ratio rests.
+    """
+    texts = sorted(load_corpus("nsmc" if data_dir else "demo", data_dir=data_dir)["train"]["text"], key=len)
+    rng = random.Random(7)
+    chosen = [texts[int((part + rng.random()) * len(texts) / count)] for part in range(count)]
+    rng.shuffle(chosen)
+    return chosen
 
 
 def build(shape: str, vocab_size: int, pad_token_id: int) -> torch.nn.Module:
@@ -141,20 +147,24 @@ def table(
     parameters: int,
 ) -> None:
     step = stepper(model, training)
-    for batches in sides.values():
-        step(batches[0])  # warm up
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    step(sides["fixed"][0])  # warm up: Adam's averages are made here
     memory: dict[str, int] = {}
-    peaks = []
-    for _ in range(repeats):
-        peaks.append(matmul_peak())
-        for side, batches in sides.items():
-            with PeakMemory() as used:
+    for side, batches in sides.items():
+        with PeakMemory() as used:
+            step(batches[0])
+        memory[side] = used.bytes
+    seconds: dict[str, list[float]] = {side: [0.0] * repeats for side in sides}
+    possible: dict[str, list[float]] = {side: [0.0] * repeats for side in sides}  # FLOP of matrix products in that time
+    peaks = [matmul_peak()]
+    for repeat in range(repeats):
+        for turn in zip(*sides.values(), strict=True):
+            for side, batch in zip(sides, turn, strict=True):
                 start = time.perf_counter()
-                for batch in batches:
-                    step(batch)
-                seconds[side].append(time.perf_counter() - start)
-            memory[side] = max(memory.get(side, 0), used.bytes)
+                step(batch)
+                taken = time.perf_counter() - start
+                peaks.append(matmul_peak())
+                seconds[side][repeat] += taken
+                possible[side][repeat] += taken * (peaks[-2] + peaks[-1]) / 2
     real = sum(int(batch["attention_mask"].sum()) for batch in sides["fixed"])
     count = sum(len(batch["labels"]) for batch in sides["fixed"])
     print("| batching | real tokens/s | reviews/s | x fixed | x longest | padding | peak memory | of matmul peak |")
@@ -163,13 +173,17 @@ def table(
         typical = statistics.median(seconds[side])
         computed = sum(batch["input_ids"].numel() for batch in batches)
         flops = (6 if training else 2) * parameters * real
-        share = statistics.median(flops / s / peak for s, peak in zip(seconds[side], peaks, strict=True))
+        share = statistics.median(flops / flop for flop in possible[side])
         print(
             f"| {side} | {real / typical:,.0f} | {count / typical:,.1f} | {ratio(seconds, 'fixed', side):.2f} "
             f"| {ratio(seconds, 'longest', side):.2f} | {1 - real / computed:.1%} | {memory[side] / 2**20:,.0f} MiB "
             f"| {share:.0%} |"
         )
-    print(f"\nmatrix product {statistics.median(peaks) / 1e9:.0f} GFLOP/s\n")
+    times = {side: sum(batch["input_ids"].numel() for batch in sides[side]) / real for side in ("fixed", "longest")}
+    print(
+        f"\n{real / count:.1f} tokens a review; fixed computes {times['fixed']:.2f} times as many, longest "
+        f"{times['longest']:.2f}. Matrix products: {statistics.median(peaks) / 1e9:.0f} GFLOP/s.\n"
+    )
 
 
 def stepper(model: torch.nn.Module, training: bool) -> Callable[[Batch], None]:
@@ -242,15 +256,15 @@ def prediction_table(
 
 
 def matmul_peak() -> float:
-    """FLOP/s of float32 matrix products, kept up for 16 of them, of the better of two sizes."""
+    """FLOP/s of float32 matrix products, of the better of two sizes, each kept up for 34 GFLOP (about 0.2 s)."""
     rates = []
-    for n in (1024, 2048):
+    for n, times in ((1024, 16), (2048, 2)):
         a, b = torch.randn(n, n), torch.randn(n, n)
         a @ b  # warm up
         start = time.perf_counter()
-        for _ in range(16):
+        for _ in range(times):
             a @ b
-        rates.append(16 * 2 * n**3 / (time.perf_counter() - start))
+        rates.append(times * 2 * n**3 / (time.perf_counter() - start))
     return max(rates)
 
 
