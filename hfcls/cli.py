@@ -38,8 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     (SIGTERM).
     """
     args = _parser().parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("hfcls").setLevel(logging.INFO)
+    logger = logging.getLogger("hfcls")
+    logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():  # not the root logger: what other libraries print themselves would come twice
+        logger.addHandler(logging.StreamHandler())
     status = 0
     try:
         args.run(args)

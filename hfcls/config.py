@@ -220,6 +220,9 @@ class PredictConfig(Config):
         at_least("shard_size", self.shard_size, 1)
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
+        for name in ("format", "text_column", "text_pair_column", "shard_size"):
+            if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
+                raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 
 
 @dataclass

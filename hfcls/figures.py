@@ -158,7 +158,7 @@ def _figure(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 
 
 def _curves(curves: Curves, labels: Mapping[str, str], both: Callable[[str, str], str]) -> Figure:
-    figure, axes = _figure(both("에포크", "epoch"), next(iter(labels.values())) if len(labels) == 1 else "")
+    figure, axes = _figure(both("에폭", "epoch"), next(iter(labels.values())) if len(labels) == 1 else "")
     for (name, label), color in zip(labels.items(), (BLUE, ORANGE), strict=False):
         if points := curves.points.get(name):
             groups = np.array_split(np.array(points), min(len(points), MOST_POINTS))

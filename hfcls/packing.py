@@ -111,7 +111,7 @@ def enable_packing(model: PreTrainedModel) -> None:
     """
     if reason := packing_support(model):
         raise ValueError(f"cannot pack batches: {reason}; use batching longest")
-    encoder = model.base_model
+    encoder: Any = model.base_model
     if _mask_texts not in encoder._forward_pre_hooks.values():
         encoder.register_forward_pre_hook(_mask_texts, with_kwargs=True)
         encoder.register_forward_hook(_pool_texts, with_kwargs=True)

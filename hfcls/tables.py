@@ -39,8 +39,9 @@ def _read_table(path: Path) -> Any:
     if not path.is_file():
         raise HfclsError(f"no file {path}: check the path")
     if path.suffix not in SUFFIXES:
+        hint = ": save the sheet as csv in UTF-8" if path.suffix in (".xls", ".xlsx", ".ods") else ""
         raise HfclsError(
-            f"{path}: cannot read {path.suffix or 'a file without suffix'}; known are {' '.join(SUFFIXES)}"
+            f"{path}: cannot read {path.suffix or 'a file without suffix'}{hint}; known are {' '.join(SUFFIXES)}"
         )
     if path.stat().st_size == 0:
         raise HfclsError(f"{path} is empty: it needs a header line and rows")

@@ -130,6 +130,17 @@ def test_the_process_group_ends_before_the_process(classifier_folder, tmp_path, 
     assert capsys.readouterr().out
 
 
+def test_the_messages_of_other_libraries_come_once():
+    """The Hub client prints its own; a handler of ours on the root logger would print them again."""
+    script = (
+        "import logging, sys; from hfcls.cli import main; main(['check', 'nowhere.csv']); "
+        "logging.getLogger('hfcls.x').info('ours'); sys.exit(len(logging.getLogger().handlers))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1] == "ours"
+
+
 def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
     broken = tmp_path / "broken.tsv"
     broken.write_text("text\tlabel\n좋다\t1\n나쁘다\n", encoding="utf-8")

@@ -66,7 +66,7 @@ def test_a_missing_empty_or_unknown_file_is_named(tmp_path):
     with pytest.raises(HfclsError, match="empty.csv is empty"):
         read_tables({"train": tmp_path / "empty.csv"})
     (tmp_path / "reviews.xlsx").write_bytes(b"PK")
-    with pytest.raises(HfclsError, match="cannot read .xlsx; known are .csv"):
+    with pytest.raises(HfclsError, match="cannot read .xlsx: save the sheet as csv in UTF-8; known are .csv"):
         read_tables({"train": tmp_path / "reviews.xlsx"})
 
 
