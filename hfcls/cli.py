@@ -152,7 +152,7 @@ def _train(args: argparse.Namespace) -> None:
     print(f"\n{result.table()}\n")
     if config.dataset == "demo":
         print(f"{REAL_RUN.format(accelerate=_command('accelerate'))}\n")
-    print(f'Try it: {_command("hfcls")} predict --model {shlex.quote(config.output_dir)} "시간 가는 줄 모르고 봤어요"')
+    print(f'Try it: {_command("hfcls")} predict --model {shlex.quote(config.output_dir)} "정말 재미있게 봤어요"')
 
 
 def _command(name: str) -> str:
