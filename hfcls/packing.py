@@ -156,7 +156,7 @@ def _keep_first_tokens(attention: Any, args: tuple[Any, ...], kwargs: dict[str, 
     of 12 H^2 weights, 8 H^2 are all but saved, 5 % of a step. N' is N rounded up to `LANES`, for exact bits.
     """
     cls_index = kwargs.get("cls_index")
-    if cls_index is None:
+    if cls_index is None or output[0].shape[1] == 1:
         return output
     hidden, *others = output
     kept = torch.nn.functional.pad(cls_index, (0, -len(cls_index) % LANES))
@@ -172,7 +172,7 @@ def _pool_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out
     if cls_index is None:
         return output
     hidden = output.last_hidden_state.flatten(0, 1)
-    if encoder.config.model_type in FIRST_TOKEN_ONLY:
+    if output.last_hidden_state.shape[:2] != kwargs["segment_ids"].shape:  # _keep_first_tokens has been there
         pooled = hidden[: len(cls_index)].unsqueeze(1)
     elif getattr(encoder.config, "classifier_pooling", "cls") == "mean":
         segment_ids = kwargs["segment_ids"].flatten()
