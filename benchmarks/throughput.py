@@ -4,14 +4,16 @@
     python benchmarks/throughput.py --shape small
 
 `fixed` pads each review to 128 tokens, `longest` to the longest of its batch, `grouped` does so after grouping reviews
-of like length as Trainer's `train_sampling_strategy="group_by_length"` does, `packed` is hfcls's default. Weights are
-random: speed does not depend on them. Nothing else may run on the machine: a second busy process distorts everything.
+of like length as Trainer's `train_sampling_strategy="group_by_length"` does in a corpus of many batches (as many of
+them as the others have, from short to long), `packed` is hfcls's default. Weights are random: speed does not depend on
+them. Nothing else may run on the machine: a second busy process distorts everything.
 
-Columns: real (not padding) tokens per second, reviews per second, the ratio to `fixed` (median over repeats of the
-ratio within a repeat), the share of computed tokens that is padding, the first batch's peak memory above the idle
-process, and the share of the machine's matrix-multiply peak: 6 (training) or 2 (inference) x encoder parameters x real
-tokens per second over the rate of the fastest float32 matrix product, measured before and after each step, since the
-rate of a shared machine changes within seconds. Below each table stands where the time of packed batches goes.
+Columns: real (not padding) tokens per second, reviews of mean length per second, the ratio to `fixed` and to `longest`
+(median over repeats of the ratio within a repeat), the share of computed tokens that is padding, the peak memory of the
+largest batch above the idle process, and the share of the machine's matrix-multiply peak: 6 (training) or 2 (inference)
+x encoder parameters x real tokens per second over the rate of the fastest float32 matrix product, measured before and
+after each step, since the rate of a shared machine changes within seconds. Below each table stands where the time of
+packed batches goes.
 """
 
 import argparse
@@ -68,6 +70,7 @@ def main() -> None:
     args = parser.parse_args()
 
     texts = reviews(args.data_dir, args.batches * args.batch_size)
+    pool = reviews(args.data_dir, 200 * args.batch_size)  # Trainer sorts within 50 batches where there are 200
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else train_tokenizer(texts)
     model = build(args.shape, len(tokenizer), tokenizer.pad_token_id)
     parameters = sum(p.numel() for name, p in model.base_model.named_parameters() if "embeddings" not in name)
@@ -78,7 +81,7 @@ def main() -> None:
         f"{args.batches} batches of {args.batch_size} reviews, seed 7, {args.repeats} repeats, median\n"
     )
     for training in (True, False):
-        sides = lay_out(tokenizer, texts, args.batch_size, training)
+        sides = lay_out(tokenizer, texts, pool, args.batch_size, training)
         print(f"### {'Training' if training else 'Inference'}\n")
         table(model, sides, training, args.repeats, parameters)
         profile_table(model, sides["packed"], training)
@@ -116,26 +119,36 @@ def build(shape: str, vocab_size: int, pad_token_id: int) -> torch.nn.Module:
 
 
 def lay_out(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], batch_size: int, training: bool
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], pool: list[str], batch_size: int, training: bool
 ) -> dict[str, list[Batch]]:
-    """The same reviews as batches of each kind; all but `grouped` hold the same reviews in each batch."""
-    ids = tokenize(tokenizer, texts, max_length=MAX_LENGTH)["input_ids"]
-    rows: list[Row] = [{"input_ids": row, "labels": i % 2} for i, row in enumerate(ids)]
+    """As many batches of each kind: of `texts` in their order, but `grouped` of a `pool` large enough to group."""
+
+    def rows(texts: list[str]) -> list[Row]:
+        ids = tokenize(tokenizer, texts, max_length=MAX_LENGTH)["input_ids"]
+        return [{"input_ids": row, "labels": i % 2} for i, row in enumerate(ids)]
+
+    def in_batches(rows: list[Row]) -> list[list[Row]]:
+        return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+
+    same, pooled = in_batches(rows(texts)), rows(pool)
     order = get_length_grouped_indices(
-        [len(row) for row in ids], batch_size, generator=torch.Generator().manual_seed(7)
+        [len(row["input_ids"]) for row in pooled], batch_size, generator=torch.Generator().manual_seed(7)
     )
-    grouped = [rows[i] for i in order]
+    by_length = sorted(
+        in_batches([pooled[i] for i in order]), key=lambda batch: sum(len(row["input_ids"]) for row in batch)
+    )
+    grouped = [by_length[int((i + 0.5) * len(by_length) / len(same))] for i in range(len(same))]
     sides = {}
     for side, kind, source in [
-        ("fixed", "fixed", rows),
-        ("longest", "longest", rows),
+        ("fixed", "fixed", same),
+        ("longest", "longest", same),
         ("grouped", "longest", grouped),
-        ("packed", "packed", rows),
+        ("packed", "packed", same),
     ]:
         collate = make_collator(kind, pad_token_id=tokenizer.pad_token_id, max_length=MAX_LENGTH)
         if training:
             collate = for_training(collate)
-        sides[side] = [collate(source[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
+        sides[side] = [collate(batch) for batch in source]
     return sides
 
 
@@ -151,9 +164,10 @@ def table(
     memory: dict[str, int] = {}
     for side, batches in sides.items():
         with PeakMemory() as used:
-            step(batches[0])
+            step(max(batches, key=lambda batch: batch["input_ids"].numel()))
         memory[side] = used.bytes
-    seconds: dict[str, list[float]] = {side: [0.0] * repeats for side in sides}
+    real = {side: sum(map(real_tokens, batches)) for side, batches in sides.items()}
+    seconds: dict[str, list[float]] = {side: [0.0] * repeats for side in sides}  # of a real token
     possible: dict[str, list[float]] = {side: [0.0] * repeats for side in sides}  # FLOP of matrix products in that time
     peaks = [matmul_peak()]
     for repeat in range(repeats):
@@ -161,29 +175,34 @@ def table(
             for side, batch in zip(sides, turn, strict=True):
                 start = time.perf_counter()
                 step(batch)
-                taken = time.perf_counter() - start
+                taken = (time.perf_counter() - start) / real[side]
                 peaks.append(matmul_peak())
                 seconds[side][repeat] += taken
                 possible[side][repeat] += taken * (peaks[-2] + peaks[-1]) / 2
-    real = sum(int(batch["attention_mask"].sum()) for batch in sides["fixed"])
-    count = sum(len(batch["labels"]) for batch in sides["fixed"])
+    mean_length = real["fixed"] / sum(len(batch["labels"]) for batch in sides["fixed"])
+    computed = {side: sum(batch["input_ids"].numel() for batch in batches) for side, batches in sides.items()}
     print("| batching | real tokens/s | reviews/s | x fixed | x longest | padding | peak memory | of matmul peak |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for side, batches in sides.items():
+    for side in sides:
         typical = statistics.median(seconds[side])
-        computed = sum(batch["input_ids"].numel() for batch in batches)
-        flops = (6 if training else 2) * parameters * real
+        flops = (6 if training else 2) * parameters
         share = statistics.median(flops / flop for flop in possible[side])
         print(
-            f"| {side} | {real / typical:,.0f} | {count / typical:,.1f} | {ratio(seconds, 'fixed', side):.2f} "
-            f"| {ratio(seconds, 'longest', side):.2f} | {1 - real / computed:.1%} | {memory[side] / 2**20:,.0f} MiB "
-            f"| {share:.0%} |"
+            f"| {side} | {1 / typical:,.0f} | {1 / typical / mean_length:,.1f} | {ratio(seconds, 'fixed', side):.2f} "
+            f"| {ratio(seconds, 'longest', side):.2f} | {1 - real[side] / computed[side]:.1%} "
+            f"| {memory[side] / 2**20:,.0f} MiB | {share:.0%} |"
         )
-    times = {side: sum(batch["input_ids"].numel() for batch in sides[side]) / real for side in ("fixed", "longest")}
     print(
-        f"\n{real / count:.1f} tokens a review; fixed computes {times['fixed']:.2f} times as many, longest "
-        f"{times['longest']:.2f}. Matrix products: {statistics.median(peaks) / 1e9:.0f} GFLOP/s.\n"
+        f"\n{mean_length:.1f} tokens a review; fixed computes {computed['fixed'] / real['fixed']:.2f} times as many, "
+        f"longest {computed['longest'] / real['longest']:.2f}. Matrix products: "
+        f"{statistics.median(peaks) / 1e9:.0f} GFLOP/s.\n"
     )
+
+
+def real_tokens(batch: Batch) -> int:
+    """Tokens of a batch that are not padding."""
+    mask = batch["attention_mask"] if "attention_mask" in batch else batch["segment_ids"] > 0
+    return int(mask.sum())
 
 
 def stepper(model: torch.nn.Module, training: bool) -> Callable[[Batch], None]:

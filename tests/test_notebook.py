@@ -73,7 +73,7 @@ def test_small_mode_runs_from_top_to_bottom_and_shows_what_the_text_promises(tmp
     assert all(0.3 < p < 0.7 for p in chance)
     assert "['0.0002', '0.00018', '0.000162'" in text(cells["# 4-13"])
     assert "epoch  6.00  eval_loss" in text(cells["# 4-15"])
-    accuracy = re.search(r"시험 정확도 ([\d.]+)% ± ([\d.]+)% \(300건", all_text(done))
+    accuracy = re.search(r"테스트 정확도 ([\d.]+)% ± ([\d.]+)% \(300건", all_text(done))
     assert 65 < float(accuracy[1]) < 85
     assert 4 < float(accuracy[2]) < 6
     in_one_call = re.search(r"accuracy +(0\.\d+)  \[", all_text(done))
