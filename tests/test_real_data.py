@@ -1,6 +1,7 @@
 """A real pretrained encoder learns from real reviews."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,9 +12,18 @@ import hfcls
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def all_cores() -> Iterator[None]:
+    """One thread a core; put back afterwards, since the bits of other tests depend on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("all_cores")
 def test_a_multilingual_encoder_learns_nsmc_in_a_hundred_steps(shared, tmp_path):
     """The full run (16,000 reviews, 500 steps) reaches 84 %; this is its first fifth, for CI."""
-    torch.set_num_threads(os.cpu_count() or 1)
     result = hfcls.fine_tune(
         dataset="nsmc",
         data_dir=str(shared),
