@@ -41,6 +41,15 @@ def _caches() -> Iterator[None]:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
+@pytest.fixture
+def all_cores() -> Iterator[None]:
+    """One thread a core; put back afterwards, since the bits of other tests depend on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that fails is tried again at once."""

@@ -7,7 +7,6 @@ import unicodedata
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import hfcls
 from hfcls import cli
@@ -151,9 +150,9 @@ def test_training_drops_after_the_limits_and_scores_what_train_does_not_hold(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_cores")
 def test_what_nsmc_holds_is_found_within_a_minute(shared):
     """Figures of the rebuilt split; see also docs/data.md."""
-    torch.set_num_threads(os.cpu_count() or 1)
     start = time.process_time()  # of all cores: the clock on the wall depends on what else runs
     found = hfcls.check(dataset="nsmc", data_dir=str(shared), model=str(shared / "kcbert-base"))
     seconds = time.process_time() - start

@@ -1,8 +1,5 @@
 """A real pretrained encoder learns from real reviews."""
 
-import os
-from collections.abc import Iterator
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,15 +7,6 @@ from safetensors.torch import load_file
 import hfcls
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def all_cores() -> Iterator[None]:
-    """One thread a core; put back afterwards, since the bits of other tests depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.usefixtures("all_cores")
