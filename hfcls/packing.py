@@ -115,7 +115,8 @@ def enable_packing(model: PreTrainedModel) -> None:
     if _mask_texts not in encoder._forward_pre_hooks.values():
         encoder.register_forward_pre_hook(_mask_texts, with_kwargs=True)
         encoder.register_forward_hook(_pool_texts, with_kwargs=True)
-        if encoder.config.model_type in FIRST_TOKEN_ONLY:
+        chunked = getattr(encoder.config, "chunk_size_feed_forward", 0)  # it would need a multiple of that many tokens
+        if encoder.config.model_type in FIRST_TOKEN_ONLY and not chunked:
             encoder.encoder.layer[-1].attention.register_forward_hook(_keep_first_tokens, with_kwargs=True)
 
 

@@ -247,6 +247,16 @@ def test_layers_may_be_dropped_after_packing_was_enabled():
         assert torch.equal(model(**packed(rows)).logits, model(**padded(rows)).logits)
 
 
+def test_a_feed_forward_network_in_chunks_takes_packed_batches():
+    config = BertConfig(**SIZE, chunk_size_feed_forward=8)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    enable_packing(model)
+    packed, padded = collators(model, 64)
+    rows = texts([5, 60, 20, 9], seed=2)
+    with torch.no_grad():
+        torch.testing.assert_close(model(**packed(rows)).logits, model(**padded(rows)).logits)
+
+
 def test_texts_and_rows_of_one_token(models):
     packed, padded = collators(models["bert"], 1)
     rows = texts([1] * 20, seed=2)
