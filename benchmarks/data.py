@@ -70,10 +70,10 @@ def main() -> None:
 
 def measure(tokenizer_name: str, kind: str, path: str) -> dict[str, float]:
     """Seconds, without imports, and the peak memory of this process: resident, and of that not memory-mapped."""
-    from hfcls.corpora import load_corpus
-    from hfcls.encoding import encode
-    from hfcls.modeling import load_tokenizer
-    from hfcls.tables import read_tables
+    from hfcls.data.corpora import load_corpus
+    from hfcls.data.encoding import encode
+    from hfcls.models.loading import load_tokenizer
+    from hfcls.data.readers import read_tables
 
     own_peak, done = [0], threading.Event()
 

@@ -32,13 +32,13 @@ import transformers
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedTokenizerBase, pipeline
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from hfcls.collate import Batch, Row, for_training, make_collator
-from hfcls.corpora import load_corpus
-from hfcls.encoding import tokenize
-from hfcls.inference import Classifier
-from hfcls.modeling import load_tokenizer, train_tokenizer
-from hfcls.optim import adam
-from hfcls.packing import enable_packing
+from hfcls.batching.collate import Batch, Row, for_training, make_collator
+from hfcls.data.corpora import load_corpus
+from hfcls.data.encoding import tokenize
+from hfcls.inference.classifier import Classifier
+from hfcls.models.loading import load_tokenizer, train_tokenizer
+from hfcls.training.optim import adam
+from hfcls.batching.packing import enable_packing
 
 MAX_LENGTH = 128
 SHAPES = {  # width, layers, heads; base is that of KcBERT-base, small that of many distilled models

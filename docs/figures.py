@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 import hfcls
-from hfcls.collate import Batch
-from hfcls.modeling import train_tokenizer
-from hfcls.optim import adam, exponential_decay
+from hfcls.batching.collate import Batch
+from hfcls.models.loading import train_tokenizer
+from hfcls.training.optim import adam, exponential_decay
 
 IMAGES = Path(__file__).with_name("images")
 COLOURS = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f"]

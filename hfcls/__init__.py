@@ -16,55 +16,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfcls.collate import make_collator as make_collator
-    from hfcls.config import CheckConfig as CheckConfig
-    from hfcls.config import EvaluateConfig as EvaluateConfig
-    from hfcls.config import TrainConfig as TrainConfig
-    from hfcls.config import load_recipe as load_recipe
-    from hfcls.corpora import carve_validation as carve_validation
-    from hfcls.corpora import load_corpus as load_corpus
-    from hfcls.datacheck import check as check
-    from hfcls.encoding import encode as encode
+    from hfcls.batching.collate import make_collator as make_collator
+    from hfcls.config.train import CheckConfig as CheckConfig
+    from hfcls.config.train import EvaluateConfig as EvaluateConfig
+    from hfcls.config.train import TrainConfig as TrainConfig
+    from hfcls.config.train import load_recipe as load_recipe
+    from hfcls.data.corpora import carve_validation as carve_validation
+    from hfcls.data.corpora import load_corpus as load_corpus
+    from hfcls.checks.inspect import check as check
+    from hfcls.data.encoding import encode as encode
     from hfcls.errors import HfclsError as HfclsError
     from hfcls.errors import PushError as PushError
-    from hfcls.evaluation import evaluate as evaluate
+    from hfcls.inference.evaluation import evaluate as evaluate
     from hfcls.finetune import fine_tune as fine_tune
-    from hfcls.hub import push as push
-    from hfcls.inference import Classifier as Classifier
-    from hfcls.metrics import classification_metrics as classification_metrics
-    from hfcls.modeling import load_model as load_model
-    from hfcls.modeling import load_tokenizer as load_tokenizer
-    from hfcls.results import load_results as load_results
-    from hfcls.serve import launch_demo as launch_demo
-    from hfcls.trainer import ClassificationTrainer as ClassificationTrainer
-    from hfcls.trainer import ClassificationTrainingArguments as ClassificationTrainingArguments
+    from hfcls.publishing.hub import push as push
+    from hfcls.inference.classifier import Classifier as Classifier
+    from hfcls.scoring.metrics import classification_metrics as classification_metrics
+    from hfcls.models.loading import load_model as load_model
+    from hfcls.models.loading import load_tokenizer as load_tokenizer
+    from hfcls.runs.results import load_results as load_results
+    from hfcls.serving.app import launch_demo as launch_demo
+    from hfcls.training.trainer import ClassificationTrainer as ClassificationTrainer
+    from hfcls.training.trainer import ClassificationTrainingArguments as ClassificationTrainingArguments
 
 __version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds, and `hfcls --help` needs neither.
 _HOME = {
-    "CheckConfig": "config",
-    "Classifier": "inference",
-    "ClassificationTrainer": "trainer",
-    "ClassificationTrainingArguments": "trainer",
-    "EvaluateConfig": "config",
+    "CheckConfig": "config.train",
+    "Classifier": "inference.classifier",
+    "ClassificationTrainer": "training.trainer",
+    "ClassificationTrainingArguments": "training.trainer",
+    "EvaluateConfig": "config.train",
     "HfclsError": "errors",
     "PushError": "errors",
-    "TrainConfig": "config",
-    "carve_validation": "corpora",
-    "check": "datacheck",
-    "classification_metrics": "metrics",
-    "encode": "encoding",
-    "evaluate": "evaluation",
+    "TrainConfig": "config.train",
+    "carve_validation": "data.corpora",
+    "check": "checks.inspect",
+    "classification_metrics": "scoring.metrics",
+    "encode": "data.encoding",
+    "evaluate": "inference.evaluation",
     "fine_tune": "finetune",
-    "launch_demo": "serve",
-    "load_corpus": "corpora",
-    "load_model": "modeling",
-    "load_recipe": "config",
-    "load_results": "results",
-    "load_tokenizer": "modeling",
-    "make_collator": "collate",
-    "push": "hub",
+    "launch_demo": "serving.app",
+    "load_corpus": "data.corpora",
+    "load_model": "models.loading",
+    "load_recipe": "config.train",
+    "load_results": "runs.results",
+    "load_tokenizer": "models.loading",
+    "make_collator": "batching.collate",
+    "push": "publishing.hub",
 }
 __all__ = sorted(_HOME)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcls import __version__
-from hfcls.config import (
+from hfcls.config.train import (
     CheckConfig,
     EvaluateConfig,
     PredictConfig,
@@ -21,8 +21,8 @@ from hfcls.config import (
     TrainConfig,
 )
 from hfcls.errors import HfclsError, PushError
-from hfcls.flags import add_options, config_from
-from hfcls.preemption import Interrupted
+from hfcls.config.sources import add_options, config_from
+from hfcls.training.preemption import Interrupted
 
 REAL_RUN = (
     "This was a demonstration: a small model with random weights on the 1,700 reviews that ship with hfcls.\n"
@@ -139,7 +139,7 @@ def _train(args: argparse.Namespace) -> None:
     from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 
     from hfcls.finetune import fine_tune
-    from hfcls.results import load_results
+    from hfcls.runs.results import load_results
 
     disable_progress_bar()  # of loading and saving weights; the bar of training is another
     try:
@@ -164,7 +164,7 @@ def _command(name: str) -> str:
 
 def _check(args: argparse.Namespace) -> None:
     config = config_from(args, CheckConfig)
-    from hfcls.datacheck import check
+    from hfcls.checks.inspect import check
 
     print(check(config).text())
 
@@ -173,7 +173,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
     from transformers.utils.logging import disable_progress_bar
 
-    from hfcls.evaluation import evaluate
+    from hfcls.inference.evaluation import evaluate
 
     disable_progress_bar()  # of loading weights
     result = evaluate(config)
@@ -182,7 +182,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace) -> None:
     try:
-        from hfcls.report import write_report
+        from hfcls.publishing.report import write_report
     except ImportError as error:
         raise HfclsError(f"a report needs {error.name}: pip install 'hfcls[report]'") from error
     print(write_report(args.folder))
@@ -193,12 +193,12 @@ def _predict(args: argparse.Namespace) -> None:
     if config.input:
         if args.texts:
             raise HfclsError("give texts or --input, not both")
-        from hfcls.predict import predict_files
+        from hfcls.inference.shards import predict_files
 
         predict_files(config)
         return
-    from hfcls.inference import Classifier
-    from hfcls.stream import arriving_lines
+    from hfcls.inference.classifier import Classifier
+    from hfcls.inference.stream import arriving_lines
 
     classifier = Classifier.from_pretrained(
         config.model,
@@ -216,14 +216,14 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     config = config_from(args, ServeConfig)
-    from hfcls.serve import serve
+    from hfcls.serving.app import serve
 
     serve(args.model, config)
 
 
 def _push(args: argparse.Namespace) -> None:
     config = config_from(args, PushConfig)
-    from hfcls.hub import default_name, push, upload
+    from hfcls.publishing.hub import default_name, push, upload
 
     folder = Path(args.folder)
     if not config.dry_run:

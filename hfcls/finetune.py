@@ -13,19 +13,19 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from hfcls.arguments import training_arguments
-from hfcls.checkpoints import check_output_dir, check_space, prepare_output_dir
-from hfcls.config import TrainConfig
+from hfcls.training.arguments import training_arguments
+from hfcls.runs.folder import check_output_dir, check_space, prepare_output_dir
+from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
-from hfcls.facts import run_facts, split_facts
-from hfcls.failures import explain
-from hfcls.hub import check_login, check_repo, default_name
-from hfcls.manifest import ASIDE
+from hfcls.runs.record import run_facts, split_facts
+from hfcls.training.failures import explain
+from hfcls.publishing.hub import check_login, check_repo, default_name
+from hfcls.runs.checkpoints import ASIDE
 from hfcls.outcome import leave, score_run
-from hfcls.preemption import Interrupted, StopSignals
+from hfcls.training.preemption import Interrupted, StopSignals
 from hfcls.preparation import Preparation, collator, prepare
-from hfcls.results import Result
-from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
+from hfcls.runs.results import Result
+from hfcls.training.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _train(
 
     Raises:
         Interrupted: told to stop; what was done is saved.
-        HfclsError: what `hfcls.failures` explains, such as a full disk.
+        HfclsError: what `hfcls.training.failures` explains, such as a full disk.
     """
     folder, predictions = Path(str(trainer.args.output_dir)), None
     try:

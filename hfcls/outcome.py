@@ -8,15 +8,15 @@ import numpy as np
 from datasets import DatasetDict
 from numpy.typing import NDArray
 
-from hfcls.analysis import analyse, wilson
-from hfcls.card import write_card
-from hfcls.checkpoints import RESULTS_FILE
-from hfcls.config import TrainConfig
-from hfcls.duplicates import seen_in_train
+from hfcls.scoring.analysis import analyse, wilson
+from hfcls.publishing.card import write_card
+from hfcls.runs.folder import RESULTS_FILE
+from hfcls.config.train import TrainConfig
+from hfcls.data.duplicates import seen_in_train
 from hfcls.errors import HfclsError, PushError
-from hfcls.hub import push
-from hfcls.predictions import PREDICTIONS_FILE, save_predictions, text_lengths
-from hfcls.results import Example, Result, RunFacts, Unseen
+from hfcls.publishing.hub import push
+from hfcls.runs.predictions import PREDICTIONS_FILE, save_predictions, text_lengths
+from hfcls.runs.results import Example, Result, RunFacts, Unseen
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def leave(
 def try_report(folder: Path) -> None:
     """Write the report of a finished run; whatever goes wrong is one line, since the model is worth more."""
     try:
-        from hfcls.report import write_report
+        from hfcls.publishing.report import write_report
 
         logger.info("report: %s", write_report(folder))
     except ImportError as error:

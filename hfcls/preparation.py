@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from hfcls.collate import Collator, make_collator
-from hfcls.config import TrainConfig
-from hfcls.corpora import carve_validation, load_corpus
-from hfcls.duplicates import kept_train_rows
-from hfcls.encoding import encode
+from hfcls.batching.collate import Collator, make_collator
+from hfcls.config.train import TrainConfig
+from hfcls.data.corpora import carve_validation, load_corpus
+from hfcls.data.duplicates import kept_train_rows
+from hfcls.data.encoding import encode
 from hfcls.errors import HfclsError
-from hfcls.modeling import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
-from hfcls.packing import choose_batching, packing_support, position_offset
-from hfcls.trainer import ClassificationTrainingArguments
-from hfcls.xla import static_row_counts
+from hfcls.models.loading import SCRATCH, load_model, load_tokenizer, scratch_model, train_tokenizer
+from hfcls.batching.packing import choose_batching, packing_support, position_offset
+from hfcls.training.trainer import ClassificationTrainingArguments
+from hfcls.batching.static_shapes import static_row_counts
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from hfcls import nsmc
-from hfcls.modeling import load_model, load_tokenizer, train_tokenizer
+from hfcls.data import nsmc
+from hfcls.models.loading import load_model, load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"  # real reviews and models, which are not part of the repository

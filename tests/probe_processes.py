@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from transformers import set_seed
 
-from hfcls.collate import make_collator
-from hfcls.corpora import load_corpus
-from hfcls.encoding import encode
-from hfcls.modeling import load_model, load_tokenizer
-from hfcls.trainer import ClassificationTrainer, ClassificationTrainingArguments
+from hfcls.batching.collate import make_collator
+from hfcls.data.corpora import load_corpus
+from hfcls.data.encoding import encode
+from hfcls.models.loading import load_model, load_tokenizer
+from hfcls.training.trainer import ClassificationTrainer, ClassificationTrainingArguments
 
 SIZES = (1, 7, 8, 31, 33, 70)
 

@@ -1,0 +1,1 @@
+"""A look at labelled texts before training on them."""

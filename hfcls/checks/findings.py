@@ -1,0 +1,179 @@
+"""What a data check found: kept as JSON, shown as tables and plain warnings."""
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hfcls.checks.cost import Cost
+from hfcls.files import write_whole
+
+# Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
+# mistake, 74 %.
+MANY_UNKNOWN, MANY_TRUNCATED, FEW_OF_A_CLASS = 0.05, 0.05, 0.1
+
+
+@dataclass
+class SplitFindings:
+    """One split; tokens include special tokens, and what is counted in them is None without a model.
+
+    Attributes:
+        rows: of the split.
+        classes: rows of each class.
+        characters: mean and quantiles of the length of the text (of both texts together, for pairs).
+        tokens: mean and quantiles of the length before truncation.
+        truncated: share of the rows with more than `max_length` tokens.
+        unknown: share of the tokens that the tokenizer does not know.
+        empty: rows that hold nothing but white space.
+        near_empty: other rows with fewer than two letters or digits.
+        invalid: rows with a surrogate, U+FFFD or control character.
+        decomposed: rows that are not in Unicode NFC, such as Hangul written jamo by jamo.
+    """
+
+    rows: int
+    classes: dict[str, int]
+    characters: dict[str, float]
+    tokens: dict[str, float] | None
+    truncated: float | None
+    unknown: float | None
+    empty: int
+    near_empty: int
+    invalid: int
+    decomposed: int
+
+
+@dataclass
+class Duplicates:
+    """Copies under one way of comparing texts, each a count by split.
+
+    Attributes:
+        repeated: rows whose text repeats an earlier one of the split.
+        several_labels: texts that stand in the split with different labels.
+        in_train: rows whose text also stands in train.
+    """
+
+    repeated: dict[str, int]
+    several_labels: dict[str, int]
+    in_train: dict[str, int]
+
+
+@dataclass
+class Findings:
+    """The outcome of `check`.
+
+    Attributes:
+        duplicates: by `exact` text, by `normalized` text (which counts exact copies too), and, if rensa is installed,
+            `near`: how many distinct normalised texts nearly repeat an earlier one, which comes on top.
+        near_examples: a few of these pairs.
+        padding: share of the computed tokens that is padding, for each batching, in random batches.
+        cost: of training steps of packed batches; None without a model.
+        seconds_per_epoch: that follow from it, on this device alone.
+    """
+
+    dataset: str
+    model: str | None
+    max_length: int
+    batch_size: int
+    splits: dict[str, SplitFindings]
+    duplicates: dict[str, Duplicates]
+    near_examples: list[tuple[str, str]]
+    padding: dict[str, float] | None = None
+    cost: Cost | None = None
+    seconds_per_epoch: float | None = None
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, with the warnings, whole or not at all."""
+        content = {**asdict(self), "warnings": self.warnings()}
+        write_whole(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+    def warnings(self) -> list[str]:
+        """What deserves a look before training, and which option mends it."""
+        return [line for split, found in self.splits.items() for line in self._warnings(split, found)]
+
+    def _warnings(self, split: str, found: SplitFindings) -> Iterator[str]:
+        if (found.unknown or 0) > MANY_UNKNOWN:
+            yield (
+                f"{split}: the tokenizer of {self.model} does not know {found.unknown:.1%} of the tokens: "
+                "it is probably not one for this language, or lower-cases what its vocabulary holds otherwise"
+            )
+        if (found.truncated or 0) > MANY_TRUNCATED:
+            yield f"{split}: {found.truncated:.1%} of the texts are cut at max_length {self.max_length}: raise it"
+        if missing := [name for name, count in found.classes.items() if count == 0]:
+            yield f"{split}: no row of {', '.join(missing)}"
+        few = min(found.classes, key=found.classes.__getitem__)
+        if 0 < found.classes[few] < FEW_OF_A_CLASS * max(found.classes.values()):
+            yield f"{split}: only {found.classes[few]:,} of {found.rows:,} rows are {few}: read macro F1, not accuracy"
+        copies = self.duplicates["normalized"]
+        if count := copies.repeated[split]:
+            option = "; --drop_duplicates drops them" if split == "train" else ""
+            yield f"{split}: {count:,} texts repeat an earlier one (normalised){option}"
+        if count := copies.several_labels[split]:
+            yield f"{split}: {count:,} texts (normalised) carry several labels"
+        if seen := copies.in_train.get(split):
+            yield (
+                f"{split}: {seen / found.rows:.1%} of the texts also stand in train (normalised): what the model "
+                "scores there is no proof of learning; --drop_overlap drops them from train"
+            )
+        if found.empty or found.near_empty:
+            yield f"{split}: {found.empty:,} texts are empty, {found.near_empty:,} nearly so"
+        if found.invalid:
+            yield f"{split}: {found.invalid:,} texts hold invalid or control characters: were they decoded rightly?"
+        if found.decomposed:
+            yield f"{split}: {found.decomposed:,} texts are not in Unicode NFC: a tokenizer may not know all of it"
+
+    def text(self) -> str:
+        """The report for a person: tables, then the warnings."""
+        title = f"{self.dataset}, tokens of {self.model}" if self.model else self.dataset
+        lines = [title, "", *_table([["", *self.splits], *self._split_rows(), [], *self._duplicate_rows()])]
+        lines += [f"  near: {first[:50]!r} ~ {later[:50]!r}" for first, later in self.near_examples]
+        if self.padding:
+            shares = ", ".join(f"{batching} {share:.1%}" for batching, share in self.padding.items())
+            lines += ["", f"padding in random batches of {self.batch_size}: {shares}"]
+        if self.cost and self.seconds_per_epoch:
+            cost = self.cost
+            lines += [
+                f"an epoch here: {_duration(self.seconds_per_epoch)} (from {cost.steps} measured steps of "
+                f"{self.batch_size} rows on {cost.device}, {cost.seconds_per_step:.2g} s each, float32)",
+                f"memory of the model: {cost.memory / 2**20:,.0f} MiB for weights, gradients, Adam and activations; "
+                "data and libraries come on top",
+            ]
+        warnings = self.warnings()
+        return "\n".join([*lines, "", f"warnings: {len(warnings)}", *(f"  {warning}" for warning in warnings)])
+
+    def _split_rows(self) -> Iterator[list[str]]:
+        found = list(self.splits.values())
+        yield ["rows", *(f"{split.rows:,}" for split in found)]
+        for name in found[0].classes:
+            yield [f"  {name}", *(f"{split.classes[name]:,}" for split in found)]
+        for unit in ("characters", "tokens"):
+            for quantile in getattr(found[0], unit) or ():
+                yield [f"{unit}, {quantile}", *(f"{getattr(split, unit)[quantile]:,.4g}" for split in found)]
+        if self.model:
+            yield [f"cut at {self.max_length} tokens", *(f"{split.truncated:.2%}" for split in found)]
+            yield ["unknown tokens", *(f"{split.unknown:.2%}" for split in found)]
+        for count in ("empty", "near_empty", "invalid", "decomposed"):
+            yield [f"{count.replace('_', ' ')} texts", *(f"{getattr(split, count):,}" for split in found)]
+
+    def _duplicate_rows(self) -> Iterator[list[str]]:
+        for how, copies in self.duplicates.items():
+            for what, counts in asdict(copies).items():
+                if counts:
+                    cells = (f"{counts[split]:,}" if split in counts else "" for split in self.splits)
+                    yield [f"{how}: {what.replace('_', ' ')}", *cells]
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    """The first column to the left, the others to the right; Hangul takes two columns of a terminal."""
+    lines = []
+    for first, *others in (row or [""] for row in rows):
+        wide = sum(unicodedata.east_asian_width(char) in "WF" for char in first)
+        lines.append((first.ljust(26 - wide) + "".join(cell.rjust(12) for cell in others)).rstrip())
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

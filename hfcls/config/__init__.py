@@ -1,0 +1,1 @@
+"""What can be set: every option, its checks, and where its value comes from."""

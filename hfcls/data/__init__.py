@@ -1,0 +1,1 @@
+"""Labelled texts in: files, corpora, splits, repeated texts, tokens."""

@@ -1,0 +1,187 @@
+"""Classifier: texts in, labels and probabilities out."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, overload
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hfcls.batching.collate import PackedCollator, make_collator
+from hfcls.data.encoding import tokenize
+from hfcls.errors import HfclsError
+from hfcls.models.loading import load_classifier
+from hfcls.batching.packing import choose_batching, enable_packing, position_offset
+
+Text = str | tuple[str, str]
+
+# How many texts of one length `exact` batches hold, and up to which length: longer ones keep a CPU busy one at a time.
+EXACT_COUNT, EXACT_LENGTH = 16, 32
+
+
+class Classifier:
+    """A fine-tuned model with its tokenizer, ready to predict.
+
+    Example:
+        >>> classifier = Classifier.from_pretrained("outputs/nsmc")
+        >>> classifier("시간 가는 줄 몰랐어요")
+        {'label': '긍정', 'score': 0.99}
+        >>> classifier(["최고", "돈 아까움"])
+        [{'label': '긍정', 'score': 0.98}, {'label': '부정', 'score': 0.97}]
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 128,
+        batching: str | None = None,
+    ) -> None:
+        """
+        Args:
+            max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
+            batch_size: texts per forward pass. They are dealt to batches by their length, so the result comes sooner;
+                it comes in the order of the input.
+            batching: packed, longest, fixed or exact; default: packed where that gives a padded batch's logits, else
+                longest. With `exact` the result for a text has the same bits whatever texts come with it, before it or
+                after: each forward pass has texts of one length only and a shape that follows from this length. That
+                holds for one machine, one version of the libraries and one number of threads; `batch_size` does not
+                matter.
+
+        A classifier may be shared by threads.
+        """
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.max_length = max_length or min(tokenizer.model_max_length, 512)
+        self.batch_size = batch_size
+        self.exact = batching == "exact"
+        batching = "longest" if self.exact else choose_batching(model, batching)
+        if batching == "packed":
+            enable_packing(model)
+        self.collator = make_collator(
+            batching,
+            pad_token_id=tokenizer.pad_token_id,
+            max_length=self.max_length,
+            position_offset=position_offset(model.config),
+        )
+        id2label: Any = model.config.id2label
+        self.labels: list[str] = [id2label[i] for i in range(len(id2label))]
+        # The first call sets the tokenizer's truncation; two first calls at once would fail with "Already borrowed".
+        self._rows([""])
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        max_length: int | None = None,
+        batch_size: int = 128,
+        batching: str | None = None,
+    ) -> "Classifier":
+        """Load a folder that `hfcls train` wrote, or a Hub id; `device` defaults to the accelerator if there is one.
+
+        The last three options are those of `Classifier`.
+
+        Raises:
+            HfclsError: not a fine-tuned classifier, weights or tokenizer missing, it needs Python code out of its
+                repository and `trust_remote_code` is not set, or the Hub is out of reach.
+        """
+        model, tokenizer = load_classifier(name, trust_remote_code=trust_remote_code)
+        if device is None:
+            device = str(torch.accelerator.current_accelerator() or "cpu")
+        model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` and loses its signature
+        return cls(model, tokenizer, max_length=max_length, batch_size=batch_size, batching=batching)
+
+    @overload
+    def __call__(self, texts: Text, *, all_scores: bool = ...) -> dict[str, Any]: ...
+    @overload
+    def __call__(self, texts: list[str] | list[tuple[str, str]], *, all_scores: bool = ...) -> list[dict[str, Any]]: ...
+    def __call__(self, texts: Any, *, all_scores: bool = False) -> Any:
+        """`{"label": name, "score": probability}` of one text or pair of texts, or a list of these for a list.
+
+        With `all_scores`, also `"scores"`: the probability of every class by name.
+
+        Raises:
+            HfclsError: neither a text, a pair nor a list of them; or see `logits`.
+        """
+        if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
+            raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}")
+        single = isinstance(texts, (str, tuple))
+        batch: list[Any] = [texts] if single else list(texts)
+        answers = []
+        for row in self.probabilities(batch).tolist():
+            best = max(range(len(row)), key=row.__getitem__)
+            answer: dict[str, Any] = {"label": self.labels[best], "score": row[best]}
+            if all_scores:
+                answer["scores"] = dict(zip(self.labels, row, strict=True))
+            answers.append(answer)
+        return answers[0] if single else answers
+
+    def probabilities(self, texts: Sequence[Text]) -> torch.Tensor:
+        """Softmax of `logits`: float32 [len(texts), num_labels], on the CPU."""
+        return self.logits(texts).softmax(dim=-1)
+
+    @torch.inference_mode()
+    def logits(self, texts: Sequence[Text]) -> torch.Tensor:
+        """Float32 [len(texts), num_labels], on the CPU, in the order of `texts`.
+
+        Raises:
+            HfclsError: a text is not a str (or pair of str), or not valid Unicode; names its index.
+        """
+        rows = self._rows(texts)
+        logits = torch.empty(len(rows), len(self.labels))
+        for indices in self._batches(rows):
+            batch = self.collator([rows[i] for i in indices])
+            batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+            logits[indices] = self.model(**batch).logits.float().cpu()
+        return logits
+
+    def _rows(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
+        for index, text in enumerate(texts):
+            parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
+            if not all(isinstance(part, str) for part in parts):
+                raise HfclsError(
+                    f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}"
+                )
+            if isinstance(text, str) != isinstance(texts[0], str):
+                found, first = ("a text", "a pair") if isinstance(text, str) else ("a pair", "a text")
+                raise HfclsError(f"text {index} is {found}, but text 0 is {first}: give all of one kind")
+            for part in parts:
+                try:
+                    part.encode()
+                except UnicodeEncodeError as error:
+                    raise HfclsError(
+                        f"text {index} has half a character (U+{ord(part[error.start]):04X}) at {error.start}: it was "
+                        "read with the wrong encoding; read it as UTF-8"
+                    ) from error
+        if not texts:
+            return []
+        firsts = [text if isinstance(text, str) else text[0] for text in texts]
+        pairs = None if isinstance(texts[0], str) else [text[1] for text in texts]
+        encoded = tokenize(self.tokenizer, firsts, pairs, max_length=self.max_length)
+        return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+
+    def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[list[int]]:
+        lengths = [len(row["input_ids"]) for row in rows]
+        order = sorted(range(len(rows)), key=lengths.__getitem__)
+        if isinstance(self.collator, PackedCollator):  # long and short texts in each batch: they fill rows best
+            count = math.ceil(len(order) / self.batch_size)
+            yield from (order[start::count] for start in range(count))
+            return
+        if not self.exact:
+            for start in range(0, len(order), self.batch_size):
+                yield order[start : start + self.batch_size]
+            return
+        # The bits of a sum depend on its order, and that on the shape of the batch: on how far it is padded and, in the
+        # products of the head, on how many texts there are. So neither may follow from the company.
+        for length, group in groupby(order, key=lengths.__getitem__):
+            # Not by tokens: of 5 to 10 texts, two threads gave the head other bits by their place in the batch (MKL).
+            count, same_length = EXACT_COUNT if length <= EXACT_LENGTH else 1, list(group)
+            for start in range(0, len(same_length), count):
+                indices = same_length[start : start + count]
+                yield indices + indices[-1:] * (count - len(indices))

@@ -1,0 +1,161 @@
+"""Label files of any size: shard by shard, continued where it stopped, divided over processes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from pyarrow import csv, parquet
+from tqdm import tqdm
+
+from hfcls.config.train import PredictConfig
+from hfcls.errors import HfclsError
+from hfcls.files import whole
+from hfcls.inference.classifier import Classifier
+from hfcls.data.readers import SUFFIXES, read_tables, text_problem
+
+MANIFEST = "predict.json"  # what the shards beside it were made from
+
+
+def predict_files(config: PredictConfig) -> list[Path]:
+    """Label every row of `config.input`; returns the shards that this process answers for.
+
+    A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
+    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. It is
+    written aside and renamed, so a shard that is there is whole and is not made again. No batch reaches over the end
+    of a shard: neither a restart nor the number of processes changes what is in it. Under `accelerate launch`, process
+    `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
+
+    Raises:
+        HfclsError: the input cannot be read or lacks the text column, the output folder is that of the input, holds the
+            shards of something else or cannot be written to, or the model is not a classifier.
+    """
+    output, files = Path(config.output or ""), input_files(Path(config.input or ""))
+    if output.resolve() == Path(config.input or "").resolve():
+        raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
+    tables = {path: read_tables({"rows": path})["rows"] for path in files}
+    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    device = torch.accelerator.current_accelerator()
+    classifier = Classifier.from_pretrained(
+        config.model,
+        device=f"{device.type}:{os.environ.get('LOCAL_RANK', '0')}" if device else "cpu",
+        trust_remote_code=config.trust_remote_code,
+        batch_size=config.batch_size,
+        batching=config.batching,
+    )
+    for path, rows in tables.items():
+        _check_columns(path, rows, config, classifier.labels)
+    shards = []
+    for path, rows in tables.items():
+        count = -(-len(rows) // config.shard_size)
+        for i in range(count):
+            indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
+            shards.append((output / f"{path.name}-{i:05d}-of-{count:05d}.{config.format}", rows, indices))
+    shards = shards[rank::world_size]
+    try:
+        _claim(output, config, files)
+        done = sum(len(indices) for path, _, indices in shards if path.exists())
+        total = sum(len(indices) for _, _, indices in shards)
+        with tqdm(total=total, initial=done, unit="rows", desc="predict", disable=True if rank else None) as progress:
+            for path, rows, indices in shards:
+                if not path.exists():
+                    _write(_labelled(rows, indices, classifier, config, progress), path)
+    except OSError as error:
+        raise HfclsError(
+            f"cannot write to {output}: {error.strerror or error}; finished shards are kept: mend it and give the same "
+            "command again to continue"
+        ) from error
+    return [path for path, _, _ in shards]
+
+
+def input_files(path: Path) -> list[Path]:
+    """The file itself, or the readable files of a folder by name.
+
+    Raises:
+        HfclsError: nothing there, or a folder without a file that can be read.
+    """
+    if not path.is_dir():
+        return [path]
+    if files := sorted(file for file in path.iterdir() if file.suffix in SUFFIXES):
+        return files
+    raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
+
+
+def _check_columns(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> None:
+    for option in ("text_column", "text_pair_column"):
+        column = getattr(config, option)
+        if column is not None and column not in rows.column_names:
+            raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --{option}")
+        if column is not None and (problem := text_problem(rows, column)):
+            raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
+    ours = ["predicted_label", "predicted_score", *(f"probability_{label}" for label in labels)]
+    if taken := [column for column in ours if column in rows.column_names]:
+        raise HfclsError(f"{path} already has the column {', '.join(taken)}: rename it, since predictions go there")
+
+
+def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
+    """Write down what the shards of this folder are made from; another such note there is an error.
+
+    Every process does so, with the same bytes: none has to wait for another.
+    """
+    weights = Path(config.model) / "model.safetensors"
+    stamped = [*files, *([weights] if weights.is_file() else [])]
+    options = {name: value for name, value in vars(config).items() if name != "output"}
+    stamps = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in stamped}
+    output.mkdir(parents=True, exist_ok=True)
+    manifest = output / MANIFEST
+    if manifest.exists():
+        try:
+            earlier = json.loads(manifest.read_text(encoding="utf-8"))
+            known = dict(earlier.pop("files"))
+            changed = [name for name in options if earlier.get(name) != options[name]]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise HfclsError(
+                f"{manifest} is not what hfcls wrote, so it is not known what the shards beside it are: choose another "
+                "--output, or delete that folder"
+            ) from error
+        if changed := changed + [path for path, stamp in stamps.items() if known.get(path, stamp) != stamp]:
+            raise HfclsError(
+                f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
+            )
+        stamps = {**known, **stamps}  # files may be added to the folder: finished shards stay as they are
+    note = {**options, "files": stamps}
+    aside = output / f"{MANIFEST}.{os.getpid()}.part"
+    aside.write_text(json.dumps(note, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    os.replace(aside, manifest)
+
+
+def _labelled(
+    rows: Dataset, indices: range, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]"
+) -> pa.Table:
+    table = rows.with_format("arrow")[indices.start : indices.stop]
+    texts = [text or "" for text in table[config.text_column].to_pylist()]
+    if config.text_pair_column:
+        texts = list(zip(texts, (pair or "" for pair in table[config.text_pair_column].to_pylist()), strict=True))
+    size = 32 * config.batch_size
+    chunks = []
+    for start in range(0, len(texts), size):
+        chunks.append(classifier.probabilities(texts[start : start + size]))
+        progress.update(len(chunks[-1]))
+    probabilities = torch.cat(chunks)
+    scores, best = probabilities.max(dim=-1)
+    table = table.append_column("predicted_label", pa.array([classifier.labels[i] for i in best.tolist()]))
+    table = table.append_column("predicted_score", pa.array(scores.numpy()))
+    if config.all_scores:
+        for label, column in zip(classifier.labels, probabilities.T, strict=True):
+            table = table.append_column(f"probability_{label}", pa.array(column.contiguous().numpy()))
+    return table
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with whole(path) as aside:
+        if path.suffix == ".parquet":
+            parquet.write_table(table.replace_schema_metadata(), aside)
+            return
+        try:
+            csv.write_csv(table, aside)
+        except pa.ArrowInvalid as error:
+            raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error

@@ -1,0 +1,1 @@
+"""Encoders, tokenizers and classification heads: loaded, or built from scratch."""

@@ -1,0 +1,194 @@
+"""The model card of a run: README.md with what a stranger needs to know before using the model."""
+
+import json
+import logging
+import re
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HTTPError
+from jinja2 import Environment, StrictUndefined
+
+from hfcls.runs.folder import RESULTS_FILE
+from hfcls.config.train import TrainConfig
+from hfcls.files import write_whole
+from hfcls.runs.results import Result, RunFacts, load_results
+
+logger = logging.getLogger(__name__)
+
+CARD_FILE = "README.md"
+TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
+FIGURES = {  # of the report, where the extra is installed
+    "report/confusion.png": "confusion matrix",
+    "report/reliability.png": "accuracy by confidence",
+    "report/lengths.png": "accuracy by length",
+    "report/loss.png": "loss",
+    "report/accuracy.png": "accuracy",
+    "report/learning_rate.png": "learning rate",
+}
+REPO_NAME = re.compile(r'(?<=model=)"[^"]*"|(?<=from_pretrained\()"[^"]*"')  # in the examples of a card
+CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
+# Settings that are shown even at their defaults, and options that say nothing about the model or name places here.
+CORE = ("num_train_epochs", "batch_size", "learning_rate", "lr_gamma", "max_length", "seed")
+UNTOLD = {
+    *("dataset", "model", "output_dir", "data_dir", "resume", "overwrite_output_dir"),
+    *("push_to_hub", "hub_model_id", "hub_private", "report", "report_to"),
+}
+FEW_CLASSES = 12  # more of them do not fit a table of class against class
+
+
+def write_card(folder: Path) -> None:
+    """Write README.md of the finished run in `folder`, whole or not at all; asks the Hub for the base model's licence.
+
+    A README.md that is no card of hfcls is left as it is.
+
+    Raises:
+        HfclsError: no finished run there.
+    """
+    present = folder / CARD_FILE
+    if present.exists() and f"\n- {TAG}\n" not in present.read_text(encoding="utf-8", errors="replace"):
+        logger.warning("%s is not a model card of hfcls and is left as it is: this run has no card", present)
+        return
+    result = load_results(folder)
+    licence = base_licence(result.facts.model) if result.facts else None
+    write_whole(present, model_card(result, folder, licence))
+
+
+def model_card(result: Result, folder: Path, licence: str | None) -> str:
+    """The card of a run.
+
+    Args:
+        result: of `fine_tune`, with its facts.
+        folder: of the run, with `trainer_state.json` and maybe figures.
+        licence: of the base model, as the Hub names licences.
+    """
+    facts = result.facts
+    assert facts is not None, "a run of fine_tune has facts"
+    base = "Small BERT with random weights" if facts.model == "scratch" else _shown(facts.model)
+    corpus = CORPORA.get(facts.dataset) or _shown(facts.dataset)
+    title = f"{base} fine-tuned on {corpus}"
+    labels = list(facts.splits["train"].classes)
+    defaults = {field.name: field.default for field in fields(TrainConfig) if field.name in CORE}
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["plain"] = _plain
+    template = (files("hfcls.publishing") / "card.md.jinja").read_text(encoding="utf-8")
+    card = environment.from_string(template).render(
+        metadata=_metadata(title, corpus, result, facts, licence).to_yaml(),
+        title=title,
+        name=folder.resolve().name,
+        base=base,
+        corpus=corpus,
+        licence=licence,
+        labels=labels,
+        few_classes=len(labels) <= FEW_CLASSES,
+        pairs=facts.options.get("text_pair_column") is not None,
+        result=result,
+        analysis=result.analysis,
+        seen=result.num_rows - result.unseen.num_rows if result.unseen else 0,
+        facts=facts,
+        settings={name: value for name, value in (defaults | facts.options).items() if name not in UNTOLD},
+        duration=_duration(facts.training_seconds),
+        course=_course(folder / "trainer_state.json"),
+        figures={name: what for name, what in FIGURES.items() if _is_newer(folder / name, folder / RESULTS_FILE)},
+    )
+    return re.sub(r"\n{3,}", "\n\n", card)
+
+
+def for_repository(card: str, repo_id: str) -> str:
+    """The card with examples that load `repo_id`."""
+    return REPO_NAME.sub(f'"{repo_id}"', card)
+
+
+def base_licence(model: str) -> str | None:
+    """The licence in the card of the base model; None if there is none, or no Hub to ask."""
+    readme = Path(model).expanduser() / CARD_FILE
+    try:
+        if readme.is_file():
+            licence = ModelCard.load(readme, ignore_metadata_errors=True).data.license
+        elif _on_hub(model):
+            card = HfApi().model_info(model, timeout=10).card_data
+            licence = card.license if card else None
+        else:
+            return None
+    except (HTTPError, OSError, ValueError):  # a card without its licence is better than a run that ends here
+        return None
+    return licence if isinstance(licence, str) else None
+
+
+def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence: str | None) -> ModelCardData:
+    dataset = "e9t/nsmc" if facts.dataset == "nsmc" else facts.dataset if _on_hub(facts.dataset) else None
+    held_out = "" if result.note == "scored once" else f" ({result.note})"
+    analysis = result.analysis
+    scores = {"accuracy": ("Accuracy", analysis.accuracy), "f1": ("Macro F1", analysis.macro_f1)} if analysis else {}
+    return ModelCardData(
+        language="ko",
+        license=None if licence == "other" else licence,  # its name and text are in the card of the base model
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=[TAG],
+        base_model=facts.model if _on_hub(facts.model) else None,
+        datasets=[dataset] if dataset else None,
+        metrics=["accuracy", "f1"],
+        model_name=title,
+        eval_results=[
+            EvalResult(
+                task_type="text-classification",
+                task_name="Text Classification",
+                dataset_type=dataset or "custom",
+                dataset_name=corpus,
+                dataset_split=result.split,
+                metric_type=kind,
+                metric_name=f"{name}{held_out}",
+                metric_value=round(score.value, 4),
+            )
+            for kind, (name, score) in scores.items()
+        ]
+        or None,
+    )
+
+
+def _course(state_file: Path) -> list[dict[str, Any]]:
+    """For each evaluation its scores, the mean loss of training since the last one, and whether that model was kept."""
+    if not state_file.is_file():
+        return []
+    state = json.loads(state_file.read_text(encoding="utf-8"))
+    rows, losses = [], []
+    for entry in state["log_history"]:
+        if "loss" in entry:
+            losses.append(entry["loss"])
+        elif "eval_loss" in entry:
+            loss = sum(losses) / len(losses) if losses else None
+            rows.append({**entry, "loss": loss, "kept": entry["step"] == state.get("best_global_step")})
+            losses = []
+    return rows
+
+
+def _shown(name: str) -> str:
+    """A Hub id as it is; of a path on this machine its last part."""
+    return _plain(name if _on_hub(name) else Path(name).expanduser().resolve().name)
+
+
+def _on_hub(name: str) -> bool:
+    """Whether this names a repository rather than a place on this machine or something of ours."""
+    looks_like_one = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
+    return looks_like_one and name not in ("scratch", *CORPORA) and not Path(name).exists()
+
+
+def _is_newer(path: Path, than: Path) -> bool:
+    """Whether a figure was drawn for the run with these results, not for an earlier one in the same folder."""
+    return path.is_file() and than.is_file() and path.stat().st_mtime >= than.stat().st_mtime
+
+
+def _plain(value: Any) -> str:
+    """A value as it may stand in a table of Markdown."""
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min {rest} s" if minutes >= 60 else f"{minutes} min {rest} s"

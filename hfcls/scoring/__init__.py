@@ -1,0 +1,1 @@
+"""What predictions say: scores, intervals, confusion, calibration."""

@@ -1,0 +1,108 @@
+"""`hfcls serve` and `hfcls.launch_demo`: the page on this machine, in a browser or a notebook cell."""
+
+import json
+import os
+import signal
+import socket
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfcls.config.train import ServeConfig
+from hfcls.errors import HfclsError
+from hfcls.inference.classifier import Classifier
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+EXAMPLE_CHARS = 60  # of a text that looks well on a button
+
+
+def launch_demo(
+    model: str | Classifier,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    max_chars: int = 2_000,
+    max_texts: int = 1_000,
+    trust_remote_code: bool = False,
+) -> "gr.Blocks":
+    """Start the demonstration of a model and return it; a notebook shows it in its cell. `close()` ends it.
+
+    Nothing leaves the machine: no tunnel, no account, no font or script from elsewhere, no usage figures.
+
+    Args:
+        model: a classifier, or the folder or Hub id of one.
+        host: address to listen on; 0.0.0.0 lets other machines in.
+        port: default: the first free one from 7860 on.
+        max_chars: characters a text may have.
+        max_texts: texts that may come at once.
+        trust_remote_code: run Python code that the model's repository holds, if it needs any.
+
+    Raises:
+        HfclsError: Gradio is not installed, the port is taken, or there is no classifier.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+    try:
+        from hfcls.serving.page import CSS, build_page, t, theme
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("gradio"):
+            raise
+        raise HfclsError('the demo needs Gradio: pip install "hfcls[serve]"') from error
+    if port is not None:
+        _check_free(host, port)
+    name = model if isinstance(model, str) else model.model.config.name_or_path
+    if isinstance(model, str):
+        model = Classifier.from_pretrained(model, trust_remote_code=trust_remote_code)
+    page = build_page(
+        model,
+        name=Path(name).name or "model",
+        examples=_examples(name),
+        max_chars=max_chars,
+        max_texts=max_texts,
+    )
+    page.queue(max_size=1_000, default_concurrency_limit=os.cpu_count() or 1)
+    try:
+        page.launch(
+            server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=True,
+            max_file_size="20mb", footer_links=["api"], run_history=False, ssr_mode=False, enable_monitoring=False,
+            theme=theme(), css=CSS, i18n=t,
+        )  # fmt: skip
+    except OSError as error:
+        raise HfclsError(f"no free port from 7860 to 7959 on {host}: set --port ({error})") from error
+    return page
+
+
+def serve(model: str, config: ServeConfig) -> None:
+    """Serve until Ctrl-C or SIGTERM; both end it cleanly.
+
+    Raises:
+        HfclsError: as `launch_demo`.
+    """
+    page = launch_demo(model, **asdict(config))  # which a signal ends at once, however long the model takes to come
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    print(f"{model} is at {page.local_url} (Ctrl-C ends it)", flush=True)
+    stopped.wait()
+    page.close(verbose=False)
+
+
+def _check_free(host: str, port: int) -> None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise HfclsError(f"cannot listen on {host}, port {port} ({error.strerror}): choose another --port") from error
+
+
+def _examples(folder: str) -> list[str] | None:
+    """Held-out texts that the run kept in its results, if it did."""
+    try:
+        results: dict[str, Any] = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+        texts = [example["text"] for example in results["examples"]]
+        return [text for text in texts if len(text) <= EXAMPLE_CHARS][:4] or None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

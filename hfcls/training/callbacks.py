@@ -1,0 +1,138 @@
+"""What happens between two steps: log lines, early stopping, checkpoints by the clock, and an end in order."""
+
+import logging
+import math
+import signal
+import time
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather
+from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_callback import ProgressCallback
+
+from hfcls.errors import HfclsError
+from hfcls.training.preemption import Interrupted, StopSignals
+
+logger = logging.getLogger(__name__)
+
+
+class PlainProgress(ProgressCallback, TrainerCallback):
+    """Trainer's progress bar, with log lines a person can read."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        logs = logs or {}
+        if not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
+            return
+        epoch = f"epoch {logs.get('epoch', 0):5.2f}"
+        if "loss" in logs:
+            line = f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
+        else:
+            names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
+            line = "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
+        self.training_bar.write(line)
+
+
+class StopAtNonFiniteLoss(TrainerCallback):
+    """Ends a run whose loss is no number any more.
+
+    Looks at what is logged, since reading the loss at every step would make an accelerator wait; `finite_or_stop`
+    guards each checkpoint.
+    """
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        for name in ("loss", "eval_loss", "train_loss"):
+            finite_or_stop(name, (logs or {}).get(name, 0.0), state, args.learning_rate)
+
+
+def finite_or_stop(name: str, value: float, state: TrainerState, learning_rate: float) -> None:
+    """Raises `HfclsError` if a number of the run is NaN or infinite."""
+    if not math.isfinite(value):
+        raise HfclsError(
+            f"{name} is {value} at step {state.global_step} (learning_rate {learning_rate:g}): nothing "
+            "was saved since the last checkpoint; lower --learning_rate, or set --max_grad_norm 1.0"
+        )
+
+
+class CallOutChance(TrainerCallback):
+    """Warns when the first evaluation finds a loss no lower than that of guessing among the classes, ln(num_labels)."""
+
+    def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        config = kwargs["model"].config
+        if len(losses) != 1 or config.problem_type == "multi_label_classification":
+            return
+        chance = math.log(config.num_labels)
+        if losses[0] > 0.99 * chance and state.is_world_process_zero:
+            logger.warning(
+                "eval_loss %.4f is that of guessing (%.4f): if it stays there, look at the labels, the tokenizer and "
+                "--learning_rate",
+                losses[0],
+                chance,
+            )
+
+
+class StopEarly(TrainerCallback):
+    """Ends training after `patience` evaluations without a new best.
+
+    Unlike Trainer's EarlyStoppingCallback it counts in the log, so a resumed run stops where the whole run does.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        values = [
+            entry[args.metric_for_best_model] for entry in state.log_history if args.metric_for_best_model in entry
+        ]
+        if values:
+            best = max(values) if args.greater_is_better else min(values)
+            control.should_training_stop |= len(values) - 1 - values.index(best) >= self.patience
+
+    on_evaluate = on_train_begin
+
+
+class SaveInTime(TrainerCallback):
+    """Asks for a checkpoint every `minutes`, and for one last checkpoint when a signal tells the run to stop.
+
+    Raises:
+        Interrupted: after that last checkpoint was written; during an evaluation, which Trainer's hook lets us leave.
+    """
+
+    def __init__(self, accelerator: Accelerator, minutes: float, signals: StopSignals | None = None) -> None:
+        self.accelerator = accelerator
+        self.seconds = 60 * minutes
+        self.signals = signals or StopSignals()
+        self.stop: signal.Signals | None = None
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.saved_at = time.monotonic()
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.accelerator.distributed_type == DistributedType.XLA and state.global_step % args.logging_steps:
+            return  # processes agree when they wait for each other anyway
+        due, self.stop = self._agreed(time.monotonic() - self.saved_at >= self.seconds)
+        if due or self.stop:
+            control.should_save = True
+        if self.stop:
+            control.should_evaluate = False  # the resumed run does it
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.saved_at = time.monotonic()
+        if self.stop:
+            raise Interrupted(self.stop)
+
+    def on_prediction_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        _, self.stop = self._agreed(False)
+        if self.stop:
+            raise Interrupted(self.stop)
+
+    def _agreed(self, due: bool) -> tuple[bool, signal.Signals | None]:
+        """The same answer in all processes: is the main process's clock due, and did any process get a signal."""
+        received = self.signals.received
+        if self.accelerator.num_processes > 1:
+            notes = torch.tensor([[due and self.accelerator.is_main_process, received or 0]])
+            due, number = gather(notes.to(self.accelerator.device)).max(dim=0).values.tolist()
+            received = signal.Signals(number) if number else None
+        return bool(due), received

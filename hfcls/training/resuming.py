@@ -1,0 +1,143 @@
+"""Checkpoints that are whole or absent, and runs that go on from them as if they had never stopped."""
+
+import errno
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
+
+from hfcls.runs import checkpoints as manifest
+from hfcls.training.callbacks import finite_or_stop
+from hfcls.training.preemption import Interrupted
+
+logger = logging.getLogger(__name__)
+# Errors of a network drive that may pass; a full disk or a missing permission does not.
+PASSING_ERRORS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENOTCONN, errno.EINTR}
+
+
+class ResumableTrainer(Trainer):
+    """Trainer whose resumed run ends as the whole run does: to the last bit on one thread of a CPU.
+
+    Checkpoints are written aside, sealed with a manifest (`hfcls.runs.checkpoints`) and renamed.
+    """
+
+    model: Any
+    args: Any
+    _checkpoint_parent: Path | None = None  # set while a checkpoint is being written
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Trainer's own, after which the random numbers of training go on as if nothing had been evaluated."""
+        try:
+            with torch.random.fork_rng(devices=[]):  # the loader draws its seed from the CPU's generator
+                return super().evaluation_loop(*args, **kwargs)
+        except Interrupted:
+            if self.is_in_train:
+                self._save_checkpoint(self.model, None)
+            raise
+
+    def evaluate_resumed(self) -> None:
+        """The evaluation that Trainer does at the end of an epoch; the checkpoint that goes with it is there."""
+        self._determine_best_metric(self._evaluate(None, None), None)
+        self._find_best_checkpoint()
+
+    def restore_unlogged_state(self) -> None:
+        """After a checkpoint was loaded: what Trainer does not keep, or only for a folder that stays where it is."""
+        self._find_best_checkpoint()
+        best = self.state.best_model_checkpoint
+        if best and (reason := manifest.why_broken(Path(best))):
+            logger.warning("%s, the best so far, is not whole (%s): the best is taken from those to come", best, reason)
+            self.state.best_global_step = self.state.best_metric = self.state.best_model_checkpoint = None
+        stored: Any = self.state.stateful_callbacks
+        kept = stored["unlogged_loss"]
+        of_process = kept["of_process"]
+        mean = sum(of_process) / len(of_process)
+        same = len(of_process) == self.accelerator.num_processes
+        self._tr_loss += of_process[self.accelerator.process_index] if same else mean
+        self._globalstep_last_logged = kept["last_logged_step"]
+        self._total_loss_scalar -= mean  # train_loss is over the steps of this call
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Trainer's own, which takes a step before it looks whether the resumed run was to stop."""
+        if not self.control.should_training_stop:
+            super()._run_epoch(*args, **kwargs)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Trainer's checkpoint, written aside, sealed and renamed; on a network drive tried three times."""
+        norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
+        finite_or_stop("the norm of the weights", norm.item(), self.state, self.args.learning_rate)
+        finite_or_stop("loss", self._tr_loss.item(), self.state, self.args.learning_rate)
+        stored: Any = self.state.stateful_callbacks  # TrainerState writes it into trainer_state.json
+        stored["unlogged_loss"] = {
+            "of_process": self.accelerator.gather(self._tr_loss.reshape(1)).tolist(),
+            "last_logged_step": self._globalstep_last_logged,
+        }
+        for pause in (1, 5, None):
+            try:
+                return self._save_whole_checkpoint(model, trial)
+            except OSError as error:
+                if pause is None or error.errno not in PASSING_ERRORS or self.accelerator.num_processes > 1:
+                    raise
+                logger.warning("writing a checkpoint failed (%s): trying again in %d s", error.strerror, pause)
+                time.sleep(pause)
+
+    def _save_whole_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        parent, state = Path(self.args.output_dir), self.state
+        name = f"checkpoint-{state.global_step}"
+        self._checkpoint_parent = parent / f"checkpoint{manifest.ASIDE}"
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            aside, self._checkpoint_parent = self._checkpoint_parent / name, None
+        self.accelerator.wait_for_everyone()  # each process writes its random state
+        if self.args.should_save:
+            state.best_model_checkpoint = None  # a path that may not last; it follows from best_global_step
+            state.save_to_json(str(aside / "trainer_state.json"))
+            manifest.seal(aside)
+        self._find_best_checkpoint()
+        # the main process first; on other machines with a disk of their own the folder is still there afterwards
+        with self.accelerator.main_process_first():
+            if self.accelerator.is_local_main_process and aside.is_dir():
+                manifest.put_in_place(aside, parent / name)
+                aside.parent.rmdir()
+        if self.args.should_save:
+            rotate_checkpoints(str(parent), self.args.save_total_limit, state.best_model_checkpoint)
+
+    def _find_best_checkpoint(self) -> None:
+        """Where it lies now: the folder of the run may have been moved since it was written."""
+        if self.state.best_global_step:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.best_global_step}"
+            self.state.best_model_checkpoint = str(folder)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """Where Trainer's `_save_checkpoint` makes its folder `checkpoint-N`."""
+        return str(self._checkpoint_parent or super()._get_output_dir(trial))
+
+
+class ContinueExactly(TrainerCallback):
+    """Makes a resumed run go on as the whole run would have.
+
+    Trainer forgets the loss since the last log line and where the best checkpoint lies if the folder was moved, skips
+    an evaluation that was still to come, and takes one more step after the last (transformers 5.23).
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            return
+        self.trainer.restore_unlogged_state()
+        control.should_training_stop |= state.global_step >= state.max_steps
+        if self._evaluation_is_due(args, state, control):
+            self.trainer.evaluate_resumed()
+
+    def _evaluation_is_due(self, args: Any, state: TrainerState, control: TrainerControl) -> bool:
+        if any("eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history):
+            return False
+        if args.eval_strategy == "epoch":
+            return state.epoch == int(state.epoch or 0) or control.should_training_stop
+        return args.eval_strategy == "steps" and state.global_step % state.eval_steps == 0

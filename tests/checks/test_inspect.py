@@ -1,0 +1,168 @@
+import json
+import logging
+import os
+import time
+import unicodedata
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import hfcls
+from hfcls import cli
+from hfcls.config.train import CheckConfig
+from hfcls.models.loading import load_tokenizer
+from hfcls.runs.predictions import PREDICTIONS_FILE
+from hfcls.runs.results import load_results
+
+LINES = [
+    "아주 재미있는 영화였어요 또 보고 싶네요\t1",
+    "아주 재미있는 영화였어요 또 보고 싶네요\t1",
+    "아주  재미있는 영화였어요 또 보고 싶네요 \t0",
+    "아주 재미있는 영화였어요 또 보고 싶네요 진\t1",
+    "별로\t0",
+    "\t0",
+    "ㅋ\t0",
+    "깨진 글자 \ufffd 하나\t1",
+    unicodedata.normalize("NFD", "한글") + "\t1",
+]
+
+
+@pytest.fixture
+def folder(table):
+    """A corpus with one of each thing to find."""
+    table("data/train.tsv", lines=["text\tlabel", *LINES])
+    lines = ["text\tlabel", "별로\t0", "별로 \t0", "새로운 글\t1", "또 다른 글\t1"]
+    return str(table("data/test.tsv", lines=lines).parent)
+
+
+def test_each_finding_is_counted(folder, tiny_model, tmp_path):
+    found = hfcls.check(dataset=folder, model=tiny_model, max_length=8, output=str(tmp_path / "check.json"))
+    train = found.splits["train"]
+    assert (train.rows, train.classes) == (9, {"0": 4, "1": 5})
+    assert (train.empty, train.near_empty, train.invalid, train.decomposed) == (1, 1, 1, 1)
+    assert train.characters["max"] == len(LINES[3]) - 2
+    exact, normalised, near = (found.duplicates[how] for how in ("exact", "normalized", "near"))
+    assert exact.repeated == {"train": 1, "test": 0}
+    assert exact.several_labels == {"train": 0, "test": 0}
+    assert exact.in_train == {"test": 1}
+    assert normalised.repeated == {"train": 2, "test": 1}
+    assert normalised.several_labels == {"train": 1, "test": 0}
+    assert normalised.in_train == {"test": 2}
+    assert near.repeated == {"train": 1, "test": 0}
+    ids = load_tokenizer(tiny_model)([line.split("\t")[0] for line in LINES])["input_ids"]
+    assert train.tokens["max"] == max(map(len, ids))
+    assert train.truncated == pytest.approx(sum(len(row) > 8 for row in ids) / 9)
+    unknown = load_tokenizer(tiny_model).unk_token_id
+    assert train.unknown == pytest.approx(sum(row.count(unknown) for row in ids) / sum(map(len, ids)))
+    saved = json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))
+    assert saved["splits"]["train"]["rows"] == 9
+    assert saved["warnings"] == found.warnings()
+    text = found.text()
+    for line in (
+        "train: 2 texts repeat an earlier one",
+        "test: 50.0% of the texts also stand in train",
+        "--drop_overlap",
+    ):
+        assert line in text
+
+
+def test_padding_and_cost_are_those_of_training(table, tiny_model):
+    path = str(table(count=300))
+    found = hfcls.check(dataset=path, model=tiny_model, max_length=32)
+    tokenizer, corpus = load_tokenizer(tiny_model), hfcls.load_corpus(path)
+    lengths = [len(ids) for ids in hfcls.encode(corpus, tokenizer, 32)["train"]["input_ids"]]
+    assert found.padding["fixed"] == pytest.approx(1 - sum(lengths) / (32 * 300), abs=1e-9)
+    assert found.padding["packed"] < found.padding["longest"] < found.padding["fixed"]
+    assert found.cost.device == "cpu"
+    assert found.cost.steps >= 2
+    model = hfcls.load_model(tiny_model, ["0", "1"])
+    assert found.cost.parameters == model.num_parameters()
+    assert 16 * model.num_parameters() < found.cost.memory < 200 * 2**20
+    assert found.seconds_per_epoch == pytest.approx(10 * found.cost.seconds_per_step)
+    assert "padding in random batches of 32: packed" in found.text()
+
+
+def test_a_tokenizer_that_does_not_know_the_language_is_called_out(table, tiny_model):
+    path = table(lines=["text\tlabel", *(f"Ωμέγα βήτα γάμμα {i}\t{i % 2}" for i in range(20))])
+    found = hfcls.check(dataset=str(path), model=tiny_model, max_length=64)
+    assert any("does not know" in warning and "not one for this language" in warning for warning in found.warnings())
+
+
+def test_without_a_model_nothing_is_said_of_tokens(folder):
+    found = hfcls.check(CheckConfig(dataset=folder))
+    assert found.splits["train"].tokens is None
+    assert found.padding is None
+    assert found.cost is None
+    assert "tokens" not in found.text()
+
+
+def test_rare_and_missing_classes_are_called_out(table):
+    table("data/train.tsv", lines=["text\tlabel", *(f"글 번호 {i}\t{'b' if i == 5 else 'a'}" for i in range(50))])
+    path = table("data/test.tsv", lines=["text\tlabel", "다른 글 하나\ta"])
+    warnings = hfcls.check(dataset=str(path.parent)).warnings()
+    assert warnings == [
+        "train: only 1 of 50 rows are b: read macro F1, not accuracy",
+        "test: no row of b",
+    ]
+
+
+def test_the_command_prints_the_report(folder, tmp_path, capsys, monkeypatch):
+    assert cli.main(["check", folder, "--output", str(tmp_path / "check.json")]) == 0
+    assert "exact: repeated" in capsys.readouterr().out
+    assert (tmp_path / "check.json").is_file()
+    assert cli.main(["check", "--dataset", folder, "--output", str(tmp_path / "new/check.json")]) == 0
+    assert (tmp_path / "new/check.json").is_file()
+    monkeypatch.setattr("hfcls.checks.inspect.load_corpus", None)  # it is told before any work
+    assert cli.main(["check", "--dataset", folder, "--output", str(tmp_path / "check.json/b")]) == 1
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("hfcls: error: cannot write ")
+
+
+@pytest.mark.parametrize(
+    ("drop_overlap", "rows", "unseen"),
+    [(False, "train 4, test 4", 2), (True, "train 3, test 4", 4)],  # 별로 stands in train, and twice in test
+)
+def test_training_drops_after_the_limits_and_scores_what_train_does_not_hold(
+    folder, tiny_model, tmp_path, caplog, drop_overlap, rows, unseen
+):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    result = hfcls.fine_tune(
+        dataset=folder,
+        model=tiny_model,
+        max_length=32,
+        validation_size=0.0,
+        max_train_samples=6,
+        max_steps=1,
+        batch_size=2,
+        drop_duplicates=True,
+        drop_overlap=drop_overlap,
+        output_dir=str(tmp_path),
+    )
+    assert "train: 2 rows dropped that repeat an earlier text (drop_duplicates)" in caplog.messages
+    dropped = "train: 1 rows dropped whose text stands in validation or test (drop_overlap)"
+    assert (dropped in caplog.messages) == drop_overlap
+    assert any(f"{folder}: {rows};" in message for message in caplog.messages)
+    assert result.unseen.num_rows == unseen
+    assert load_results(tmp_path).unseen == result.unseen
+    assert ("the 2 rows whose text is not in train" in result.table()) == (not drop_overlap)
+    right = [row["label"] == row["predicted"] for row in pq.read_table(tmp_path / PREDICTIONS_FILE).to_pylist()]
+    assert result.unseen.accuracy.value == np.mean(right if drop_overlap else right[2:])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_cores")
+def test_what_nsmc_holds_is_found_within_a_minute(shared):
+    """Figures of the rebuilt split; see also docs/data.md."""
+    start = time.process_time()  # of all cores: the clock on the wall depends on what else runs
+    found = hfcls.check(dataset="nsmc", data_dir=str(shared), model=str(shared / "kcbert-base"))
+    seconds = time.process_time() - start
+    exact, normalised = found.duplicates["exact"], found.duplicates["normalized"]
+    assert exact.repeated["train"] == 3774
+    assert exact.several_labels["train"] == 160
+    assert exact.in_train["test"] == 1596  # 3.2 %
+    assert normalised.repeated["train"] > 3774
+    assert normalised.in_train["test"] > 1596
+    assert found.duplicates["near"].repeated["train"] > 100
+    assert found.splits["train"].unknown < 0.01
+    assert found.splits["train"].truncated < 0.001
+    assert seconds < 60 * (os.cpu_count() or 1)

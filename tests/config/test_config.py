@@ -1,0 +1,127 @@
+import argparse
+import re
+
+import pytest
+from conftest import ROOT
+
+from hfcls.config.train import EvaluateConfig, TrainConfig, load_recipe
+from hfcls.errors import HfclsError
+from hfcls.config.sources import add_options, config_from
+
+
+def parse(*argv: str) -> TrainConfig:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("recipe", nargs="?")
+    add_options(parser, TrainConfig)
+    return config_from(parser.parse_args(argv), TrainConfig)
+
+
+def test_command_line_wins_over_recipe_and_recipe_over_defaults(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("seed: 3\nbatch_size: 16\nlearning_rate: 5e-4\nmax_steps: null\n")
+    config = parse(str(recipe), "--seed", "4", "--resume")
+    assert (config.seed, config.batch_size, config.learning_rate, config.resume) == (4, 16, 5e-4, True)
+    assert config.num_train_epochs == TrainConfig().num_train_epochs
+
+
+def test_shipped_recipes_load_and_say_what_they_are():
+    recipes = sorted((ROOT / "recipes").glob("*.yaml"))
+    assert [path.stem for path in recipes] == ["nsmc", "nsmc_kcbert", "quickstart"]
+    for path in recipes:
+        config = load_recipe(path)
+        assert config.output_dir == f"outputs/{path.stem}"
+        assert f"train.py recipes/{path.name}" in path.read_text(encoding="utf-8")
+    book = load_recipe(ROOT / "recipes/nsmc_kcbert.yaml")
+    assert (book.model, book.dataset, book.max_length, book.batch_size) == (
+        "beomi/kcbert-base",
+        "nsmc",
+        128,
+        32,
+    )
+    assert (book.learning_rate, book.lr_gamma, book.num_train_epochs, book.seed) == (5e-5, 0.9, 3, 7)
+    assert book.select_on_test
+    assert book.max_grad_norm == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b", "must be a mapping of option: value, found list"),
+        ("lr: 1", "unknown option lr; known are batch_size,"),
+        ("lerning_rate: 1", "unknown option lerning_rate; did you mean learning_rate?"),
+        ("seed: 1\nmodel: a\nseed: 2", "is not valid YAML: seed stands there twice: keep one"),
+        (f"seed: {10**30}", "seed must be a whole number below 2**32, found 1000"),
+        (f"learning_rate: {10**400}", "learning_rate must be a number, found 1000"),
+        ("model: ''", "model must not be empty: give a value, or leave model out"),
+        ("seed: [", "is not valid YAML"),
+        ("seed: seven", "seed must be a whole number, found 'seven'"),
+        ("seed: true", "seed must be a whole number, found True"),
+        ("resume: 'yes'", "resume must be true or false, found 'yes'"),
+        ("batching: tight", "batching must be one of packed, longest, fixed, found 'tight'"),
+        ("learning_rate: .nan", "learning_rate must be a number, found nan"),
+    ],
+)
+def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
+    recipe = tmp_path / "bad.yaml"
+    recipe.write_text(text)
+    with pytest.raises(HfclsError, match=re.escape(message)) as error:
+        load_recipe(recipe)
+    assert str(recipe) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0}, "learning_rate must be above 0, found 0"),
+        ({"lr_gamma": 1.5}, "lr_gamma must be above 0 and at most 1, found 1.5"),
+        ({"validation_size": 1}, "validation_size must be at least 0 and below 1, found 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, found 0"),
+        ({"seed": -1}, "seed must be from 0 to 2**32 - 1, found -1"),
+        ({"max_train_samples": 0}, "max_train_samples must be at least 1, found 0"),
+        ({"batch_size": 10, "gradient_accumulation_steps": 4}, "batch_size 10 does not divide by"),
+        ({"batch_size": 2**16 + 1}, "batch_size must be at most 65536, found 65537"),
+        ({"eval_batch_size": 10**9}, "eval_batch_size must be at most 65536, found 1000000000"),
+        ({"max_length": 10**9}, "max_length must be at most 65536, found 1000000000"),
+        ({"dataloader_num_workers": 10**6}, "dataloader_num_workers must be at most 1024, found 1000000"),
+        ({"output_dir": ""}, "output_dir must not be empty"),
+        ({"row_length": 64}, "row_length 64 is below max_length 128"),
+        ({"row_length": 128, "batching": "fixed"}, "row_length applies to batching: packed"),
+        ({"resume": True, "overwrite_output_dir": True}, "choose one"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    with pytest.raises(HfclsError, match=re.escape(message)):
+        TrainConfig(**options)
+
+
+def test_a_recipe_without_a_name_is_an_error_and_not_the_default_run():
+    with pytest.raises(HfclsError, match="no recipe .* give the path of a YAML file"):
+        parse("")
+
+
+def test_a_tilde_is_the_home_folder_also_where_no_shell_replaces_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("output_dir: ~/runs/a\nmodel: ~/models/b\ntext_column: ~")
+    with pytest.raises(HfclsError, match="text_column must be a text, found NoneType"):  # a bare tilde is YAML for null
+        load_recipe(recipe)
+    recipe.write_text("output_dir: ~/runs/a\nmodel: ~/models/b\ntext_column: '~'")
+    config = load_recipe(recipe)
+    assert (config.output_dir, config.model) == (f"{tmp_path}/runs/a", f"{tmp_path}/models/b")
+    assert config.text_column == "~"
+
+
+@pytest.mark.parametrize("flag", ["--max_len", "--no_such_option"])
+def test_shortened_and_unknown_flags_are_errors(flag, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse(flag, "64")
+    assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, EvaluateConfig])
+def test_help_explains_every_option(config_class):
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_options(parser, config_class)
+    options = [action for action in parser._actions if action.dest != "help"]
+    assert {action.dest for action in options} == set(config_class.__dataclass_fields__)
+    assert all(action.help for action in options)

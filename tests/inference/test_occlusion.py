@@ -1,0 +1,66 @@
+import re
+
+import pytest
+import torch
+from conftest import WORDS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hfcls.inference.occlusion import MOST_PARTS, occlusion
+from hfcls.inference.classifier import Classifier
+
+
+@pytest.fixture(scope="module")
+def classifier(classifier_folder):
+    return Classifier.from_pretrained(classifier_folder)
+
+
+def brute_force(classifier: Classifier, text: str) -> tuple[str, list[float]]:
+    """One text at a time, each padded to the full width: the label, and its loss for each word left out."""
+    slow = Classifier(classifier.model, classifier.tokenizer, batching="fixed", batch_size=1)
+    whole = slow(text, all_scores=True)
+    words = re.split(r"(\s+)", text.strip())
+    losses = []
+    for i in range(0, len(words), 2):
+        without = "".join(words[:i]).rstrip() + "".join(words[i + 1 :])
+        losses.append(whole["score"] - slow(without, all_scores=True)["scores"][whole["label"]])
+    return whole["label"], losses
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([*WORDS, "Zeit", "😀", "영화  정말"]), min_size=1, max_size=20).map(" ".join))
+def test_each_word_moved_the_decision_by_what_is_lost_without_it(classifier, text):
+    scores, parts = occlusion(classifier, text)
+    label, losses = brute_force(classifier, text)
+    assert max(scores, key=scores.__getitem__) == label
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-6)
+    assert [part.text for part in parts] == text.split()
+    assert [part.moved for part in parts] == pytest.approx(losses, abs=1e-5)
+    assert max(abs(part.moved) for part in parts) > 1e-4  # the comparison is not one of zeros
+
+
+def test_tokens_are_those_that_the_model_reads(classifier):
+    text = "영화 정말재미 있다"
+    assert occlusion(classifier, "돈이")[1][0].tokens == ["돈", "이"]  # the model also reads a space before it
+    _, parts = occlusion(classifier, text)
+    for part in parts:
+        assert "".join(part.tokens) == part.text
+    ids = classifier.tokenizer(text)["input_ids"]
+    assert sum(len(part.tokens) for part in parts) == len(ids) - 2
+
+
+def test_a_long_text_is_cut_into_few_parts_and_says_what_was_not_read(classifier):
+    text = " ".join(["영화"] * 500)
+    _, parts = occlusion(classifier, text)
+    assert len(parts) <= MOST_PARTS
+    assert " ".join(part.text for part in parts) == text
+    assert parts[0].tokens
+    assert not parts[-1].tokens  # beyond max_length
+    assert parts[-1].moved == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_text_without_words_has_no_parts(classifier, text):
+    scores, parts = occlusion(classifier, text)
+    assert parts == []
+    torch.testing.assert_close(torch.tensor(list(scores.values())), classifier.probabilities([text])[0])

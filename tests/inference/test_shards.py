@@ -1,0 +1,208 @@
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from conftest import ROOT, reviews
+
+from hfcls import cli
+from hfcls.config.train import PredictConfig
+from hfcls.errors import HfclsError
+from hfcls.inference.classifier import Classifier
+from hfcls.inference.shards import predict_files
+
+COUNT, SHARD = 250, 60
+
+
+@pytest.fixture
+def options(classifier_folder, table, tmp_path):
+    return {
+        "model": classifier_folder,
+        "input": str(table("in/comments.tsv", count=COUNT)),
+        "output": str(tmp_path / "out"),
+        "shard_size": SHARD,
+        "batch_size": 16,
+    }
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_row_is_kept_and_labelled_as_the_classifier_does(options, tmp_path):
+    shards = predict_files(PredictConfig(**options, all_scores=True))
+    assert [path.name for path in shards] == [f"comments.tsv-0000{i}-of-00005.parquet" for i in range(5)]
+    rows = [row for path in shards for row in pyarrow.parquet.read_table(path).to_pylist()]
+    assert [(row["text"], row["label"]) for row in rows] == reviews(COUNT)
+    answers = Classifier.from_pretrained(options["model"])([row["text"] for row in rows], all_scores=True)
+    for row, answer in zip(rows, answers, strict=True):
+        assert row["predicted_label"] == answer["label"]
+        assert row["predicted_score"] == pytest.approx(answer["score"], abs=1e-6)
+        assert row["probability_긍정"] == pytest.approx(answer["scores"]["긍정"], abs=1e-6)
+
+
+def test_a_folder_of_each_kind_of_file_gives_csv(options, tmp_path):
+    folder = tmp_path / "in"
+    texts = ['첫 줄\n둘째 줄, "따옴표"', "", "null", "영화 최고"]
+    table = pyarrow.table({"text": texts, "id": [1, 2, 3, 4]})
+    pyarrow.parquet.write_table(table, folder / "a.parquet")
+    pyarrow.csv.write_csv(table, folder / "b.csv")
+    (folder / "c.jsonl").write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
+    (folder / "README.md").write_text("not data")
+    shards = predict_files(PredictConfig(**{**options, "input": str(folder)}, format="csv"))
+    assert [path.name for path in shards[:3]] == [f"{n}-00000-of-00001.csv" for n in ("a.parquet", "b.csv", "c.jsonl")]
+    convert = pyarrow.csv.ConvertOptions(strings_can_be_null=False)
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    first, *others = [pyarrow.csv.read_csv(p, convert_options=convert, parse_options=parse) for p in shards[:3]]
+    assert first["text"].to_pylist() == texts
+    assert first.column_names == ["text", "id", "predicted_label", "predicted_score"]
+    assert all(other.equals(first) for other in others)
+
+
+def test_finished_shards_are_not_made_again(options, tmp_path):
+    shards = predict_files(PredictConfig(**options))
+    whole = contents(tmp_path / "out")
+    shards[3].rename(f"{shards[3]}.part")
+    times = {path: path.stat().st_mtime_ns for path in shards if path != shards[3]}
+    predict_files(PredictConfig(**options))
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert contents(tmp_path / "out") == whole
+
+
+def test_the_tpu_launcher_is_refused():
+    """Each core would make every shard: torch_xla's processes have no RANK."""
+    with pytest.raises(SystemExit, match="hfcls: error: .* not on TPU cores"):
+        runpy.run_path(str(ROOT / "predict.py"))["main"](0)
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_continues_with_identical_output(options, tmp_path):
+    predict_files(PredictConfig(**options))
+    whole = contents(tmp_path / "out")
+    killed = tmp_path / "killed"
+    flags = [f"--{name}={value}" for name, value in {**options, "output": killed}.items()]
+    slow = (  # the real command, but a pause after each shard, so that the signal finds it at work
+        "import time, sys, hfcls.inference.shards as p; from hfcls import cli; write = p._write\n"
+        "def paused(table, path): write(table, path); time.sleep(0.5)\n"
+        "p._write = paused; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow, "predict", *flags], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while len(list(killed.glob("*.parquet"))) < 2 and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in killed.glob("*.parquet")}
+    assert 2 <= len(finished) < 5
+    (killed / "comments.tsv-00004-of-00005.parquet.part").write_bytes(b"half")
+    assert cli.main(["predict", *flags]) == 0
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert contents(killed) == whole
+
+
+def test_processes_divide_the_shards_and_write_the_same_bytes(options, tmp_path, monkeypatch):
+    predict_files(PredictConfig(**options))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    made = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        made += predict_files(PredictConfig(**{**options, "output": str(tmp_path / "divided")}))
+    assert len(made) == len(set(made)) == 5
+    assert contents(tmp_path / "divided") == contents(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_accelerate_launch_divides_the_shards(options, tmp_path):
+    predict_files(PredictConfig(**options))
+    divided = {**options, "output": tmp_path / "divided"}
+    two = tmp_path / "two.yaml"
+    two.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nuse_cpu: true\nnum_processes: 2\n"
+        "num_machines: 1\nmachine_rank: 0\nmixed_precision: 'no'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", two, ROOT / "predict.py",
+         *(f"--{name}={value}" for name, value in divided.items())],
+        capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "divided") == contents(tmp_path / "out")
+
+
+def test_shards_of_something_else_are_not_mixed(options, table):
+    predict_files(PredictConfig(**options))
+    with pytest.raises(HfclsError, match=r"out holds predictions with another batch_size: choose another --output"):
+        predict_files(PredictConfig(**{**options, "batch_size": 8}))
+    table("in/comments.tsv", count=COUNT + 1)
+    with pytest.raises(HfclsError, match="holds predictions with another .*comments.tsv: choose"):
+        predict_files(PredictConfig(**options))
+
+
+def test_a_broken_file_costs_no_finished_shard_and_may_be_mended(options, table, tmp_path):
+    options["input"] = str(tmp_path / "in")
+    predict_files(PredictConfig(**options))
+    whole = contents(tmp_path / "out")
+    table("in/more.tsv", lines=["text\tlabel", "좋다\t1", "나쁘다"])
+    with pytest.raises(HfclsError, match=r"more.tsv, line 3: 1 fields, but the header has 2"):
+        predict_files(PredictConfig(**options))
+    assert contents(tmp_path / "out") == whole
+    table("in/more.tsv", lines=["text\tlabel", "좋다\t1", "나쁘다\t0"])
+    predict_files(PredictConfig(**options))
+    after = contents(tmp_path / "out")
+    assert after.keys() == {*whole, "more.tsv-00000-of-00001.parquet"}
+    assert all(after[name] == whole[name] for name in whole if name.endswith(".parquet"))
+
+
+def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, tmp_path):
+    tables = []
+    for shard_size, batch_size in [(250, 128), (7, 3), (60, 16)]:
+        changed = {"shard_size": shard_size, "batch_size": batch_size, "output": str(tmp_path / f"out{shard_size}")}
+        shards = predict_files(PredictConfig(**{**options, **changed}, batching="exact", all_scores=True))
+        tables.append(pyarrow.concat_tables(pyarrow.parquet.read_table(path) for path in shards))
+    assert len(tables[0]) == COUNT
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"text_column": "글"}, "has no column '글'; it has text, label: set --text_column"),
+        ({"input": "nowhere.csv"}, "no file nowhere.csv"),
+        ({"input": "{empty}"}, "holds no file to label; known are .csv"),
+        ({"output": "/proc/none"}, "cannot write to /proc/none"),
+        ({"output": None}, "input and output go together"),
+        ({"output": None, "input": None, "text_column": "글"}, "is about the files of input, and input is not given"),
+        ({"input": "{taken}"}, "already has the column predicted_label: rename it"),
+        ({"input": "{not_utf8}"}, "column 'text' holds text that is not UTF-8 .*: set --text_column, or mend the file"),
+        ({"text_pair_column": "label", "input": "{numbers}"}, "column 'label' is not text but int64: set --text_pair"),
+        ({"output": "{folder}", "input": "{folder}"}, "is the input: choose another --output"),
+        ({"output": "{mangled}"}, "predict.json is not what hfcls wrote, .*: choose another --output"),
+    ],
+)
+def test_bad_input_is_named(options, table, tmp_path, changed, message):
+    (tmp_path / "empty").mkdir()
+    paths = {
+        "empty": tmp_path / "empty",
+        "folder": tmp_path / "in",
+        "mangled": tmp_path / "mangled",
+        "not_utf8": tmp_path / "not_utf8.parquet",
+        "numbers": tmp_path / "numbers.parquet",
+        "taken": table("taken.tsv", lines=["text\tpredicted_label", "좋다\t1"]),
+    }
+    offsets, content = (pyarrow.py_buffer(part) for part in (b"\0\0\0\0\2\0\0\0", b"\xff\xfe"))
+    broken = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, offsets, content])
+    pyarrow.parquet.write_table(pyarrow.table({"text": broken}), paths["not_utf8"])
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가"], "label": [1]}), paths["numbers"])
+    paths["mangled"].mkdir()
+    (paths["mangled"] / "predict.json").write_text("[]")
+    changed = {name: value and value.format(**paths) for name, value in changed.items()}
+    with pytest.raises(HfclsError, match=message):
+        predict_files(PredictConfig(**{**options, **changed}))
+    assert not (tmp_path / "out").exists()  # so that the mended command may use it

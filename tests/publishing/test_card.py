@@ -1,0 +1,177 @@
+"""The model card of a run: whole, true to the numbers, and with metadata that the Hub takes."""
+
+import ast
+import json
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hub_server import card_errors
+from huggingface_hub import ModelCard
+
+import hfcls
+from hfcls.scoring.analysis import analyse, wilson
+from hfcls.publishing.card import base_licence, for_repository, model_card
+from hfcls.runs.results import Result, RunFacts, SplitFacts, Unseen
+
+
+@pytest.fixture
+def result() -> Result:
+    """100 test texts, 90 of which are labelled right."""
+    labels = np.arange(100) % 2
+    probabilities = np.eye(2)[np.where(np.arange(100) < 90, labels, 1 - labels)] * 0.8 + 0.1
+    analysis = analyse(labels, probabilities, ["부정", "긍정"])
+    facts = RunFacts(
+        finished="2026-01-01T00:00:00+00:00",
+        model="beomi/kcbert-base",
+        architecture="BertForSequenceClassification",
+        num_parameters=108_919_298,
+        dataset="nsmc",
+        splits={
+            "train": SplitFacts(900, {"부정": 450, "긍정": 450}, "a" * 64),
+            "test": SplitFacts(100, {"부정": 50, "긍정": 50}, "b" * 64),
+        },
+        selected_on="validation",
+        protocol="The test split was scored once.",
+        options={"learning_rate": 2e-5, "output_dir": "/home/me/out", "data_dir": "/home/me/data", "hub_model_id": "x"},
+        batching="packed",
+        padding={"packed": 0.03, "longest": 0.7, "fixed": 0.82},
+        tokens_per_text=19.5,
+        steps=87,
+        training_seconds=4000.4,
+        texts_per_second=700.0,
+        hardware="1 x NVIDIA L4",
+        precision="bf16",
+        versions={"python": "3.11.7", "hfcls": "0.1.0", "torch": "2.13.0"},
+    )
+    return Result(
+        "/home/me/out", "test", 100, 7, analysis.metrics(), 700.0, "scored once", [], analysis, facts,
+        unseen=Unseen(80, wilson(70, 80)),
+    )  # fmt: skip
+
+
+def rows_of(card: str, *cells: str) -> list[list[str]]:
+    """The rows of the card's tables that begin with these cells."""
+    lines = [line.strip("| ").split(" | ") for line in card.splitlines() if line.startswith("| ")]
+    return [line for line in lines if line[: len(cells)] == list(cells)]
+
+
+def test_the_card_tells_what_the_run_measured_and_was_made_of(result, tmp_path):
+    state = {
+        "best_global_step": 87,
+        "log_history": [
+            {"step": 40, "epoch": 0.5, "loss": 0.6},
+            {"step": 80, "epoch": 0.9, "loss": 0.4},
+            {"step": 87, "epoch": 1.0, "eval_loss": 0.3, "eval_accuracy": 0.88, "eval_macro_f1": 0.87},
+        ],
+    }
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/loss.png").touch()  # by an earlier run
+    time.sleep(0.02)
+    (tmp_path / "results.json").touch()
+    (tmp_path / "report/confusion.png").touch()
+    card = model_card(result, tmp_path, "apache-2.0")
+    assert "It labels 90.00% of 100 test texts right (95 % interval 82.56% to 94.48%; scored once)." in card
+    assert rows_of(card, "accuracy") == [["accuracy", "0.9000", "0.8256 to 0.9448"]]
+    assert rows_of(card, "accuracy on the 80 texts that are not in train")[0][1] == "0.8750"
+    assert "20 of the 100 test texts stand in train as well" in card
+    assert rows_of(card, "부정")[0] == ["부정", *(str(getattr(result.analysis.classes[0], name))
+                                              for name in ("precision", "recall", "f1")), "50"]  # fmt: skip
+    assert rows_of(card, "부정", "45") == [["부정", "45", "5"]]
+    assert rows_of(card, "train") == [["train", "900", "부정 450, 긍정 450", f"`{'a' * 64}`"]]
+    assert rows_of(card, "`learning_rate`") == [["`learning_rate`", "2e-05"]]
+    assert rows_of(card, "`seed`") == [["`seed`", "7"]], "a default that a reader looks for"
+    assert rows_of(card, "hardware") == [["hardware", "1 x NVIDIA L4, bf16"]]
+    assert rows_of(card, "time") == [["time", "1 h 6 min 40 s, 700 texts/s"]]
+    assert rows_of(card, "batches") == [["batches", "packed; 3.0% of the tokens are padding"]]
+    assert rows_of(card, "versions")[0][1].startswith("python 3.11.7, hfcls 0.1.0")
+    assert rows_of(card, "1.00") == [["1.00", "0.5000", "0.3000", "0.8800", "0.8700", "kept"]]
+    assert re.findall(r"!\[(.*)\]\((.*)\)", card) == [("confusion matrix", "report/confusion.png")]
+    assert "NSMC's labels come from the stars" in card
+    assert "`apache-2.0`, as the base model beomi/kcbert-base." in card
+    for empty in ("More information", "None", "nan", "/home/me", "TODO", "##\n", "\n\n\n"):
+        assert empty not in card
+
+
+def test_the_metadata_is_what_the_hub_takes(result, tmp_path):
+    card = model_card(result, tmp_path, "apache-2.0")
+    assert card_errors(card) == []
+    data = ModelCard(card).data
+    assert (data.language, data.license, data.base_model) == ("ko", "apache-2.0", "beomi/kcbert-base")
+    assert (data.pipeline_tag, data.tags, data.datasets) == ("text-classification", ["hfcls"], ["e9t/nsmc"])
+    scores = {score.metric_type: score for score in data.eval_results}
+    assert scores["accuracy"].metric_value == 0.9
+    assert scores["f1"].metric_name == "Macro F1"
+    assert scores["accuracy"].dataset_split == "test"
+
+
+def test_a_local_run_names_no_places(result, tmp_path):
+    corpus = tmp_path / "영화평.csv"
+    corpus.touch()
+    base = tmp_path / "my-encoder"
+    base.mkdir()
+    facts = replace(result.facts, model=str(base), dataset=str(corpus))
+    card = model_card(replace(result, facts=facts), tmp_path, None)
+    assert "# my-encoder fine-tuned on 영화평.csv\n" in card
+    assert str(tmp_path.parent) not in card
+    assert card_errors(card) == []
+    assert ModelCard(card).data.base_model is None
+    assert "none was found for the base model my-encoder" in card
+    assert "license" not in ModelCard(card).data.to_dict()
+
+
+def test_scores_that_are_not_held_out_say_so_wherever_they_stand(result, tmp_path):
+    chosen = replace(result, note="also chose the checkpoint")
+    card = model_card(chosen, tmp_path, None)
+    assert "The scores are not held-out ones: also chose the checkpoint." in card
+    assert ModelCard(card).data.eval_results[0].metric_name == "Accuracy (also chose the checkpoint)"
+    nothing = replace(result, split=None, analysis=None, note="no validation or test split")
+    card = model_card(nothing, tmp_path, None)
+    assert "No rows were held out, so nothing was measured." in card
+    assert card_errors(card) == []
+
+
+def test_many_classes_and_odd_names(result, tmp_path):
+    names = [f"a|{i}" for i in range(30)]
+    analysis = analyse(np.arange(30), np.eye(30), names)
+    facts = replace(result.facts, splits={"train": SplitFacts(30, dict.fromkeys(names, 1), "c" * 64)})
+    card = model_card(replace(result, analysis=analysis, facts=facts), tmp_path, None)
+    assert len(rows_of(card, "a\\|7")) == 1, "in the table of classes, but not one of 30 x 30"
+    assert rows_of(card, "train")[0][2] == "30 classes"
+
+
+def test_the_examples_of_a_pushed_card_load_its_repository(result, tmp_path):
+    card = for_repository(model_card(result, tmp_path / "out", None), "tester/nsmc")
+    code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(code) == 2
+    assert all('"tester/nsmc"' in text and ast.parse(text) for text in code)
+
+
+def test_licence_of_the_base_model(tmp_path):
+    assert base_licence(str(tmp_path)) is None
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert base_licence(str(tmp_path)) == "mit"
+    assert base_licence("beomi/kcbert-base") is None  # offline
+    assert base_licence("scratch") is None
+
+
+def test_a_run_writes_its_card(table, tmp_path):
+    result = hfcls.fine_tune(
+        dataset=str(table(count=60)), model="scratch", max_length=16, max_steps=2, output_dir=str(tmp_path / "out")
+    )
+    card = (Path(result.output_dir) / "README.md").read_text("utf-8")
+    assert "# Small BERT with random weights fine-tuned on reviews.tsv\n" in card
+    assert 'model="out"' in card
+    assert card_errors(card) == []
+    assert str(tmp_path) not in card
+
+
+def test_a_readme_that_is_no_card_is_left_as_it_is(table, tmp_path, caplog):
+    (tmp_path / "README.md").write_text("# My project\n")
+    hfcls.fine_tune(dataset=str(table(count=60)), model="scratch", max_length=16, max_steps=1, output_dir=str(tmp_path))
+    assert (tmp_path / "README.md").read_text() == "# My project\n"
+    assert f"{tmp_path}/README.md is not a model card of hfcls and is left as it is" in caplog.text

@@ -1,0 +1,296 @@
+"""The page of a run, its figures, and the trackers that follow it."""
+
+import json
+import logging
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import reviews
+
+import hfcls
+from hfcls import cli
+from hfcls.scoring.analysis import analyse
+from hfcls.errors import HfclsError
+from hfcls.runs.results import Result, load_results
+
+figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
+from hfcls.runs.predictions import confident_errors  # noqa: E402
+from hfcls.publishing.report import read_curves, render, write_report  # noqa: E402
+from hfcls.training.trackers import trackers  # noqa: E402
+
+EVIL = "최고 추천 <script>document.title = 'owned'</script><img src=http://example.org/x> & \"따옴표\""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_model) -> Result:
+    """A run with all its defaults on texts of which one, labelled wrong on purpose, is a script."""
+    folder = tmp_path_factory.mktemp("run")
+    names = {"0": "부정", "1": "긍정"}
+    for seed, (split, count) in enumerate([("train", 200), ("validation", 40), ("test", 60)]):
+        rows = [{"text": text, "label": names[label]} for text, label in reviews(count, seed)]
+        rows += [{"text": EVIL, "label": "부정"}] if split == "test" else []
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return hfcls.fine_tune(
+        dataset=str(folder),
+        model=tiny_model,
+        max_length=64,
+        learning_rate=1e-3,
+        num_train_epochs=3,
+        logging_steps=2,
+        output_dir=str(folder / "out"),
+    )
+
+
+@pytest.fixture
+def out(run) -> Path:
+    return Path(run.output_dir)
+
+
+def test_a_run_ends_with_its_report(run, out):
+    page = (out / "report.html").read_text("utf-8")
+    assert f"<b>{run.analysis.accuracy.value:.4f}</b>" in page
+    assert "테스트 데이터 61행" in page
+    assert "Measured on the 61 rows of the test split" in page
+    assert run.facts.protocol in page
+    assert run.facts.splits["test"].sha256 in page
+    fewer = (1 - run.facts.padding["packed"]) / (1 - run.facts.padding["fixed"])
+    assert f"computed {fewer:.1f} times fewer tokens than fixed" in page
+    for name in ("loss", "accuracy", "learning_rate", "confusion", "reliability", "lengths"):
+        assert (out / f"report/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (out / f"report/{name}.svg").read_text("utf-8")
+    numbers = json.loads((out / "report/numbers.json").read_text("utf-8"))
+    assert numbers["analysis"] == json.loads((out / "results.json").read_text("utf-8"))["analysis"]
+    assert len(numbers["curves"]["points"]["eval_loss"]) == 3
+    assert not list(out.rglob("*.part"))
+
+
+def test_the_page_stands_alone_and_texts_stay_texts(out):
+    page = (out / "report.html").read_text("utf-8")
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "<img" not in page
+    without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page).replace("http://example.org/x&gt;", "")
+    assert "http" not in without_names.replace("http-equiv", "")
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(set(ids)) == len(ids)
+    links = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
+    assert {link or url for link, url in links} <= {f"#{name}" for name in ids}
+
+
+def test_both_languages_stand_in_page_and_figures(out):
+    page = (out / "report.html").read_text("utf-8")
+    assert page.count('<span lang="ko"') == page.count('<span lang="en"') > 40
+    assert re.search(r'<text lang="ko"[^>]*>학습률</text><text lang="en"[^>]*>learning rate</text>', page)
+    assert "학습률\u00a0/\u00a0learning rate" in (out / "report/learning_rate.svg").read_text("utf-8")
+
+
+def test_the_errors_are_the_most_confident_ones(run, out):
+    errors = confident_errors(out, 20)
+    assert EVIL in [row["text"] for row in errors]
+    assert all(row["label"] != row["predicted"] for row in errors)
+    assert [row["probability"] for row in errors] == sorted((row["probability"] for row in errors), reverse=True)
+    assert len(errors) == run.num_rows - round(run.metrics["accuracy"] * run.num_rows)
+    best = min(
+        json.loads((out / "trainer_state.json").read_text())["log_history"], key=lambda row: row.get("eval_loss", 9)
+    )
+    assert read_curves(out).kept == best["epoch"]
+
+
+def test_findings_of_the_data_check_are_shown(run, out):
+    write_report(out)
+    assert "Data check" not in (out / "report.html").read_text("utf-8")
+    lines = ["text\tlabel", "<b>\t부정", "<b>\t긍정", "재미있는 영화\t긍정"]
+    (out / "raw.tsv").write_text("\n".join(lines), encoding="utf-8")
+    hfcls.check(dataset=str(out / "raw.tsv"), model=run.facts.model, max_length=16, output=str(out / "check.json"))
+    page = write_report(out).read_text("utf-8")
+    (out / "check.json").unlink()
+    assert "train: 1 texts repeat an earlier one (normalised)" in page
+    assert '<span lang="en">Cut at 16 tokens</span></td><td>0.00%</td>' in page
+    assert '<span lang="en">Texts with several labels</span></td><td>1</td>' in page
+    nothing = {"warnings": [], "splits": {}, "duplicates": {"normalized": {}}, "model": None}
+    assert "Nothing stood out." in render(run, {}, [], nothing)
+
+
+def test_png_labels_without_a_hangul_font_are_english_and_ids(out, tmp_path, monkeypatch):
+    curves, analysis = read_curves(out), load_results(out).analysis
+
+    def texts(name: str, drawable) -> set[str]:
+        axes = figures.draw(curves, analysis, drawable)[name].axes[0]
+        return {axes.get_xlabel(), axes.get_ylabel(), *(label.get_text() for label in axes.get_yticklabels())}
+
+    assert texts("confusion", str.isascii) == {"predicted", "true", "0", "1"}
+    assert texts("confusion", lambda text: True) == {
+        "예측\u00a0/\u00a0predicted",
+        "정답\u00a0/\u00a0true",
+        "부정",
+        "긍정",
+    }
+    monkeypatch.setattr(figures, "hangul_font", lambda: None)
+    pages = figures.save_figures(
+        curves, analysis, tmp_path
+    )  # a missing glyph would be a warning, which is an error here
+    assert "부정" in pages["confusion"]  # the browser has fonts of its own
+
+
+def test_many_classes_and_odd_names(tmp_path):
+    import numpy as np
+
+    names = [f"분류 / $x_{i}$ <b> {'가나다 ' * 20}" for i in range(45)]
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(45), 300)
+    for count in (14, 45):
+        share = probabilities[:, :count] / probabilities[:, :count].sum(axis=1, keepdims=True)
+        analysis = analyse(np.arange(300) % count, share, names[:count])
+        pages = figures.save_figures(figures.Curves({}, None), analysis, tmp_path / str(count))
+        assert set(pages) == {"confusion", "reliability"}
+        page = render(Result("out", "test", 300, None, {}, 1.0, analysis=analysis), pages, [], None)
+        assert "분류 / $x_3$ &lt;b&gt; 가나다" in page
+        assert "$ <b>" not in page
+        if count == 14:
+            assert ">분류 / $x_3$ &lt;b&gt; 가나다 가…</text>" in page
+        assert page.count("<figure") == 2
+        (pair,) = re.findall(r"most frequent confusions</span>:\n(.*?) → (.*?) (\d+),", page)
+        assert int(pair[2]) == max(c for i, row in enumerate(analysis.confusion) for j, c in enumerate(row) if i != j)
+
+
+def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):
+    from hfcls.scoring.analysis import wilson
+    from hfcls.runs.results import Unseen
+
+    run = replace(run, unseen=Unseen(50, wilson(40, 50)))
+    page = render(run, {}, [], None)
+    assert "Accuracy on the 50 rows whose text is not in train:" in page
+    assert "0.8000 <small>0.6696–0.8876</small>" in page
+
+
+def test_a_curve_of_very_many_points_is_drawn_by_their_means():
+    points = [(step / 1000, float(step % 2)) for step in range(12_000)]
+    curves = figures.Curves({"loss": points, "eval_loss": points[::4000]}, None)
+    train, evaluation = figures.draw(curves, None, str.isascii)["loss"].axes[0].lines
+    assert train.get_xdata().tolist() == pytest.approx([0.0195 + 0.04 * i for i in range(300)])
+    assert train.get_ydata().tolist() == [0.5] * 300
+    assert evaluation.get_xydata().tolist() == [[0, 0], [4, 0], [8, 0]]
+
+
+def test_nothing_held_out_is_said(run, tmp_path):
+    result = Result("out", None, 0, 7, {}, 1.0, "no validation or test split", facts=run.facts)
+    result.save(tmp_path / "results.json")
+    page = write_report(tmp_path).read_text("utf-8")
+    assert "Nothing was held out, so there is no score." in page
+    assert "<table" in page  # the data
+
+
+def test_report_command(out, tmp_path, capsys):
+    (out / "report.html").unlink()
+    assert cli.main(["report", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "report.html")
+    assert (out / "report.html").is_file()
+    assert cli.main(["report", str(tmp_path)]) == 1
+    assert "holds no finished run: results.json is missing" in capsys.readouterr().err
+
+
+def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
+    from hfcls.outcome import try_report
+
+    run.save(tmp_path / "results.json")
+    (tmp_path / "trainer_state.json").write_text("{")
+    try_report(tmp_path)
+    assert len(caplog.records) == 1
+    assert f"the run is saved, its report failed ({tmp_path}/trainer_state.json is not JSON" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("check.json", '["old"]', "check.json is not what `hfcls check --output` of this version writes"),
+        ("check.json", "{", "check.json is not JSON"),
+        ("predictions.parquet", "PAR1", "predictions.parquet cannot be read"),
+        ("trainer_state.json", '{"log_history": [{"loss": 1}]}', "trainer_state.json is not what Trainer writes"),
+        ("trainer_state.json", "[1]", "trainer_state.json is not what Trainer writes"),
+    ],
+)
+def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, content, message):
+    run.save(tmp_path / "results.json")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(HfclsError, match=message):
+        write_report(tmp_path)
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monkeypatch):
+    from hfcls.outcome import try_report
+
+    caplog.set_level(logging.INFO, logger="hfcls")
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in ("hfcls.publishing.report", "hfcls.publishing.figures"):
+        monkeypatch.delitem(sys.modules, name)
+    try_report(out)
+    assert caplog.messages == [
+        f"no report, since matplotlib is not installed: pip install 'hfcls[report]', then hfcls report {out}"
+    ]
+    assert cli.main(["report", str(out)]) == 1
+    assert "a report needs matplotlib: pip install 'hfcls[report]'" in capsys.readouterr().err
+
+
+def test_tensorboard_follows_by_default_where_it_is_installed(out, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (events,) = (out / "runs").glob("*/events*")
+    seen = EventAccumulator(str(events)).Reload().Tags()["scalars"]
+    assert {"train/loss", "train/learning_rate", "eval/loss", "eval/accuracy"} <= set(seen)
+    assert trackers("auto") == trackers("tensorboard") == ["tensorboard"]
+    monkeypatch.setattr("transformers.integrations.integration_utils.is_tensorboard_available", lambda: False)
+    assert trackers("auto") == trackers("none") == trackers("all") == []
+
+
+def test_a_tracker_that_is_not_there_is_an_error_before_training(tmp_path):
+    with pytest.raises(HfclsError, match="report_to knows no tracker paper; known are auto, none, all, .*wandb"):
+        hfcls.fine_tune(dataset="demo", output_dir=str(tmp_path / "out"), report_to="paper")
+    with pytest.raises(HfclsError, match="report_to comet_ml: the tracker is not installed; install its package"):
+        trackers("tensorboard,comet_ml")
+    assert not (tmp_path / "out").exists()
+
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_in_a_browser(out, scheme, width):
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    requests, messages = [], []
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-sync",
+            ],
+        )
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(f"file://{out}/report.html")
+        assert requests == [f"file://{out}/report.html"]
+        assert messages == []
+        assert page.title() == "hfcls 보고서 / report"
+        assert page.locator("h1").inner_text() == "학습 보고서"
+        assert page.locator("figure svg text", has_text="학습률").first.is_visible()
+        assert not page.locator("figure svg text", has_text="learning rate").first.is_visible()
+        page.click("label[for=en]")
+        assert page.locator("h1").inner_text() == "Fine-tuning report"
+        assert page.locator("figure svg text", has_text="learning rate").first.is_visible()
+        assert EVIL in page.locator(".errors").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ink = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")
+        assert ink == ("rgb(29, 36, 48)" if scheme == "light" else "rgb(228, 231, 235)")
+        browser.close()

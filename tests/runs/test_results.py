@@ -1,0 +1,195 @@
+"""What a run leaves for its report and its model card, and what `hfcls evaluate` tells."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+from pyarrow import parquet
+
+import hfcls
+from hfcls import cli
+from hfcls.config.train import TrainConfig
+from hfcls.checks.cost import padding_shares
+from hfcls.errors import HfclsError
+from hfcls.runs.predictions import save_predictions, text_lengths
+from hfcls.runs.results import Example, load_results
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_model) -> hfcls.runs.results.Result:
+    """A short run on 200 reviews, of which 40 are carved for validation, tested on 60."""
+    from conftest import reviews
+
+    folder = tmp_path_factory.mktemp("run")
+    for seed, (split, count) in enumerate([("train", 200), ("test", 60)]):
+        rows = ["text\tlabel", *("\t".join(row) for row in reviews(count, seed))]
+        (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return hfcls.fine_tune(
+        dataset=str(folder),
+        model=tiny_model,
+        max_length=32,
+        learning_rate=1e-3,
+        num_train_epochs=2,
+        validation_size=0.2,
+        output_dir=str(folder / "out"),
+    )
+
+
+def test_a_run_says_what_it_was_made_of(run, tiny_model):
+    facts = run.facts
+    assert facts.model == tiny_model
+    assert {name: split.rows for name, split in facts.splits.items()} == {"train": 160, "test": 60, "validation": 40}
+    assert sum(facts.splits["test"].classes.values()) == 60
+    lines = (Path(facts.dataset) / "test.tsv").read_text("utf-8").splitlines()[1:]
+    rows = [json.dumps(line.split("\t"), ensure_ascii=False) + "\n" for line in lines]
+    assert facts.splits["test"].sha256 == hashlib.sha256("".join(rows).encode()).hexdigest()
+    assert facts.protocol == (
+        "The checkpoint with the lowest loss on the validation split, 20% of train (stratified, seed 7), was kept. "
+        "The test split was scored once, after that."
+    )
+    assert facts.options["learning_rate"] == 1e-3
+    assert "seed" not in facts.options  # at its default
+    assert facts.steps == 10
+    assert facts.training_seconds > 0
+    assert facts.batching == "packed"
+    assert 0 <= facts.padding["packed"] < facts.padding["longest"] < facts.padding["fixed"] < 1
+    assert facts.hardware.startswith("1 x CPU (")
+    assert {"python", "hfcls", "torch", "transformers"} < set(facts.versions)
+
+
+def test_results_and_predictions_can_be_read_again(run):
+    out = Path(run.output_dir)
+    again = load_results(out)
+    assert again == run
+    table = parquet.read_table(out / "predictions.parquet")
+    assert table.column_names == ["text", "label", "predicted", "probability_0", "probability_1"]
+    assert len(table) == 60
+    right = np.array(table["label"].to_pylist()) == np.array(table["predicted"].to_pylist())
+    assert right.mean() == run.analysis.accuracy.value
+    classifier = hfcls.Classifier.from_pretrained(str(out))
+    texts = table["text"].to_pylist()
+    assert table["probability_1"].to_numpy() == pytest.approx(classifier.probabilities(texts)[:, 1].numpy(), abs=1e-6)
+    assert sum(bucket.count for bucket in run.analysis.lengths) == 60
+    assert run.analysis.lengths[-1].high == max(map(len, texts))
+
+
+def test_no_results_or_broken_ones(tmp_path):
+    with pytest.raises(HfclsError, match="holds no finished run: results.json is missing; give the --output_dir"):
+        load_results(tmp_path)
+    for content in ('{"split": "test"}', "[]", '{"examples": [], "analysis": "high"}', '{"examples": 1}', "{"):
+        (tmp_path / "results.json").write_text(content)
+        with pytest.raises(HfclsError, match=r"results.json is not the result of a run of this version"):
+            load_results(tmp_path)
+
+
+def test_an_example_of_several_lines_keeps_to_one(run):
+    example = Example("첫 줄\n\n둘째\t줄", "a", "b", 0.5)
+    assert replace(run, examples=[example]).table().endswith("\n  b  50.0%  첫 줄 둘째 줄  [a]")
+
+
+def test_scores_that_cannot_be_written_are_told(run, tmp_path, monkeypatch):
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hfcls.runs.results.Result.save", full)
+    with pytest.raises(HfclsError, match=r"cannot write .*a.json: No space left on device. Scores:\n.*\n  accuracy"):
+        hfcls.evaluate(model=run.output_dir, dataset=run.facts.dataset, output=str(tmp_path / "a.json"))
+
+
+def test_evaluate_compares_two_models_on_the_same_rows(run, tiny_model, tmp_path, capsys):
+    untrained = str(tmp_path / "untrained")
+    hfcls.fine_tune(
+        dataset=run.facts.dataset,
+        model=tiny_model,
+        max_length=32,
+        max_steps=1,
+        output_dir=untrained,
+        learning_rate=1e-9,
+    )
+    output = tmp_path / "scores.json"
+    status = cli.main(
+        ["evaluate", "--model", run.output_dir, "--compare", untrained, "--dataset", run.facts.dataset,
+         "--output", str(output)]
+    )  # fmt: skip
+    assert status == 0
+    scores = json.loads(output.read_text())
+    test = scores["comparison"]["mcnemar"]
+    first, second = scores["analysis"]["accuracy"], scores["comparison"]["analysis"]["accuracy"]
+    assert first["value"] == run.analysis.accuracy.value
+    assert (test["only_first"] - test["only_second"]) / 60 == pytest.approx(first["value"] - second["value"])
+    assert 0 <= test["p_value"] <= 1
+    printed = capsys.readouterr().out
+    assert f"accuracy    {run.analysis.accuracy}  95 % interval" in printed
+    assert "  precision                 recall                    f1                        support  class" in printed
+    assert f"{untrained} on the same rows: accuracy 0." in printed
+    assert f"McNemar's test: {test['only_first']} rows right by {run.output_dir} alone" in printed
+
+
+def test_evaluate_ends_what_cannot_succeed_before_it_scores(run, tmp_path, monkeypatch):
+    def score(*args: object) -> None:
+        raise AssertionError("scored")
+
+    monkeypatch.setattr("hfcls.inference.evaluation._score", score)
+    options = {"model": run.output_dir, "dataset": run.facts.dataset}
+    with pytest.raises(HfclsError, match=r"no model folder \./nowhere"):
+        hfcls.evaluate(**options, compare="./nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(HfclsError, match="cannot write .*scores.json: .*; choose another --output"):
+        hfcls.evaluate(**options, output=str(tmp_path / "file/scores.json"))
+    monkeypatch.undo()
+    assert hfcls.evaluate(**options, max_samples=9, output=str(tmp_path / "new/scores.json")).num_rows == 9
+    assert json.loads((tmp_path / "new/scores.json").read_text("utf-8"))["num_rows"] == 9
+
+
+def test_results_that_cannot_be_written_are_told(run, tiny_model, tmp_path, monkeypatch):
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hfcls.outcome.save_predictions", full)
+    with pytest.raises(
+        HfclsError, match=r"is saved in .*, but not its results \(No space left on device\).*--resume"
+    ) as e:
+        hfcls.fine_tune(
+            dataset=run.facts.dataset, model=tiny_model, max_length=32, max_steps=1, output_dir=str(tmp_path / "out")
+        )
+    assert "  accuracy    0." in str(e.value)
+    monkeypatch.undo()
+    assert not (tmp_path / "out/results.json").exists()
+
+
+def test_predictions_of_pairs_and_lengths(tmp_path):
+    features = Features(
+        {"text": Value("string"), "text_pair": Value("string"), "label": ClassLabel(names=["아니오", "예"])}
+    )
+    rows = Dataset.from_dict(
+        {"text": ["가나", "다"], "text_pair": ["라", "마바사"], "label": [1, 0]}, features=features
+    )
+    assert text_lengths(rows.select([1, 0])).tolist() == [4, 3]
+    save_predictions(rows, np.array([[0.4, 0.6], [0.3, 0.7]]), tmp_path / "predictions.parquet")
+    assert parquet.read_table(tmp_path / "predictions.parquet").slice(1).to_pylist() == [
+        {
+            "text": "다",
+            "text_pair": "마바사",
+            "label": "아니오",
+            "predicted": "예",
+            "probability_아니오": pytest.approx(0.3),
+            "probability_예": pytest.approx(0.7),
+        }
+    ]
+
+
+def test_padding_is_counted():
+    lengths = [8, 8, 8, 8, 20, 4]
+    shares = padding_shares(lengths, batch_size=4, max_length=32, row_length=32)
+    assert shares == {"packed": 1 - 56 / 64, "longest": 1 - 56 / (4 * 8 + 2 * 20), "fixed": 1 - 56 / (6 * 32)}
+
+
+def test_options_at_their_defaults_are_not_listed():
+    from hfcls.runs.record import changed_options
+
+    assert changed_options(TrainConfig()) == {}
+    assert changed_options(TrainConfig(seed=8, dataset="demo")) == {"seed": 8, "dataset": "demo"}

@@ -1,0 +1,120 @@
+"""Scores against scikit-learn, published values and the slow, obvious way."""
+
+import json
+from dataclasses import asdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+
+from hfcls.scoring.analysis import Analysis, analyse, mcnemar, wilson
+
+
+def predictions(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [rows] and probabilities [rows, classes] of a middling model."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(classes, rows, p=np.arange(1, classes + 1) / sum(range(classes + 1)))
+    logits = rng.normal(size=(rows, classes))
+    logits[np.arange(rows), labels] += 1
+    exp = np.exp(logits)
+    return labels, exp / exp.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_scores_are_those_of_scikit_learn(classes):
+    labels, probabilities = predictions(400, classes)
+    names = [f"클래스{i}" for i in range(classes)]
+    analysis = analyse(labels, probabilities, names)
+    predicted = probabilities.argmax(axis=1)
+    assert analysis.accuracy.value == accuracy_score(labels, predicted)
+    assert analysis.macro_f1.value == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert analysis.loss == pytest.approx(log_loss(labels, probabilities))
+    assert analysis.confusion == confusion_matrix(labels, predicted).tolist()
+    ours = [(row.precision.value, row.recall.value, row.f1.value, row.support) for row in analysis.classes]
+    theirs = precision_recall_fscore_support(labels, predicted)
+    assert np.allclose(ours, np.transpose(theirs))
+    for row in analysis.classes:
+        for score in (row.precision, row.recall, row.f1):
+            assert score.low < score.value < score.high
+
+
+def test_classes_that_never_occur_count_as_in_scikit_learn():
+    labels, probabilities = np.array([0, 0, 1]), np.array([[0.8, 0.2, 0, 0], [0.1, 0.9, 0, 0], [0.1, 0.2, 0.7, 0]])
+    analysis = analyse(labels, probabilities, list("abcd"))
+    predicted = probabilities.argmax(axis=1)
+    assert analysis.macro_f1.value == f1_score(labels, predicted, average="macro", zero_division=0)
+    nothing = analysis.classes[3]
+    assert (nothing.support, nothing.predicted, nothing.f1.value) == (0, 0, 0)
+    assert (nothing.recall.low, nothing.recall.high) == (0, 1)
+
+
+def test_wilson_interval_has_its_published_values():
+    # Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998), table I
+    for successes, trials, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
+        estimate = wilson(successes, trials)
+        assert (estimate.low, estimate.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def test_bootstrap_interval_is_that_of_drawing_rows():
+    labels, probabilities = predictions(200, 3)
+    predicted = probabilities.argmax(axis=1)
+    rng = np.random.default_rng(1)
+    drawn = []
+    for _ in range(300):
+        rows = rng.integers(200, size=200)
+        drawn.append(f1_score(labels[rows], predicted[rows], average="macro"))
+    ours = analyse(labels, probabilities, list("abc")).macro_f1
+    assert (ours.low, ours.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.015)
+    assert analyse(labels, probabilities, list("abc")).macro_f1 == ours  # seeded
+
+
+def test_calibration_error_by_counting():
+    labels, probabilities = predictions(300, 2)
+    total = 0.0
+    for i in range(15):
+        rows = [r for r, p in enumerate(probabilities) if i / 15 < p.max() <= (i + 1) / 15]
+        if rows:
+            right = sum(probabilities[r].argmax() == labels[r] for r in rows)
+            total += abs(right - sum(probabilities[r].max() for r in rows)) / 300
+    analysis = analyse(labels, probabilities, list("ab"))
+    assert analysis.ece == pytest.approx(total)
+    assert sum(bin.count for bin in analysis.reliability) == 300
+    sure = analyse([0, 1], [[1.0000001, 0], [0, 1]], list("ab"))
+    assert (sure.ece, len(sure.reliability)) == (pytest.approx(0, abs=1e-6), 1)
+
+
+def test_lengths_fall_into_buckets_of_about_equal_count():
+    labels, probabilities = predictions(600, 2)
+    lengths = np.random.default_rng(0).integers(1, 140, 600)
+    buckets = analyse(labels, probabilities, list("ab"), lengths=lengths).lengths
+    assert [bucket.count for bucket in buckets] == pytest.approx([100] * 6, abs=10)
+    assert all(left.high < right.low for left, right in pairwise(buckets))
+    for bucket in buckets:
+        rows = (lengths >= bucket.low) & (lengths <= bucket.high)
+        assert (rows.sum(), (probabilities.argmax(1) == labels)[rows].mean()) == (bucket.count, bucket.accuracy.value)
+    assert len(analyse(labels, probabilities, list("ab"), lengths=[7] * 600).lengths) == 1
+
+
+def test_mcnemar_is_a_fair_coin():
+    labels = np.zeros(120, dtype=int)
+    first, second = np.zeros(120, dtype=int), np.zeros(120, dtype=int)
+    first[:15] = 1
+    second[100:105] = 1
+    test = mcnemar(labels, first, second)
+    assert (test.only_first, test.only_second) == (5, 15)
+    assert test.p_value == pytest.approx(2 * sum([1, 20, 190, 1140, 4845, 15504]) / 2**20)
+    assert mcnemar(labels, first, first).p_value == 1
+
+
+def test_json_and_back():
+    labels, probabilities = predictions(50, 3)
+    analysis = analyse(labels, probabilities, list("가나다"), lengths=range(1, 51))
+    assert Analysis.from_dict(json.loads(json.dumps(asdict(analysis)))) == analysis
+
+
+def test_shapes_that_do_not_belong_together():
+    with pytest.raises(ValueError, match=r"found \[2, 2\] for 3 labels and 2 classes"):
+        analyse([0, 1, 1], [[1, 0], [0, 1]], list("ab"))
+    with pytest.raises(ValueError, match="with N > 0"):
+        analyse([], np.zeros((0, 2)), list("ab"))

@@ -1,0 +1,225 @@
+"""ClassificationTrainer learns what the book's plain loop learns."""
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import EvalPrediction
+
+from hfcls.runs import checkpoints as manifest
+from hfcls.runs.folder import newest_whole_checkpoint
+from hfcls.batching.collate import LANES, TRAINING_LANES, PaddedCollator, make_collator
+from hfcls.data.corpora import load_corpus
+from hfcls.data.encoding import encode
+from hfcls.scoring.metrics import classification_metrics
+from hfcls.models.loading import load_model, load_tokenizer
+from hfcls.training.trainer import ClassificationTrainer, ClassificationTrainingArguments, classification_loss
+
+Build = Callable[..., ClassificationTrainer]
+
+
+class Recorder:
+    """A collator that keeps the rows of every batch it makes."""
+
+    def __init__(self, collate):
+        self.collate = collate
+        self.batches: list[list[dict]] = []
+
+    def __call__(self, rows):
+        self.batches.append(rows)
+        return self.collate(rows)
+
+
+@pytest.fixture
+def build(table, tiny_model, tmp_path) -> Build:
+    """A trainer on 70 reviews (batches of 16: the last one is short) without evaluation, logging every step."""
+    tokenizer = load_tokenizer(tiny_model)
+    rows = encode(load_corpus(str(table(count=70))), tokenizer, 64)["train"]
+
+    def make(batching: str = "fixed", **options: object) -> ClassificationTrainer:
+        torch.manual_seed(7)
+        model = load_model(tiny_model, ["부정", "긍정"])
+        defaults = {
+            "per_device_train_batch_size": 16,
+            "num_train_epochs": 2,
+            "learning_rate": 5e-4,
+            "logging_steps": 1,
+            "eval_strategy": "no",
+            "load_best_model_at_end": False,
+            "report_to": "none",
+            "use_cpu": True,
+        }
+        args = ClassificationTrainingArguments(output_dir=str(tmp_path / "out"), **{**defaults, **options})
+        collate = Recorder(make_collator(batching, pad_token_id=tokenizer.pad_token_id, max_length=64))
+        return ClassificationTrainer(model, args, train_dataset=rows, eval_dataset=rows, data_collator=collate)
+
+    return make
+
+
+def history(trainer: ClassificationTrainer, key: str) -> list[float]:
+    return [entry[key] for entry in trainer.state.log_history if key in entry]
+
+
+def plain_loop(
+    model: torch.nn.Module, epochs: list[list[list[dict]]], pad: int, learning_rate: float
+) -> tuple[list[float], list[float]]:
+    """The book's training, written out: pad to a fixed width, Adam, ExponentialLR stepped once per epoch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)
+    collate = PaddedCollator(pad, 64)
+    losses, rates = [], []
+    model.train()
+    for batches in epochs:
+        for rows in batches:
+            optimizer.zero_grad()
+            loss = model(**collate(rows)).loss
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            rates.append(optimizer.param_groups[0]["lr"])
+        scheduler.step()
+    return losses, rates
+
+
+@pytest.mark.parametrize("batching", ["fixed", "longest", "packed"])
+def test_losses_and_rates_are_those_of_the_plain_loop(build, tiny_model, batching):
+    trainer = build(batching, num_train_epochs=10)
+    trainer.train()
+    batches = trainer.data_collator.batches
+    assert [sum(row["labels"] != -100 for row in rows) for rows in batches[:5]] == [16, 16, 16, 16, 6]
+    assert len(batches) == 50
+    torch.manual_seed(7)
+    model = load_model(tiny_model, ["부정", "긍정"])
+    losses, rates = plain_loop(model, [batches[i : i + 5] for i in range(0, 50, 5)], model.config.pad_token_id, 5e-4)
+    assert history(trainer, "learning_rate") == rates
+    assert losses[-1] < 0.5 * losses[0]  # it learns, so the comparison is one of moving weights
+    tolerance = 1e-5 if batching == "fixed" else 1e-4
+    torch.testing.assert_close(history(trainer, "loss"), losses, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("options", [{"gradient_accumulation_steps": 4}, {"max_steps": 7}, {"num_train_epochs": 3}])
+def test_the_rate_is_that_of_its_epoch_at_every_step(build, options):
+    trainer = build(**{"per_device_train_batch_size": 4, **options})
+    trainer.train()
+    steps_per_epoch = -(-70 // (4 * trainer.args.gradient_accumulation_steps))
+    rates = history(trainer, "learning_rate")
+    assert len(rates) == trainer.state.max_steps
+    for step, rate in enumerate(rates):
+        assert rate == pytest.approx(5e-4 * 0.9 ** (step // steps_per_epoch), rel=1e-12)
+
+
+def test_accumulated_steps_are_the_steps_of_the_whole_batch(build):
+    """4 x 4 rows learn what 16 rows learn, also in the last, short step of 6 rows (4 + 2)."""
+    whole, parts = build(), build(per_device_train_batch_size=4, gradient_accumulation_steps=4)
+    for trainer in (whole, parts):
+        trainer.train()
+    torch.testing.assert_close(history(parts, "loss"), history(whole, "loss"), rtol=0, atol=1e-5)
+    torch.testing.assert_close(history(parts, "grad_norm"), history(whole, "grad_norm"), rtol=1e-3, atol=1e-5)
+
+
+def test_evaluation_counts_every_row_once_whatever_the_batch(build):
+    results = []
+    for size in (1, 7, 64, 128):
+        trainer = build("packed", per_device_eval_batch_size=size)
+        results.append(trainer.evaluate())
+        output = trainer.predict(trainer.eval_dataset)
+        assert output.predictions.shape == (70, 2)
+    logits, labels = torch.from_numpy(output.predictions).double(), torch.from_numpy(output.label_ids)
+    assert results[-1]["eval_accuracy"] == (logits.argmax(-1) == labels).double().mean().item()
+    assert results[-1]["eval_loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item())
+    for result in results:
+        assert result["eval_accuracy"] == results[0]["eval_accuracy"]
+        assert result["eval_loss"] == pytest.approx(results[0]["eval_loss"], abs=1e-6)
+
+
+def test_filler_counts_in_no_speed(build):
+    trainer = build(per_device_eval_batch_size=64)
+    metrics = trainer.predict(trainer.eval_dataset).metrics
+    assert metrics["test_samples_per_second"] * metrics["test_runtime"] == pytest.approx(70, rel=0.05)
+    assert trainer.num_examples(trainer.get_train_dataloader()) == 70
+
+
+def test_two_visible_gpus_do_not_double_the_batch(build, caplog):
+    """Trainer would wrap the model in DataParallel and multiply the batch by the number of GPUs."""
+    assert build().args.train_batch_size == 16
+    args = ClassificationTrainingArguments(output_dir="unused", per_device_train_batch_size=16, use_cpu=True)
+    assert args.device.type == "cpu"
+    args._n_gpu = 2
+    assert args.train_batch_size == 32
+    ClassificationTrainer(build().model, args, data_collator=lambda rows: rows, eval_dataset=[])
+    assert args.train_batch_size == 16
+    assert "2 GPUs are visible, but one process uses one of them" in caplog.text
+
+
+def test_resuming_in_mid_epoch_repeats_rates_and_losses(build):
+    trainer = build(save_strategy="steps", save_steps=3, save_total_limit=None)
+    trainer.train()
+    resumed = build(save_strategy="no")
+    resumed.train(resume_from_checkpoint=str(Path(trainer.args.output_dir) / "checkpoint-6"))
+    assert history(resumed, "loss") == history(trainer, "loss")
+    assert history(resumed, "learning_rate") == history(trainer, "learning_rate")
+    for ours, theirs in zip(resumed.model.parameters(), trainer.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_loss_is_over_the_labels_of_the_whole_step():
+    logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, -100, 1])
+    mean = torch.nn.functional.cross_entropy(logits, labels)
+    torch.testing.assert_close(classification_loss({"logits": logits}, labels), mean)
+    torch.testing.assert_close(classification_loss({"logits": logits}, labels, torch.tensor(8)), mean / 2)
+    several = torch.rand(5, 3).round()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, several)
+    torch.testing.assert_close(classification_loss({"logits": logits}, several), expected)
+
+
+def test_metrics_by_hand():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.5]]).numpy()
+    metrics = classification_metrics(EvalPrediction(predictions=logits, label_ids=torch.tensor([0, 1, 1, 1]).numpy()))
+    assert metrics["accuracy"] == 0.75
+    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert metrics["loss"] == pytest.approx((0.126928 + 0.313262 + 3.048587 + 0.474077) / 4, abs=1e-5)
+
+
+def test_training_packs_into_finer_rows_than_evaluation(build):
+    trainer = build(per_device_train_batch_size=2, per_device_eval_batch_size=2)
+    trainer.data_collator = make_collator("packed", pad_token_id=0, max_length=64)
+    widths = [batch["input_ids"].shape[1] for batch in trainer.get_train_dataloader()]
+    assert not any(width % TRAINING_LANES for width in widths)
+    assert any(width % LANES for width in widths)
+    assert not any(batch["input_ids"].shape[1] % LANES for batch in trainer.get_eval_dataloader())
+
+
+def test_evaluating_changes_nothing_of_training(build):
+    """Trainer's evaluation draws random numbers, by which the next epoch would be shuffled and dropped out."""
+    with_evaluation, without = build(eval_strategy="steps", eval_steps=2), build()
+    for trainer in (with_evaluation, without):
+        trainer.train()
+    assert len(history(with_evaluation, "eval_loss")) == 5
+    assert history(with_evaluation, "loss") == history(without, "loss")
+
+
+@pytest.mark.parametrize(("code", "failures", "saved"), [("EIO", 2, True), ("EIO", 3, False), ("EACCES", 1, False)])
+def test_writing_to_a_slow_drive_is_tried_again(build, monkeypatch, caplog, code, failures, saved):
+    number, seal, failed = getattr(errno, code), manifest.seal, []
+
+    def failing(folder: Path) -> None:
+        if len(failed) < failures:
+            failed.append(folder)
+            raise OSError(number, "the drive went away")
+        seal(folder)
+
+    monkeypatch.setattr(manifest, "seal", failing)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    trainer = build(save_strategy="steps", save_steps=2, max_steps=3)
+    caplog.set_level(logging.WARNING)
+    if saved:
+        trainer.train()
+        assert caplog.text.count("writing a checkpoint failed (the drive went away): trying again") == failures
+        assert newest_whole_checkpoint(Path(trainer.args.output_dir)).name == "checkpoint-3"
+    else:
+        with pytest.raises(OSError, match="the drive went away"):
+            trainer.train()
+        assert newest_whole_checkpoint(Path(trainer.args.output_dir)) is None
