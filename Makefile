@@ -27,6 +27,7 @@ lint: $(VENV)/.hfcls-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.hfcls-dev
 	$(BIN)/ruff check --fix .

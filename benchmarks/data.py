@@ -72,8 +72,8 @@ def measure(tokenizer_name: str, kind: str, path: str) -> dict[str, float]:
     """Seconds, without imports, and the peak memory of this process: resident, and of that not memory-mapped."""
     from hfcls.data.corpora import load_corpus
     from hfcls.data.encoding import encode
-    from hfcls.models.loading import load_tokenizer
     from hfcls.data.readers import read_tables
+    from hfcls.models.tokenizers import load_tokenizer
 
     own_peak, done = [0], threading.Event()
 

@@ -33,12 +33,12 @@ from transformers import AutoModelForSequenceClassification, BertConfig, PreTrai
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from hfcls.batching.collate import Batch, Row, for_training, make_collator
+from hfcls.batching.packing import enable_packing
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import tokenize
 from hfcls.inference.classifier import Classifier
-from hfcls.models.loading import load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 from hfcls.training.optim import adam
-from hfcls.batching.packing import enable_packing
 
 MAX_LENGTH = 128
 SHAPES = {  # width, layers, heads; base is that of KcBERT-base, small that of many distilled models

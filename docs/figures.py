@@ -12,8 +12,8 @@ import torch
 
 import hfcls
 from hfcls.batching.collate import Batch
-from hfcls.models.loading import train_tokenizer
-from hfcls.training.optim import adam, exponential_decay
+from hfcls.models.tokenizers import train_tokenizer
+from hfcls.training.optim import EpochExponentialLR, adam
 
 IMAGES = Path(__file__).with_name("images")
 COLOURS = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f"]
@@ -86,7 +86,7 @@ def mask_figure(lengths: Sequence[int], width: int) -> str:
 def rate_figure(learning_rate: float, gamma: float, epochs: int, steps_per_epoch: int) -> str:
     """The learning rate at each optimizer step."""
     optimizer = adam([torch.nn.Parameter(torch.zeros(1))], learning_rate)
-    scheduler = exponential_decay(optimizer, gamma, steps_per_epoch)
+    scheduler = EpochExponentialLR(optimizer, gamma, steps_per_epoch)
     rates = []
     for _ in range(epochs * steps_per_epoch):
         rates.append(scheduler.get_last_lr()[0])

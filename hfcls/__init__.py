@@ -15,43 +15,63 @@ Or step by step, in the order of the book: `load_corpus`, `load_tokenizer`, `enc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hfcls.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from hfcls.batching.collate import make_collator as make_collator
-    from hfcls.config.train import CheckConfig as CheckConfig
-    from hfcls.config.train import EvaluateConfig as EvaluateConfig
-    from hfcls.config.train import TrainConfig as TrainConfig
-    from hfcls.config.train import load_recipe as load_recipe
-    from hfcls.data.corpora import carve_validation as carve_validation
-    from hfcls.data.corpora import load_corpus as load_corpus
+    from hfcls.checks.findings import Findings as Findings
     from hfcls.checks.inspect import check as check
+    from hfcls.config.commands import CheckConfig as CheckConfig
+    from hfcls.config.commands import EvaluateConfig as EvaluateConfig
+    from hfcls.config.commands import PredictConfig as PredictConfig
+    from hfcls.config.sources import load_recipe as load_recipe
+    from hfcls.config.train import TrainConfig as TrainConfig
+    from hfcls.data.corpora import load_corpus as load_corpus
     from hfcls.data.encoding import encode as encode
+    from hfcls.data.splits import carve_validation as carve_validation
     from hfcls.errors import HfclsError as HfclsError
     from hfcls.errors import PushError as PushError
-    from hfcls.inference.evaluation import evaluate as evaluate
     from hfcls.finetune import fine_tune as fine_tune
-    from hfcls.publishing.hub import push as push
     from hfcls.inference.classifier import Classifier as Classifier
-    from hfcls.scoring.metrics import classification_metrics as classification_metrics
+    from hfcls.inference.evaluation import Evaluation as Evaluation
+    from hfcls.inference.evaluation import evaluate as evaluate
+    from hfcls.inference.shards import predict_files as predict_files
     from hfcls.models.loading import load_model as load_model
-    from hfcls.models.loading import load_tokenizer as load_tokenizer
+    from hfcls.models.tokenizers import load_tokenizer as load_tokenizer
+    from hfcls.publishing.hub import push as push
+    from hfcls.publishing.report import write_report as write_report
+    from hfcls.runs.record import RunFacts as RunFacts
+    from hfcls.runs.results import Result as Result
     from hfcls.runs.results import load_results as load_results
+    from hfcls.scoring.analysis import Analysis as Analysis
+    from hfcls.scoring.analysis import analyse as analyse
+    from hfcls.scoring.intervals import Estimate as Estimate
+    from hfcls.scoring.metrics import classification_metrics as classification_metrics
     from hfcls.serving.app import launch_demo as launch_demo
+    from hfcls.training.arguments import ClassificationTrainingArguments as ClassificationTrainingArguments
+    from hfcls.training.preemption import Interrupted as Interrupted
     from hfcls.training.trainer import ClassificationTrainer as ClassificationTrainer
-    from hfcls.training.trainer import ClassificationTrainingArguments as ClassificationTrainingArguments
-
-__version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds, and `hfcls --help` needs neither.
 _HOME = {
-    "CheckConfig": "config.train",
-    "Classifier": "inference.classifier",
+    "Analysis": "scoring.analysis",
+    "CheckConfig": "config.commands",
     "ClassificationTrainer": "training.trainer",
-    "ClassificationTrainingArguments": "training.trainer",
-    "EvaluateConfig": "config.train",
+    "ClassificationTrainingArguments": "training.arguments",
+    "Classifier": "inference.classifier",
+    "Estimate": "scoring.intervals",
+    "EvaluateConfig": "config.commands",
+    "Evaluation": "inference.evaluation",
+    "Findings": "checks.findings",
     "HfclsError": "errors",
+    "Interrupted": "training.preemption",
+    "PredictConfig": "config.commands",
     "PushError": "errors",
+    "Result": "runs.results",
+    "RunFacts": "runs.record",
     "TrainConfig": "config.train",
-    "carve_validation": "data.corpora",
+    "analyse": "scoring.analysis",
+    "carve_validation": "data.splits",
     "check": "checks.inspect",
     "classification_metrics": "scoring.metrics",
     "encode": "data.encoding",
@@ -60,11 +80,13 @@ _HOME = {
     "launch_demo": "serving.app",
     "load_corpus": "data.corpora",
     "load_model": "models.loading",
-    "load_recipe": "config.train",
+    "load_recipe": "config.sources",
     "load_results": "runs.results",
-    "load_tokenizer": "models.loading",
+    "load_tokenizer": "models.tokenizers",
     "make_collator": "batching.collate",
+    "predict_files": "inference.shards",
     "push": "publishing.hub",
+    "write_report": "publishing.report",
 }
 __all__ = sorted(_HOME)
 

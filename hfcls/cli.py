@@ -11,18 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hfcls import __version__
-from hfcls.config.train import (
-    CheckConfig,
-    EvaluateConfig,
-    PredictConfig,
-    PushConfig,
-    ServeConfig,
-    TrainConfig,
-)
-from hfcls.errors import HfclsError, PushError
+from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, ServeConfig
 from hfcls.config.sources import add_options, config_from
+from hfcls.config.train import TrainConfig
+from hfcls.errors import HfclsError, PushError
 from hfcls.training.preemption import Interrupted
+from hfcls.version import __version__
 
 REAL_RUN = (
     "This was a demonstration: a small model with random weights on the 1,700 reviews that ship with hfcls.\n"
@@ -227,7 +221,7 @@ def _push(args: argparse.Namespace) -> None:
 
     folder = Path(args.folder)
     if not config.dry_run:
-        print(push(folder, config.hub_model_id, private=config.private, yes=config.yes))
+        print(push(folder, config.hub_model_id, hub_private=config.hub_private, overwrite=config.overwrite))
         return
     repo_id = config.hub_model_id or default_name(folder)
     sizes = {

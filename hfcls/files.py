@@ -1,6 +1,8 @@
 """A file that is whole or absent, and a look at whether it can be written before the work for it begins."""
 
+import glob
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +12,25 @@ from hfcls.errors import HfclsError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to: it takes the place of `path` when the block ends, unless the block raises."""
-    aside = path.with_name(path.name + ".part")
+    """A path beside `path` to write to: it takes the place of `path` when the block ends, unless the block raises.
+
+    Each writer has a path of its own, and what is put in place has reached the disk.
+    """
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what writers of `path` that were killed have left beside it; nobody may be writing it now."""
+    for aside in path.parent.glob(f"{glob.escape(path.name)}.????????.part"):
+        aside.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:

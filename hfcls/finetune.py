@@ -1,36 +1,61 @@
-"""fine_tune: the whole chapter in one call, from labelled texts to a saved model and its numbers."""
+"""The story of a run, top to bottom: prepare, train, score, leave.
+
+All that can fail for want of data, model, login or space is tried before an earlier run is replaced.
+"""
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets import DatasetDict
 from numpy.typing import NDArray
 from scipy.special import softmax
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from hfcls.training.arguments import training_arguments
-from hfcls.runs.folder import check_output_dir, check_space, prepare_output_dir
+from hfcls.batching.choice import choose_batching, collator_for_run
+from hfcls.config.options import changed_options, resumable_options, with_options
 from hfcls.config.train import TrainConfig
+from hfcls.data.corpora import load_corpus
+from hfcls.data.duplicates import kept_train_rows, seen_in_train
+from hfcls.data.encoding import encode
+from hfcls.data.splits import (
+    SplitFacts,
+    carve_validation,
+    limit_rows,
+    protocol,
+    selecting_split,
+    split_facts,
+    warn_of_missing_classes,
+)
 from hfcls.errors import HfclsError
-from hfcls.runs.record import run_facts, split_facts
+from hfcls.models.loading import model_and_tokenizer
+from hfcls.publishing.after_run import push_or_explain, try_card, try_report
+from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
+from hfcls.runs.checkpoints import check_space
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
+from hfcls.runs.predictions import text_lengths
+from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
+from hfcls.runs.results import Example, Result, Unseen, save_run
+from hfcls.scoring.analysis import analyse
+from hfcls.scoring.intervals import wilson
+from hfcls.terminal import main_process_speaks
+from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 from hfcls.training.failures import explain
-from hfcls.publishing.hub import check_login, check_repo, default_name
-from hfcls.runs.checkpoints import ASIDE
-from hfcls.outcome import leave, score_run
 from hfcls.training.preemption import Interrupted, StopSignals
-from hfcls.preparation import Preparation, collator, prepare
-from hfcls.runs.results import Result
-from hfcls.training.trainer import ClassificationTrainer, ClassificationTrainingArguments
+from hfcls.training.trainer import ClassificationTrainer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hfcls.config.typed import TrainOptions
 
 logger = logging.getLogger(__name__)
 
 
-def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
+def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOptions]") -> Result:
     """Fine-tune an encoder on labelled texts; model, tokenizer, numbers, report and model card end in `output_dir`.
 
     Args:
@@ -46,78 +71,140 @@ def fine_tune(config: TrainConfig | None = None, /, **options: Any) -> Result:
         Interrupted: SIGTERM or Ctrl-C; what was done is saved.
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
-    config = replace(config or TrainConfig(), **options)
-    args = training_arguments(config)
-    with _main_process_speaks(args):
-        return _fine_tune(config, args)
+    config = with_options(config or TrainConfig(), options)
+    args = training_arguments(**config.training_options())
+    with main_process_speaks(args.should_log):
+        return _run(config, args)
 
 
-def _fine_tune(config: TrainConfig, args: ClassificationTrainingArguments) -> Result:
-    """All that can fail for want of data, model, login or space is tried before an earlier run is replaced."""
-    output_dir, choice = Path(config.output_dir), {"resume": config.resume, "overwrite": config.overwrite_output_dir}
+def _run(config: TrainConfig, args: ClassificationTrainingArguments) -> Result:
+    folder, options = Path(config.output_dir), asdict(config)
+    choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
+
+    # Prepare: is the login good, the folder free, the data there, the model there, the disk large enough?
     repo_id = None
     if config.push_to_hub and args.process_index == 0:  # a login that is missing shows now, not after the training
-        repo_id = check_login(config.hub_model_id or default_name(output_dir))
+        repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
     with args.main_process_first(desc="output folder"):
-        check_output_dir(output_dir, asdict(config), **choice)
+        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
-        run = prepare(config)
+        run = _prepare(config)
     splits = split_facts(run.corpus)
     if repo_id:
-        check_repo(repo_id, run.model.config.to_dict(), private=config.hub_private)
+        replaceable_commit(repo_id, run.model.config.to_dict(), hub_private=config.hub_private)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     if args.should_save:
-        check_space(output_dir, num_parameters, args.save_total_limit or 1)
+        check_space(folder, num_parameters, args.save_total_limit or 1)
     with args.main_process_first(desc="output folder"):
         hashes = {name: split.sha256 for name, split in splits.items()}
-        checkpoint = prepare_output_dir(output_dir, asdict(config), hashes, write=args.should_save, **choice)
+        checkpoint = prepare_output_dir(folder, options, hashes, write=args.should_save, **choice)
 
+    # Train, and save the model.
     signals = StopSignals()
     trainer = _trainer(config, args, run, signals)
     with signals:
         training, probabilities = _train(trainer, run, checkpoint)
-    facts = run_facts(
-        config,
-        trainer,
-        training,
-        splits,
-        num_parameters=num_parameters,
-        carved=run.carved,
-        eval_split=run.eval_split,
-    )
-    result = score_run(config, run.corpus, run.final_split, probabilities, facts)
+
+    # Score.
+    facts = _facts(config, trainer, run, splits, training, num_parameters)
+    result = _score(config, run, probabilities, facts)
+
+    # Leave: results, predictions, report and card in the folder; the model on the Hub, if asked.
     if trainer.is_world_process_zero():
-        leave(result, probabilities, run.corpus, config, repo_id)
+        save_run(result, run.corpus[run.scored] if run.scored else None, probabilities, folder)
+        if config.report:
+            try_report(folder)
+        try_card(folder)
+        if repo_id:
+            push_or_explain(folder, repo_id, hub_private=config.hub_private)
     return result
 
 
-@contextmanager
-def _main_process_speaks(args: ClassificationTrainingArguments) -> Iterator[None]:
-    """While in this context, processes other than the main one neither log nor draw bars."""
-    ours, had_bars = logging.getLogger("hfcls"), not are_progress_bars_disabled()
-    level = ours.level
-    if not args.should_log:
-        ours.setLevel(logging.ERROR)
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        ours.setLevel(level)
-        if had_bars and not args.should_log:
-            enable_progress_bars()
+# Prepare
+
+
+@dataclass(kw_only=True)
+class _Preparation:
+    """What a run needs before its first step.
+
+    Attributes:
+        corpus: the splits as they are used, with texts.
+        encoded: the same rows as `input_ids`.
+        carved: how the validation split was cut from train; empty if it was not.
+        selected_on: the split that chooses the checkpoint; None: nothing does.
+        scored: the split that is scored at the end; None: nothing is.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    corpus: DatasetDict
+    encoded: DatasetDict
+    carved: str
+    selected_on: str | None
+    scored: str | None
+
+
+def _prepare(config: TrainConfig) -> _Preparation:
+    """Load and encode the data, and load the model with a head for its classes.
+
+    Raises:
+        HfclsError: data or model are not what is needed.
+    """
+    corpus = load_corpus(**config.corpus_options())
+    if "train" not in corpus:
+        raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
+    carved = not ("validation" in corpus or config.select_on_test or config.validation_size == 0)
+    set_seed(config.seed)  # the new head starts from random weights
+    model, tokenizer = model_and_tokenizer(
+        config.model,
+        corpus["train"].features["label"].names,
+        max_length=config.max_length,
+        texts=corpus["train"]["text"],
+        trust_remote_code=config.trust_remote_code,
+    )
+    encoded = encode(corpus, tokenizer, config.max_length)
+    corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
+    if carved:
+        corpus, encoded = (carve_validation(rows, config.validation_size, config.seed) for rows in (corpus, encoded))
+    if config.drop_duplicates or config.drop_overlap:
+        kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
+        corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
+    warn_of_missing_classes(corpus["train"])
+    early_stopping = config.early_stopping_patience is not None
+    selected_on = selecting_split(corpus, select_on_test=config.select_on_test, early_stopping=early_stopping)
+    return _Preparation(
+        model=model,
+        tokenizer=tokenizer,
+        corpus=corpus,
+        encoded=encoded,
+        carved=f"{config.validation_size:.0%} of train (stratified, seed {config.seed})" if carved else "",
+        selected_on=selected_on,
+        scored="test" if "test" in corpus else selected_on,
+    )
+
+
+# Train
 
 
 def _trainer(
-    config: TrainConfig, args: ClassificationTrainingArguments, run: Preparation, signals: StopSignals
+    config: TrainConfig, args: ClassificationTrainingArguments, run: _Preparation, signals: StopSignals
 ) -> ClassificationTrainer:
-    if run.eval_split is None:
+    if run.selected_on is None:
         args.eval_strategy, args.load_best_model_at_end = "no", False
     trainer = ClassificationTrainer(
         model=run.model,
         args=args,
         train_dataset=run.encoded["train"],
-        eval_dataset=run.encoded[run.eval_split] if run.eval_split else None,
-        data_collator=collator(config, args, run.model, run.tokenizer, run.encoded),
+        eval_dataset=run.encoded[run.selected_on] if run.selected_on else None,
+        data_collator=collator_for_run(
+            run.model,
+            args,
+            run.encoded,
+            pad_token_id=run.tokenizer.pad_token_id,
+            max_length=config.max_length,
+            batching=config.batching,
+            row_length=config.row_length,
+        ),
         processing_class=run.tokenizer,
         signals=signals,
     )
@@ -133,9 +220,9 @@ def _trainer(
 
 
 def _train(
-    trainer: ClassificationTrainer, run: Preparation, checkpoint: Path | None
+    trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None
 ) -> tuple[dict[str, float], NDArray[np.float64] | None]:
-    """Train, save the model and score the final split: Trainer's metrics, and probabilities [N, C].
+    """Train, save the model and predict the scored split: Trainer's metrics, and probabilities [N, C].
 
     Raises:
         Interrupted: told to stop; what was done is saved.
@@ -144,10 +231,10 @@ def _train(
     folder, predictions = Path(str(trainer.args.output_dir)), None
     try:
         training = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        save_model(trainer, folder)
+        trainer.save_whole_model(folder)
         trainer.save_state()
-        if run.final_split:
-            predictions = trainer.predict(run.encoded[run.final_split], metric_key_prefix="final")
+        if run.scored:
+            predictions = trainer.predict(run.encoded[run.scored], metric_key_prefix="final")
     except Interrupted as interrupted:
         state = trainer.state
         raise Interrupted(
@@ -162,16 +249,72 @@ def _train(
     return training.metrics, softmax(np.asarray(predictions.predictions, np.float64), -1) if predictions else None
 
 
-def save_model(trainer: ClassificationTrainer, folder: Path) -> None:
-    """Model and tokenizer, each file whole or absent, without the pickled training arguments."""
-    aside = folder / f"model{ASIDE}"
-    trainer.save_model(str(aside))
-    if trainer.args.should_save:
-        (aside / "training_args.bin").unlink(missing_ok=True)
-        # safetensors 0.8 writes files that only their owner can read, whatever the umask
-        umask = os.umask(0)
-        os.umask(umask)
-        (aside / "model.safetensors").chmod(0o666 & ~umask)
-        for path in aside.iterdir():
-            os.replace(path, folder / path.name)
-        aside.rmdir()
+# Score
+
+
+def _facts(
+    config: TrainConfig,
+    trainer: ClassificationTrainer,
+    run: _Preparation,
+    splits: dict[str, SplitFacts],
+    training: dict[str, float],
+    num_parameters: int,
+) -> RunFacts:
+    args, batch_size = trainer.args, trainer.args.per_device_train_batch_size
+    return RunFacts(
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        model=config.model,
+        architecture=type(run.model).__name__,
+        num_parameters=num_parameters,
+        dataset=config.dataset,
+        splits=splits,
+        selected_on=run.selected_on,
+        protocol=protocol(splits, run.selected_on, run.carved),
+        options=changed_options(config),
+        batching=choose_batching(run.model, config.batching),
+        **batch_facts(run.encoded["train"], batch_size, config.max_length, config.row_length, config.seed),
+        steps=trainer.state.global_step,
+        training_seconds=training["train_runtime"],
+        texts_per_second=training["train_samples_per_second"],
+        hardware=hardware(args.device, args.world_size),
+        precision=trainer.accelerator.mixed_precision,
+        versions=versions(),
+    )
+
+
+def _score(
+    config: TrainConfig, run: _Preparation, probabilities: NDArray[np.float64] | None, facts: RunFacts
+) -> Result:
+    """The result of the run from the probabilities [N, C] of its scored split; warns if the model has not learned."""
+    base: dict[str, Any] = {
+        "output_dir": config.output_dir,
+        "seed": config.seed,
+        "rows_per_second": facts.texts_per_second,
+        "facts": facts,
+    }
+    split = run.scored
+    if split is None or probabilities is None:
+        return Result(**base, split=None, num_rows=0, metrics={}, note="no validation or test split")
+    rows = run.corpus[split]
+    names, labels = rows.features["label"].names, rows.with_format("numpy")["label"][:]
+    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
+    right_unseen = (probabilities.argmax(axis=-1) == labels)[~seen_in_train(run.corpus, split)]
+    if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
+        logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
+    note = "scored once" if split != run.selected_on else "also chose the checkpoint"
+    return Result(
+        **base,
+        split=split,
+        num_rows=len(rows),
+        metrics=analysis.metrics(),
+        note=note if split == "test" else f"{note}; there is no test split",
+        examples=[
+            Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()))
+            for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
+        ],
+        analysis=analysis,
+        unseen=Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen))),
+    )
+
+
+# Leave

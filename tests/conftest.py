@@ -26,7 +26,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hfcls.data import nsmc
-from hfcls.models.loading import load_model, load_tokenizer, train_tokenizer
+from hfcls.models.loading import load_model
+from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"  # real reviews and models, which are not part of the repository

@@ -14,8 +14,10 @@ from transformers import set_seed
 from hfcls.batching.collate import make_collator
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
-from hfcls.models.loading import load_model, load_tokenizer
-from hfcls.training.trainer import ClassificationTrainer, ClassificationTrainingArguments
+from hfcls.models.loading import load_model
+from hfcls.models.tokenizers import load_tokenizer
+from hfcls.training.arguments import ClassificationTrainingArguments
+from hfcls.training.trainer import ClassificationTrainer
 
 SIZES = (1, 7, 8, 31, 33, 70)
 

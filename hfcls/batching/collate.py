@@ -1,24 +1,16 @@
 """Rows of an encoded dataset to one batch: padded (to the longest, or to a fixed width) or packed."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 
-from hfcls.batching.packing import LANES, best_fit
+from hfcls.batching.bins import LANES, TRAINING_LANES, best_fit, tight_rows
 
 Row = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 
-# A token costs as much in attention to this many neighbours as in all linear layers (BERT-base, CPU, sdpa, inference:
-# 1.28 ms a token in rows of 32, 1.35 of 64, 1.44 of 128, 1.49 of 160).
-EVEN_WIDTH = 768
-# Training needs no bits that are exact to the last, and finer widths than `LANES` waste less: 6 % more tokens a second
-# (KcBERT-base, 12 batches, 2 cores).
-TRAINING_LANES = 8
-WIDEST_FREE_ROW = 192
 IGNORED_LABEL = -100  # of rows that neither loss nor metrics count
 
 
@@ -143,30 +135,6 @@ class PackedCollator:
         if "token_type_ids" in rows[0]:
             batch["token_type_ids"] = _filled(_joined(rows, packed, "token_type_ids"), width, 0)
         return batch
-
-
-def tight_rows(lengths: Sequence[int], pad_to_multiple_of: int = LANES) -> tuple[int, list[list[int]]]:
-    """The row width whose rows cost least on these lengths, and the rows: R x T tokens of T + `EVEN_WIDTH` each."""
-    total, narrowest = sum(lengths), math.ceil(max(lengths) / pad_to_multiple_of) * pad_to_multiple_of
-
-    def cost(width: int, row_count: int) -> int:
-        return row_count * width * (width + EVEN_WIDTH)
-
-    widths = range(narrowest, max(narrowest, WIDEST_FREE_ROW) + 1, pad_to_multiple_of)
-    best: tuple[int, int, list[list[int]]] | None = None
-    for bound, width in sorted((cost(width, math.ceil(total / width)), width) for width in widths):
-        if best is not None and bound >= best[0]:  # nor can any later width, even if no token were wasted
-            break
-        packed = best_fit(lengths, width)
-        if best is None or cost(width, len(packed)) < best[0]:
-            best = (cost(width, len(packed)), width, packed)
-    assert best is not None  # there is always a width
-    return best[1], best[2]
-
-
-def few_row_counts(batch_size: int) -> list[int]:
-    """The few numbers of rows that packed batches of static shape have: at most 6."""
-    return sorted({math.ceil(batch_size * share) for share in (1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)})
 
 
 def _labels(rows: Sequence[Row]) -> Batch:

@@ -6,14 +6,12 @@ mean of its tokens, where the model pools so). The logits are those of the same 
 plain model.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from hfcls.errors import HfclsError
+from hfcls.batching.bins import LANES
 
 # Architectures whose packed logits and gradients are tested against padded ones.
 PROVEN = ("albert", "bert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
@@ -21,52 +19,6 @@ ATTENTION = ("sdpa", "eager")
 # Those whose last layer can be told which tokens the head reads: its attention is handed `cls_index` and ends the
 # residual block, so that its output may be cut. All of them read a text's first token.
 FIRST_TOKEN_ONLY = ("bert", "electra", "roberta", "xlm-roberta")
-# The CPU's matrix products and attention sum in lanes, of 16 floats with AVX-512: only in rows of a multiple of 16, and
-# of at most 192 tokens, does a text's sum not depend on where it stands (torch 2.13; widths 16 to 384 tried, and
-# products of 1 to 64 rows by 1 to 16 threads).
-LANES = 16
-
-
-def best_fit(lengths: Sequence[int], row_length: int) -> list[list[int]]:
-    """Rows of indices into `lengths`, each row's lengths summing to at most `row_length`: best-fit decreasing.
-
-    The longest text first, each into the fullest row that still takes it. Where first-fit decreasing happens to need
-    fewer rows, its rows are returned instead. Both need at most 11/9 of the fewest possible rows, plus a constant
-    (Johnson, 1973).
-
-    Raises:
-        ValueError: a length is above `row_length`.
-    """
-    if lengths and max(lengths) > row_length:
-        raise ValueError(
-            f"a text of {max(lengths)} tokens does not fit a row of {row_length}: raise row_length or lower max_length"
-        )
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    rows: list[list[int]] = []
-    free: list[tuple[int, int]] = []  # (tokens left, row), sorted
-    for index in order:
-        at = bisect_left(free, (lengths[index], 0))
-        left, row = free.pop(at) if at < len(free) else (row_length, len(rows))
-        if row == len(rows):
-            rows.append([])
-        rows[row].append(index)
-        insort(free, (left - lengths[index], row))
-    if len(rows) * row_length - sum(lengths) < row_length:  # no packing needs fewer rows
-        return rows
-    return min(rows, _first_fit(lengths, order, row_length), key=len)
-
-
-def _first_fit(lengths: Sequence[int], order: Sequence[int], row_length: int) -> list[list[int]]:
-    rows: list[list[int]] = []
-    left: list[int] = []
-    for index in order:
-        row = next((r for r, tokens in enumerate(left) if tokens >= lengths[index]), len(rows))
-        if row == len(rows):
-            rows.append([])
-            left.append(row_length)
-        rows[row].append(index)
-        left[row] -= lengths[index]
-    return rows
 
 
 def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
@@ -79,25 +31,6 @@ def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
     if (config._attn_implementation or "sdpa") not in ATTENTION:
         return f"packing needs sdpa or eager attention, not {config._attn_implementation}"
     return None
-
-
-def choose_batching(model: PreTrainedModel, batching: str | None) -> str:
-    """`batching`, or for None packed where that is exact and else longest.
-
-    Raises:
-        HfclsError: packed was asked for, and `packing_support` knows a reason against it.
-    """
-    reason = packing_support(model)
-    if batching is None:
-        return "packed" if reason is None else "longest"
-    if batching == "packed" and reason is not None:
-        raise HfclsError(f"cannot pack batches: {reason}; use --batching longest, or leave it to the default")
-    return batching
-
-
-def position_offset(config: PreTrainedConfig) -> int:
-    """The position id of a text's first token: 0, but `padding_idx` + 1 for RoBERTa-type models."""
-    return config.pad_token_id + 1 if config.model_type in ("camembert", "roberta", "xlm-roberta") else 0
 
 
 def enable_packing(model: PreTrainedModel) -> None:
@@ -150,6 +83,13 @@ def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return args, {**kwargs, "attention_mask": attention_mask}
 
 
+def _keeps_first_tokens(encoder: Any) -> bool:
+    """Whether the last layer hands on first tokens alone. Layers may have been dropped since `enable_packing`."""
+    if encoder.config.model_type not in FIRST_TOKEN_ONLY:
+        return False
+    return _keep_first_tokens in encoder.encoder.layer[-1].attention._forward_hooks.values()
+
+
 def _keep_first_tokens(attention: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     """[R, T, H] of the last layer's attention becomes [N', 1, H]: the first token of each text.
 
@@ -157,7 +97,7 @@ def _keep_first_tokens(attention: Any, args: tuple[Any, ...], kwargs: dict[str, 
     of 12 H^2 weights, 8 H^2 are all but saved, 5 % of a step. N' is N rounded up to `LANES`, for exact bits.
     """
     cls_index = kwargs.get("cls_index")
-    if cls_index is None or output[0].shape[1] == 1:
+    if cls_index is None:
         return output
     hidden, *others = output
     kept = torch.nn.functional.pad(cls_index, (0, -len(cls_index) % LANES))
@@ -173,7 +113,7 @@ def _pool_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out
     if cls_index is None:
         return output
     hidden = output.last_hidden_state.flatten(0, 1)
-    if output.last_hidden_state.shape[:2] != kwargs["segment_ids"].shape:  # _keep_first_tokens has been there
+    if _keeps_first_tokens(encoder):
         pooled = hidden[: len(cls_index)].unsqueeze(1)
     elif getattr(encoder.config, "classifier_pooling", "cls") == "mean":
         segment_ids = kwargs["segment_ids"].flatten()

@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 
-from hfcls.batching.packing import best_fit
+from hfcls.batching.bins import best_fit
 from hfcls.batching.sampling import EpochSampler, FilledDataset
 
 logger = logging.getLogger(__name__)
@@ -39,42 +39,6 @@ def static_row_counts(args: TrainingArguments, encoded: Mapping[str, Any], row_l
             lengths = _lengths(FilledDataset(encoded[split], size * args.world_size))
             most[size] = max(most.get(size, 1), _rows_needed(lengths, size, row_length))
     return {size: [rows] for size, rows in most.items()}
-
-
-def compiled_graphs() -> int:
-    """How many graphs this process has compiled."""
-    from torch_xla.debug import metrics
-
-    data = metrics.metric_data("CompileTime")
-    return data[0] if data else 0
-
-
-class GraphCount(TrainerCallback):
-    """Counts the graphs that are compiled for training, evaluation and checkpoints, and tells the counts at the end."""
-
-    def __init__(self) -> None:
-        self.seen = self.later = 0
-        self.counts = {"training": 0, "evaluation": 0, "checkpoints": 0}
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._count("training", state)
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._count("evaluation", state)
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._count("checkpoints", state)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        counts = ", ".join(f"{count} for {purpose}" for purpose, count in self.counts.items())
-        logger.info("XLA compiled graphs: %s; %d of them after the first epoch", counts, self.later)
-
-    def _count(self, purpose: str, state: Any) -> None:
-        new = compiled_graphs() - self.seen
-        self.seen += new
-        self.counts[purpose] += new
-        if state.epoch > 1:
-            self.later += new
 
 
 def _lengths(dataset: FilledDataset) -> list[int]:

@@ -3,15 +3,14 @@
 import itertools
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from transformers import PreTrainedModel
 
-from hfcls.batching.collate import TRAINING_LANES, Batch, tight_rows
+from hfcls.batching.collate import Batch
 from hfcls.training.optim import adam
-from hfcls.batching.packing import best_fit
 
 BYTES_PER_PARAMETER = 16  # float32: the weight, its gradient, Adam's two moments
 MOST_STEPS = 20
@@ -50,23 +49,16 @@ def measure_cost(model: PreTrainedModel, batches: Iterable[Batch], *, seconds: f
     begin = time.perf_counter()
     for batch in itertools.islice(batches, 1 + MOST_STEPS):
         batch = {name: tensor.to(device) for name, tensor in batch.items()}
-        kept: dict[int, int] = {}  # address -> bytes: views of one tensor share its storage, which counts once
-
-        def note(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in weights:
-                kept[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
+        kept = _KeptStorage(weights)
         start = time.perf_counter()
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
             loss = model(**batch).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         loss.item()  # waits for the device
         times.append(time.perf_counter() - start)
-        largest = max(largest, sum(kept.values()))
+        largest = max(largest, kept.nbytes())
         if len(times) > 1 and time.perf_counter() - begin > seconds:
             break
     timed = times[1:] or times
@@ -74,20 +66,18 @@ def measure_cost(model: PreTrainedModel, batches: Iterable[Batch], *, seconds: f
     return Cost(device.type, model.num_parameters(), len(timed), statistics.median(timed), memory)
 
 
-def padding_shares(
-    lengths: Sequence[int], batch_size: int, max_length: int, row_length: int | None
-) -> dict[str, float]:
-    """Share of computed tokens that is padding, for each batching, in training batches of these texts.
+class _KeptStorage:
+    """What autograd keeps for the backward pass; views of one tensor share its storage, which counts once."""
 
-    Args:
-        lengths: tokens of each text, special tokens included; consecutive `batch_size` of them are a batch.
-        row_length: of packed rows; None: chosen for each batch.
-    """
-    computed = {"packed": 0, "longest": 0, "fixed": 0}
-    for start in range(0, len(lengths), batch_size):
-        batch = lengths[start : start + batch_size]
-        width, rows = (row_length, best_fit(batch, row_length)) if row_length else tight_rows(batch, TRAINING_LANES)
-        computed["packed"] += width * len(rows)
-        computed["longest"] += max(batch) * len(batch)
-        computed["fixed"] += max_length * len(batch)
-    return {batching: 1 - sum(lengths) / tokens for batching, tokens in computed.items()}
+    def __init__(self, weights: set[int]) -> None:
+        self.weights = weights  # addresses that do not count: they are there anyway
+        self.bytes_at: dict[int, int] = {}
+
+    def note(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self.weights:
+            self.bytes_at[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    def nbytes(self) -> int:
+        return sum(self.bytes_at.values())

@@ -1,20 +1,23 @@
 """What a data check found: kept as JSON, shown as tables and plain warnings."""
 
+import html
 import json
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from hfcls.checks.cost import Cost
 from hfcls.files import write_whole
+from hfcls.terminal import duration
 
 # Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
 # mistake, 74 %.
 MANY_UNKNOWN, MANY_TRUNCATED, FEW_OF_A_CLASS = 0.05, 0.05, 0.1
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SplitFindings:
     """One split; tokens include special tokens, and what is counted in them is None without a model.
 
@@ -43,7 +46,7 @@ class SplitFindings:
     decomposed: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Duplicates:
     """Copies under one way of comparing texts, each a count by split.
 
@@ -58,7 +61,7 @@ class Duplicates:
     in_train: dict[str, int]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Findings:
     """The outcome of `check`.
 
@@ -133,13 +136,17 @@ class Findings:
         if self.cost and self.seconds_per_epoch:
             cost = self.cost
             lines += [
-                f"an epoch here: {_duration(self.seconds_per_epoch)} (from {cost.steps} measured steps of "
+                f"an epoch here: {duration(self.seconds_per_epoch)} (from {cost.steps} measured steps of "
                 f"{self.batch_size} rows on {cost.device}, {cost.seconds_per_step:.2g} s each, float32)",
                 f"memory of the model: {cost.memory / 2**20:,.0f} MiB for weights, gradients, Adam and activations; "
                 "data and libraries come on top",
             ]
         warnings = self.warnings()
         return "\n".join([*lines, "", f"warnings: {len(warnings)}", *(f"  {warning}" for warning in warnings)])
+
+    def _repr_html_(self) -> str:
+        """The report, for a notebook."""
+        return f"<pre>{html.escape(self.text())}</pre>"
 
     def _split_rows(self) -> Iterator[list[str]]:
         found = list(self.splits.values())
@@ -167,13 +174,5 @@ def _table(rows: list[list[str]]) -> list[str]:
     """The first column to the left, the others to the right; Hangul takes two columns of a terminal."""
     lines = []
     for first, *others in (row or [""] for row in rows):
-        wide = sum(unicodedata.east_asian_width(char) in "WF" for char in first)
-        lines.append((first.ljust(26 - wide) + "".join(cell.rjust(12) for cell in others)).rstrip())
+        lines.append((first + " " * (26 - cell_len(first)) + "".join(cell.rjust(12) for cell in others)).rstrip())
     return lines
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

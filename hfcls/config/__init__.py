@@ -1,1 +1,15 @@
 """What can be set: every option, its checks, and where its value comes from."""
+
+from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.sources import load_recipe
+from hfcls.config.train import TrainConfig
+
+__all__ = [
+    "CheckConfig",
+    "EvaluateConfig",
+    "PredictConfig",
+    "PushConfig",
+    "ServeConfig",
+    "TrainConfig",
+    "load_recipe",
+]

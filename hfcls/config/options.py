@@ -1,20 +1,52 @@
 """What an option is: a dataclass field with a line of help, checked against its annotation."""
 
 import contextlib
+import difflib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hfcls.errors import HfclsError
 
-PATHS = ("model", "compare", "dataset", "data_dir", "output_dir", "input", "output")  # where ~ is the home folder
+C = TypeVar("C", bound="Config")
+
+MOST_TOKENS = MOST_ROWS = 2**16  # of a text, of a batch: what is more would end in a lack of memory
 
 
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with its default and the one line that `--help` and the docs show."""
-    return field(default=default, metadata={"help": help})
+def option(
+    default: Any,
+    help: str,
+    *,
+    path: bool = False,
+    resumable: bool = False,
+    recorded: bool = True,
+    in_card: Literal["always", "changed", "never"] = "changed",
+    alias: str | None = None,
+) -> Any:
+    """A dataclass field, and all that is to be known about the option.
+
+    Args:
+        help: the one line that `--help` and the docs show.
+        path: `~` is the home folder in it.
+        resumable: may differ between a run and its continuation, since it does not enter what is learned.
+        recorded: stands in results.json where it is not at its default; not so what says where the run lives.
+        in_card: whether the model card lists it: always, where it is not at its default, or never.
+        alias: a second name on the command line.
+    """
+    return field(
+        default=default,
+        metadata={
+            "help": help,
+            "path": path,
+            "resumable": resumable,
+            "recorded": recorded,
+            "in_card": in_card,
+            "alias": alias,
+        },
+    )
 
 
 @dataclass
@@ -26,27 +58,58 @@ class Config:
     """
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            value = checked(name, getattr(self, name), hint)
-            setattr(self, name, os.path.expanduser(value) if name in PATHS and value else value)
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            value = coerced(f.name, getattr(self, f.name), hints[f.name])
+            setattr(self, f.name, os.path.expanduser(value) if f.metadata["path"] and value else value)
         for group in type(self).__mro__:
             if "check" in vars(group):
                 group.check(self)  # type: ignore[attr-defined]
 
 
-def parts(hint: Any) -> tuple[type, tuple[Any, ...], bool]:
+def with_options(config: C, options: Mapping[str, Any]) -> C:
+    """`config` with these values in place of its own.
+
+    Raises:
+        HfclsError: an option that it does not have, or a bad value.
+    """
+    known = [f.name for f in fields(config)]
+    if unknown := [name for name in options if name not in known]:
+        raise HfclsError(f"unknown option {', '.join(unknown)}; {suggestion(unknown[0], known)}")
+    return replace(config, **options)
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """Which of the known names may be meant by `name`."""
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean {close[0]}?"
+    return f"known are {', '.join(sorted(known))}"
+
+
+def resumable_options(config: Config) -> set[str]:
+    """The names of the options that may differ between a run and its continuation."""
+    return {f.name for f in fields(config) if f.metadata["resumable"]}
+
+
+def changed_options(config: Config) -> dict[str, Any]:
+    """The options of `config` that are not at their defaults, but for those that are not recorded."""
+    changed = {f: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
+    return {f.name: value for f, value in changed.items() if f.metadata["recorded"]}
+
+
+def parse_annotation(hint: Any) -> tuple[type, tuple[Any, ...], bool]:
     """(type, allowed values, may be None) of an annotation such as `int | None` or `Literal["a", "b"]`."""
     if get_origin(hint) in (Union, UnionType):
         inner = next(arg for arg in get_args(hint) if arg is not NoneType)
-        return (*parts(inner)[:2], True)
+        return (*parse_annotation(inner)[:2], True)
     if get_origin(hint) is Literal:
         return str, get_args(hint), False
     return hint, (), False
 
 
-def checked(name: str, value: Any, hint: Any) -> Any:
+def coerced(name: str, value: Any, hint: Any) -> Any:
     """The value of an option in the type of its annotation; raises `HfclsError` if it cannot be that."""
-    kind, choices, optional = parts(hint)
+    kind, choices, optional = parse_annotation(hint)
     if value is None and optional:
         return None
     if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-5, without a dot, as a string
@@ -73,13 +136,13 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
-def in_range(name: str, value: Any, good: bool, wanted: str) -> None:
+def check_range(name: str, value: Any, good: bool, wanted: str) -> None:
     """Raises `HfclsError`, with what was found and what is wanted, unless the value is `good`."""
     if not good:
         raise HfclsError(f"{name} must be {wanted}, found {value}")
 
 
-def at_least(name: str, value: int | None, least: int, most: int | None = None) -> None:
+def check_at_least(name: str, value: int | None, least: int, most: int | None = None) -> None:
     """Raises `HfclsError` if a value that is set lies below `least`, or above `most`."""
-    in_range(name, value, value is None or value >= least, f"at least {least}")
-    in_range(name, value, value is None or most is None or value <= most, f"at most {most}")
+    check_range(name, value, value is None or value >= least, f"at least {least}")
+    check_range(name, value, value is None or most is None or value <= most, f"at most {most}")

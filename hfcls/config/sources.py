@@ -1,4 +1,4 @@
-"""Options as flags of the command line, over those of a recipe."""
+"""Where the value of an option comes from: a flag of the command line, else a recipe in YAML, else its default."""
 
 import argparse
 import dataclasses
@@ -6,8 +6,11 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from hfcls.config.train import recipe_values
-from hfcls.config.options import Config, parts
+import yaml
+
+from hfcls.config.options import Config, parse_annotation, suggestion
+from hfcls.config.train import TrainConfig
+from hfcls.errors import HfclsError
 
 C = TypeVar("C", bound=Config)
 
@@ -21,7 +24,8 @@ def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> 
             continue
         group = parser.add_argument_group((group_class.__doc__ or "").strip().splitlines()[0].rstrip("."))
         for f in own:
-            group.add_argument(f"--{f.name}", default=argparse.SUPPRESS, **_flag(f, hints[f.name]))
+            names = [f"--{name}" for name in (f.name, f.metadata["alias"]) if name]
+            group.add_argument(*names, dest=f.name, default=argparse.SUPPRESS, **_flag(f, hints[f.name]))
 
 
 def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
@@ -34,7 +38,7 @@ def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
 
 
 def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
-    kind, choices, _ = parts(hint)
+    kind, choices, _ = parse_annotation(hint)
     text = f.metadata["help"].replace("%", "%%")
     if f.default is not None and f.default is not MISSING:
         text += f" (default {f.default})"
@@ -43,3 +47,47 @@ def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
     if choices:
         return {"choices": choices, "help": text}
     return {"type": kind, "help": text, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
+
+
+def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]
+    """The options of a YAML file.
+
+    Raises:
+        HfclsError: no such file, not YAML, not a mapping, an unknown key or a bad value; names file and key.
+    """
+    return config_class(**recipe_values(Path(path), config_class))
+
+
+def recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
+    """What a YAML file says of the options of `config_class`; raises as `load_recipe`."""
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL or a surrogate
+        reason = getattr(error, "strerror", None) or error
+        raise HfclsError(
+            f"no recipe {path} ({reason}): give the path of a YAML file, such as recipes/nsmc.yaml"
+        ) from error
+    try:
+        values = yaml.load(content.decode("utf-8"), _EachKeyOnce)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date such as 2020-99-99
+        raise HfclsError(f"{path} is not valid YAML: {' '.join(str(error).split()):.500}") from error
+    if not isinstance(values, dict):
+        raise HfclsError(f"{path} must be a mapping of option: value, found {type(values).__name__}")
+    known = {f.name for f in dataclasses.fields(config_class)}
+    if unknown := [str(key) for key in values if key not in known]:
+        raise HfclsError(f"{path}: unknown option {', '.join(unknown)}; {suggestion(unknown[0], known)}")
+    try:
+        config_class(**values)
+    except HfclsError as error:
+        raise HfclsError(f"{path}: {error}") from error
+    return values
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML as ever, but a key that stands twice is an error: PyYAML would silently take the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.YAMLError(f"{', '.join(repeated)} stands there twice: keep one")
+        return super().construct_mapping(node, deep)

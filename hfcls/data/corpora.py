@@ -1,30 +1,20 @@
 """Labelled texts from NSMC, the demonstration corpus, files or the Hub, as one kind of `DatasetDict`."""
 
 import logging
-import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
-from numpy.typing import NDArray
 
 from hfcls.data import nsmc
-from hfcls.errors import HfclsError
+from hfcls.data.labels import class_names
 from hfcls.data.readers import SUFFIXES, read_tables, text_problem
+from hfcls.data.splits import SPLITS
+from hfcls.errors import HfclsError
 
 logger = logging.getLogger(__name__)
-
-SPLITS = {  # a file's stem, or a Hub split's name -> our split
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 
 
 def load_corpus(
@@ -74,43 +64,9 @@ def load_corpus(
         )
     _check_columns(raw, dataset, texts, label_column)
     raw = raw.select_columns([*texts, label_column])  # whatever others hold, nobody reads it
-    names = _class_names(raw, dataset, label_column)
+    names = class_names(raw, dataset, label_column)
     return DatasetDict(
         {split: _select(rows, split, texts, label_column, names, label_names) for split, rows in raw.items()}
-    )
-
-
-def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict:
-    """`corpus` with `size` (0 < size < 1) of its train rows moved to a validation split, seeded and stratified.
-
-    Takes a corpus before or after `encode`: both are cut at the same rows.
-
-    Raises:
-        HfclsError: a class has too few rows to stand in both splits.
-    """
-    from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
-
-    train = corpus["train"]
-    column = "label" if "label" in train.column_names else "labels"
-    labels = train.select_columns(column).with_format("numpy")[:][column]
-    _check_classes_divide(labels, size, getattr(train.features[column], "names", None))
-    kept, carved = train_test_split(np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels)
-    return DatasetDict({**corpus, "train": train.select(sorted(kept)), "validation": train.select(sorted(carved))})
-
-
-def _check_classes_divide(labels: NDArray[np.int64], size: float, names: list[str] | None) -> None:
-    """Raises HfclsError unless both parts can hold each class that occurs."""
-    classes, counts = np.unique(labels, return_counts=True)
-    smaller = min(math.ceil(size * len(labels)), len(labels) - math.ceil(size * len(labels)))
-    if alone := [names[i] if names else str(i) for i in classes[counts == 1]]:
-        why = f"{', '.join(alone)} has one row only, and each class must stand in both parts"
-    elif smaller < len(classes):
-        why = f"a part of {smaller} rows cannot hold each of {len(classes)} classes; choose another --validation_size"
-    else:
-        return
-    raise HfclsError(
-        f"cannot keep {size:g} of {len(labels)} training rows for validation: {why}; bring a validation split, or set "
-        "--validation_size 0 to train without one"
     )
 
 
@@ -195,28 +151,6 @@ def _is_number(text: str | None) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _class_names(raw: DatasetDict, dataset: str, column: str) -> list[str]:
-    """Names of the classes in the order of their ids: as the data declares them, else sorted (numbers by value)."""
-    split = "train" if "train" in raw else next(iter(raw))
-    feature = raw[split].features[column]
-    if isinstance(feature, ClassLabel):
-        return list(feature.names)
-    kind = getattr(feature, "dtype", type(feature).__name__)
-    if not str(kind).startswith(("string", "large_string", "int", "uint", "bool")):
-        raise HfclsError(
-            f"{dataset} ({split}): column {column!r} holds {kind}, not class labels: write them as whole numbers or "
-            "text, one in each row"
-        )
-    values = [str(value) for value in raw[split].unique(column) if value not in (None, "")]
-    if len(values) < 2:
-        raise HfclsError(
-            f"{dataset} ({split}): column {column!r} holds one class only ({', '.join(values) or 'none'}); "
-            "a classifier needs at least two"
-        )
-    numeric = all(value.removeprefix("-").isdecimal() and len(value) < 20 for value in values)
-    return sorted(values, key=int) if numeric else sorted(values)
 
 
 def _select(

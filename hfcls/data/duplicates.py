@@ -122,10 +122,12 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> dict[int, i
     for i in suspects:
         shingles = _shingles(texts[i])
         sketch = RMinHash.from_token_sets([list(shingles)], NUM_PERM, 42)[0]
-        candidates = [(_jaccard(shingles, _shingles(texts[j])), -j) for j in map(int, firsts.get_duplicates(sketch))]
-        similarity, j = max(candidates, default=(0.0, 0))
-        if similarity >= threshold:
-            found[i] = -j
+        similarity = {
+            j: _jaccard(shingles, _shingles(texts[j])) for j in sorted(map(int, firsts.get_duplicates(sketch)))
+        }
+        most_similar = max(similarity, key=similarity.__getitem__, default=None)  # of equals the earliest
+        if most_similar is not None and similarity[most_similar] >= threshold:
+            found[i] = most_similar
         else:
             firsts.add(str(i), sketch)
     return found

@@ -48,7 +48,7 @@ def _read_table(path: Path) -> Any:
     options: dict[str, Any] = {}
     if path.suffix in DELIMITERS:
         kind, delimiter = "csv", DELIMITERS[path.suffix]
-        columns = check_delimited(path, delimiter)
+        columns = read_header(path, delimiter)
         features = Features({column: Value("string") for column in columns})
         # without na_filter an empty text is an empty text, and "null" is a word
         options = {"delimiter": delimiter, "features": features, "na_filter": False}
@@ -77,7 +77,7 @@ def text_problem(rows: Dataset, column: str) -> str | None:
     return None
 
 
-def check_delimited(path: Path, delimiter: str) -> list[str]:
+def read_header(path: Path, delimiter: str) -> list[str]:
     """The column names of a csv or tsv file, after checking that each row has as many fields as the header.
 
     pandas would fill short rows and report long ones without the file's name, so the check comes first; it streams.

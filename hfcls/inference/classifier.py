@@ -8,16 +8,17 @@ from typing import Any, overload
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hfcls.batching.collate import PackedCollator, make_collator
+from hfcls.batching.choice import collator_for
+from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
 from hfcls.errors import HfclsError
 from hfcls.models.loading import load_classifier
-from hfcls.batching.packing import choose_batching, enable_packing, position_offset
 
 Text = str | tuple[str, str]
 
 # How many texts of one length `exact` batches hold, and up to which length: longer ones keep a CPU busy one at a time.
 EXACT_COUNT, EXACT_LENGTH = 16, 32
+SHOWN_LABELS = 10
 
 
 class Classifier:
@@ -58,19 +59,24 @@ class Classifier:
         self.max_length = max_length or min(tokenizer.model_max_length, 512)
         self.batch_size = batch_size
         self.exact = batching == "exact"
-        batching = "longest" if self.exact else choose_batching(model, batching)
-        if batching == "packed":
-            enable_packing(model)
-        self.collator = make_collator(
-            batching,
+        self.collator = collator_for(
+            model,
             pad_token_id=tokenizer.pad_token_id,
             max_length=self.max_length,
-            position_offset=position_offset(model.config),
+            batching="longest" if self.exact else batching,
         )
         id2label: Any = model.config.id2label
         self.labels: list[str] = [id2label[i] for i in range(len(id2label))]
         # The first call sets the tokenizer's truncation; two first calls at once would fail with "Already borrowed".
         self._rows([""])
+
+    def __repr__(self) -> str:
+        config = self.model.config
+        shown = ", ".join(self.labels[:SHOWN_LABELS]) + (", ..." if len(self.labels) > SHOWN_LABELS else "")
+        return (
+            f"Classifier({config.name_or_path!r}, {config.model_type}, {len(self.labels)} labels: {shown}; "
+            f"max_length {self.max_length}, {self.model.device})"
+        )
 
     @classmethod
     def from_pretrained(

@@ -1,5 +1,6 @@
 """Which words moved the decision: occlusion, the plainest of the attribution methods."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ def occlusion(classifier: Classifier, text: str) -> tuple[dict[str, float], list
     networks through representation erasure"): one batch of up to 33 texts.
     """
     words = [match.span() for match in re.finditer(r"\S+", text)]
-    size = -(-len(words) // MOST_PARTS) or 1
+    size = math.ceil(len(words) / MOST_PARTS) or 1
     spans = [(words[i][0], words[min(i + size, len(words)) - 1][1]) for i in range(0, len(words), size)]
     shortened = [text[:start].rstrip() + text[end:] for start, end in spans]
     probabilities = classifier.probabilities([text, *shortened])

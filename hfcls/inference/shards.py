@@ -1,9 +1,10 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
 import json
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import torch
@@ -11,17 +12,23 @@ from datasets import Dataset
 from pyarrow import csv, parquet
 from tqdm import tqdm
 
-from hfcls.config.train import PredictConfig
-from hfcls.errors import HfclsError
-from hfcls.files import whole
-from hfcls.inference.classifier import Classifier
+from hfcls.config.commands import PredictConfig
+from hfcls.config.options import with_options
 from hfcls.data.readers import SUFFIXES, read_tables, text_problem
+from hfcls.errors import HfclsError
+from hfcls.files import remove_leftovers, whole, write_whole
+from hfcls.inference.classifier import Classifier
 
-MANIFEST = "predict.json"  # what the shards beside it were made from
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hfcls.config.typed import PredictOptions
+
+SOURCES_FILE = "predict.json"  # what the shards beside it were made from
 
 
-def predict_files(config: PredictConfig) -> list[Path]:
-    """Label every row of `config.input`; returns the shards that this process answers for.
+def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[PredictOptions]") -> list[Path]:
+    """Label every row of the files of `input`; returns the shards that this process answers for.
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
     the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. It is
@@ -29,10 +36,17 @@ def predict_files(config: PredictConfig) -> list[Path]:
     of a shard: neither a restart nor the number of processes changes what is in it. Under `accelerate launch`, process
     `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
 
+    Args:
+        config: options; default `PredictConfig()`.
+        **options: any field of `PredictConfig`, over those of `config`.
+
     Raises:
-        HfclsError: the input cannot be read or lacks the text column, the output folder is that of the input, holds the
-            shards of something else or cannot be written to, or the model is not a classifier.
+        HfclsError: no `input` or `output`; the input cannot be read or lacks the text column; the output folder is that
+            of the input, holds the shards of something else or cannot be written to; or the model is no classifier.
     """
+    config = with_options(config or PredictConfig(), options)
+    if config.input is None:
+        raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
     output, files = Path(config.output or ""), input_files(Path(config.input or ""))
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
@@ -50,7 +64,7 @@ def predict_files(config: PredictConfig) -> list[Path]:
         _check_columns(path, rows, config, classifier.labels)
     shards = []
     for path, rows in tables.items():
-        count = -(-len(rows) // config.shard_size)
+        count = math.ceil(len(rows) / config.shard_size)
         for i in range(count):
             indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
             shards.append((output / f"{path.name}-{i:05d}-of-{count:05d}.{config.format}", rows, indices))
@@ -106,7 +120,7 @@ def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
     options = {name: value for name, value in vars(config).items() if name != "output"}
     stamps = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in stamped}
     output.mkdir(parents=True, exist_ok=True)
-    manifest = output / MANIFEST
+    manifest = output / SOURCES_FILE
     if manifest.exists():
         try:
             earlier = json.loads(manifest.read_text(encoding="utf-8"))
@@ -122,10 +136,7 @@ def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
                 f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
             )
         stamps = {**known, **stamps}  # files may be added to the folder: finished shards stay as they are
-    note = {**options, "files": stamps}
-    aside = output / f"{MANIFEST}.{os.getpid()}.part"
-    aside.write_text(json.dumps(note, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, manifest)
+    write_whole(manifest, json.dumps({**options, "files": stamps}, ensure_ascii=False, indent=2) + "\n")
 
 
 def _labelled(
@@ -151,6 +162,7 @@ def _labelled(
 
 
 def _write(table: pa.Table, path: Path) -> None:
+    remove_leftovers(path)  # a shard is one process's
     with whole(path) as aside:
         if path.suffix == ".parquet":
             parquet.write_table(table.replace_schema_metadata(), aside)

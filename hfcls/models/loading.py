@@ -1,39 +1,26 @@
 """Load the tokenizer and the encoder with its classification head; build small ones from scratch."""
 
-import json
 import logging
 from collections.abc import Iterable
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
+from hfcls.models.positions import check_positions
+from hfcls.models.scratch import SCRATCH, scratch_model
+from hfcls.models.sources import could_not_load, local_folder
+from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
-SCRATCH = "scratch"
-# What makes a folder a tokenizer, and a model; one of each is needed.
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "tokenizer_config.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -42,35 +29,36 @@ WEIGHT_FILES = (
 )
 
 
-def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a Hub id or folder; case is kept unless the tokenizer's own files say otherwise.
-
-    A bare BERT vocabulary (vocab.txt without tokenizer_config.json, as KcBERT was first published) would be loaded
-    lower-casing, which also splits Hangul into parts the vocabulary lacks; it is loaded with `do_lower_case=False`.
+def model_and_tokenizer(
+    name: str,
+    label_names: list[str],
+    *,
+    max_length: int,
+    texts: Iterable[str],
+    trust_remote_code: bool = False,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model to fine-tune and its tokenizer, which keeps `max_length`: `Classifier` cuts texts as training did.
 
     Args:
-        trust_remote_code: run Python code that the repository holds, if it needs any.
+        name: Hub id or folder of an encoder, or `scratch`.
+        texts: a tokenizer from scratch is learned from these.
 
     Raises:
-        HfclsError: no tokenizer there, the Hub is out of reach, or it needs code that is not trusted.
+        HfclsError: as `load_model` and `load_tokenizer`, and if the two do not belong together.
     """
-    folder = _local_folder(name)
-    if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
-        raise HfclsError(f"{name} holds no tokenizer: one of {', '.join(TOKENIZER_FILES)} is needed")
-    name = str(folder or name)
-    try:
-        if folder and (folder / "vocab.txt").is_file() and not _sets_case(folder):
-            tokenizer = BertTokenizer.from_pretrained(name, do_lower_case=False)
-        else:
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except Exception as error:
-        raise HfclsError(_could_not_load("tokenizer", name, error)) from error
-    words = ["영화", "재미", "최고", "정말", "이"]
-    if tokenizer.unk_token_id is not None and all(
-        tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False)["input_ids"] for word in words
-    ):
-        logger.warning("the tokenizer of %s knows none of %s: is it one for Korean?", name, ", ".join(words))
-    return tokenizer
+    if name == SCRATCH:
+        tokenizer = train_tokenizer(texts)
+        model = scratch_model(tokenizer, label_names, max_length)
+    else:
+        tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+        model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
+        if len(tokenizer) > model.config.vocab_size:
+            raise HfclsError(
+                f"the tokenizer of {name} has {len(tokenizer):,} tokens, its model only "
+                f"{model.config.vocab_size:,}: they do not belong together"
+            )
+    tokenizer.model_max_length = max_length
+    return model, tokenizer
 
 
 def load_model(
@@ -89,7 +77,7 @@ def load_model(
         HfclsError: no weights, weights that do not fit, too few positions, code that is not trusted, weights that
             are not mere tensors, or the Hub is out of reach.
     """
-    folder = _local_folder(name)
+    folder = local_folder(name)
     if folder and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is not a model folder: it has no config.json")
     if folder and not any((folder / file).is_file() for file in WEIGHT_FILES):
@@ -112,32 +100,11 @@ def load_model(
     except HfclsError:
         raise
     except Exception as error:
-        raise HfclsError(_could_not_load("model", name, error)) from error
+        raise HfclsError(could_not_load("model", name, error)) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
     _check_loaded(name, model, report)
     return model
-
-
-def untrained_model(
-    name: str, label_names: list[str], *, max_length: int = 0, trust_remote_code: bool = False
-) -> PreTrainedModel:
-    """The model that `load_model` gives, but with random weights in all of it: only its config.json is read.
-
-    Raises:
-        HfclsError: no config, too few positions, or the Hub is out of reach.
-    """
-    name = str(_local_folder(name) or name)
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, num_labels=len(label_names))
-        check_positions(config, max_length)
-        return AutoModelForSequenceClassification.from_config(
-            config, dtype=torch.float32, trust_remote_code=trust_remote_code
-        )
-    except HfclsError:
-        raise
-    except Exception as error:
-        raise HfclsError(_could_not_load("model", name, error)) from error
 
 
 def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -147,98 +114,15 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
         HfclsError: as `load_model`, and if the model has no trained classification head.
     """
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    name = str(_local_folder(name) or name)
+    name = str(local_folder(name) or name)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
-        raise HfclsError(_could_not_load("model", name, error)) from error
+        raise HfclsError(could_not_load("model", name, error)) from error
     if not any("ForSequenceClassification" in architecture for architecture in config.architectures or []):
         raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
     names = [config.id2label[i] for i in range(config.num_labels)]
     return load_model(name, names, trust_remote_code=trust_remote_code), tokenizer
-
-
-def check_positions(config: Any, max_length: int) -> None:
-    """Raises HfclsError if the encoder has fewer positions than `max_length` tokens need."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= config.pad_token_id + 1  # RoBERTa counts positions from padding_idx + 1
-    if max_length > positions:
-        raise HfclsError(f"max_length {max_length} is more than the model's {positions} positions; lower --max_length")
-
-
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 2000) -> PreTrainedTokenizerBase:
-    """A cased BPE tokenizer with BERT's special tokens, learned from `texts`: the same one for the same texts.
-
-    Not WordPiece, whose trainer numbers its tokens in another order each time (tokenizers 0.23.3), so that a resumed
-    run would read its own texts wrongly.
-    """
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
-    tokenizer.decoder = decoders.Metaspace()
-    tokenizer.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=list(special.values()), show_progress=False),
-    )
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **special,
-    )
-
-
-def scratch_model(tokenizer: PreTrainedTokenizerBase, label_names: list[str], max_length: int) -> PreTrainedModel:
-    """A BERT of 2 layers and width 128 with random weights (seed before the call), for demonstrations and tests."""
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=512,
-        max_position_embeddings=max_length,
-        pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(label_names)),
-        label2id={label: i for i, label in enumerate(label_names)},
-    )
-    return AutoModelForSequenceClassification.from_config(config)
-
-
-def _local_folder(name: str) -> Path | None:
-    """The folder of that name, or None for a Hub id; a path that is not there is an error, not a Hub id."""
-    path = Path(name).expanduser()
-    try:
-        if path.is_dir():
-            return path
-    except OSError as error:  # no permission, or a name longer than names can be
-        raise HfclsError(f"cannot look for the model {name:.200}: {error.strerror}") from error
-    looks_like_a_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
-    if looks_like_a_path or ("/" in name and path.parent.is_dir()):
-        raise HfclsError(f"no model folder {name}")
-    return None
-
-
-def _sets_case(folder: Path) -> bool:
-    if (folder / "tokenizer.json").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and "do_lower_case" in json.loads(config.read_text(encoding="utf-8"))
-
-
-def _could_not_load(what: str, name: str, error: Exception) -> str:
-    if "trust_remote_code" in str(error):
-        return (
-            f"the {what} of {name!r} needs Python code out of its own repository, which is not run: read that code; "
-            "if you trust it, give --trust_remote_code (in Python trust_remote_code=True)"
-        )
-    if isinstance(error, UnpicklingError):
-        return f"the weights of {name!r} are a pickle of more than tensors, which is not loaded: it could run code"
-    where = "" if Path(name).exists() else " (there is no folder of that name here)"
-    return f"could not load the {what} of {name!r}{where}: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:

@@ -12,31 +12,26 @@ from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 from huggingface_hub.errors import HTTPError
 from jinja2 import Environment, StrictUndefined
 
-from hfcls.runs.folder import RESULTS_FILE
 from hfcls.config.train import TrainConfig
 from hfcls.files import write_whole
-from hfcls.runs.results import Result, RunFacts, load_results
+from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
+from hfcls.runs.record import RunFacts
+from hfcls.runs.results import Result, load_results
+from hfcls.terminal import duration
 
 logger = logging.getLogger(__name__)
 
-CARD_FILE = "README.md"
 TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
 FIGURES = {  # of the report, where the extra is installed
-    "report/confusion.png": "confusion matrix",
-    "report/reliability.png": "accuracy by confidence",
-    "report/lengths.png": "accuracy by length",
-    "report/loss.png": "loss",
-    "report/accuracy.png": "accuracy",
-    "report/learning_rate.png": "learning rate",
+    f"{REPORT_FOLDER}/confusion.png": "confusion matrix",
+    f"{REPORT_FOLDER}/reliability.png": "accuracy by confidence",
+    f"{REPORT_FOLDER}/lengths.png": "accuracy by length",
+    f"{REPORT_FOLDER}/loss.png": "loss",
+    f"{REPORT_FOLDER}/accuracy.png": "accuracy",
+    f"{REPORT_FOLDER}/learning_rate.png": "learning rate",
 }
 REPO_NAME = re.compile(r'(?<=model=)"[^"]*"|(?<=from_pretrained\()"[^"]*"')  # in the examples of a card
 CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
-# Settings that are shown even at their defaults, and options that say nothing about the model or name places here.
-CORE = ("num_train_epochs", "batch_size", "learning_rate", "lr_gamma", "max_length", "seed")
-UNTOLD = {
-    *("dataset", "model", "output_dir", "data_dir", "resume", "overwrite_output_dir"),
-    *("push_to_hub", "hub_model_id", "hub_private", "report", "report_to"),
-}
 FEW_CLASSES = 12  # more of them do not fit a table of class against class
 
 
@@ -71,7 +66,6 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
     corpus = CORPORA.get(facts.dataset) or _shown(facts.dataset)
     title = f"{base} fine-tuned on {corpus}"
     labels = list(facts.splits["train"].classes)
-    defaults = {field.name: field.default for field in fields(TrainConfig) if field.name in CORE}
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -91,12 +85,20 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
         analysis=result.analysis,
         seen=result.num_rows - result.unseen.num_rows if result.unseen else 0,
         facts=facts,
-        settings={name: value for name, value in (defaults | facts.options).items() if name not in UNTOLD},
-        duration=_duration(facts.training_seconds),
-        course=_course(folder / "trainer_state.json"),
+        settings=_settings(facts.options),
+        duration=duration(facts.training_seconds),
+        course=_course(folder / STATE_FILE),
         figures={name: what for name, what in FIGURES.items() if _is_newer(folder / name, folder / RESULTS_FILE)},
     )
     return re.sub(r"\n{3,}", "\n\n", card)
+
+
+def _settings(changed: dict[str, Any]) -> dict[str, Any]:
+    """The options that the card lists: some always, others where they are not at their defaults."""
+    options = fields(TrainConfig)
+    always = {option.name: option.default for option in options if option.metadata["in_card"] == "always"}
+    never = {option.name for option in options if option.metadata["in_card"] == "never"}
+    return {name: value for name, value in (always | changed).items() if name not in never}
 
 
 def for_repository(card: str, repo_id: str) -> str:
@@ -121,7 +123,11 @@ def base_licence(model: str) -> str | None:
 
 
 def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence: str | None) -> ModelCardData:
-    dataset = "e9t/nsmc" if facts.dataset == "nsmc" else facts.dataset if _on_hub(facts.dataset) else None
+    dataset = None
+    if facts.dataset == "nsmc":
+        dataset = "e9t/nsmc"
+    elif _on_hub(facts.dataset):
+        dataset = facts.dataset
     held_out = "" if result.note == "scored once" else f" ({result.note})"
     analysis = result.analysis
     scores = {"accuracy": ("Accuracy", analysis.accuracy), "f1": ("Macro F1", analysis.macro_f1)} if analysis else {}
@@ -187,8 +193,3 @@ def _is_newer(path: Path, than: Path) -> bool:
 def _plain(value: Any) -> str:
     """A value as it may stand in a table of Markdown."""
     return " ".join(str(value).replace("|", "\\|").split())
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60} min {rest} s" if minutes >= 60 else f"{minutes} min {rest} s"

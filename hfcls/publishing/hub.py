@@ -12,8 +12,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from hfcls.publishing.card import CARD_FILE, FIGURES, TAG, for_repository
 from hfcls.errors import HfclsError
+from hfcls.publishing.card import FIGURES, TAG, for_repository
+from hfcls.runs.folder import CARD_FILE
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 TOKENIZER = (
@@ -28,14 +29,16 @@ IDENTITY = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN, with a token that can write (huggingface.co/settings/tokens)"
 
 
-def push(folder: str | Path, hub_model_id: str | None = None, *, private: bool = False, yes: bool = False) -> str:
+def push(
+    folder: str | Path, hub_model_id: str | None = None, *, hub_private: bool = False, overwrite: bool = False
+) -> str:
     """Upload model, tokenizer, model card and its figures in one commit; returns the address of the repository.
 
     Args:
         folder: what `hfcls train` wrote.
         hub_model_id: `name` or `namespace/name`; default: the name of the folder.
-        private: make a new repository private.
-        yes: replace what an existing repository holds, even if it is not an earlier push of this model.
+        hub_private: make a new repository private.
+        overwrite: replace what an existing repository holds, even if it is not an earlier push of this model.
 
     Raises:
         HfclsError: the folder is not a finished run, nobody is logged in, the repository is not ours to replace, or the
@@ -43,16 +46,16 @@ def push(folder: str | Path, hub_model_id: str | None = None, *, private: bool =
     """
     folder = Path(folder)
     _check_finished(folder)
-    repo_id = check_login(hub_model_id or default_name(folder))
+    repo_id = writable_repo_id(hub_model_id or default_name(folder))
     files = upload(folder, repo_id)
     try:
         config = json.loads(_read(folder / "config.json"))
     except json.JSONDecodeError as error:
         raise HfclsError(f"{folder / 'config.json'} is not JSON: {error}") from error
-    parent = check_repo(repo_id, config, private=private, yes=yes)
+    parent = replaceable_commit(repo_id, config, hub_private=hub_private, overwrite=overwrite)
     with _hub_errors(f"could not push {folder} to {repo_id}"):
         if parent is None:
-            HfApi().create_repo(repo_id, private=private or None)
+            HfApi().create_repo(repo_id, private=hub_private or None)
         commit = HfApi().create_commit(
             repo_id,
             [CommitOperationAdd(name, content) for name, content in files.items()],
@@ -81,7 +84,7 @@ def default_name(folder: Path) -> str:
     return folder.resolve().name
 
 
-def check_login(hub_model_id: str) -> str:
+def writable_repo_id(hub_model_id: str) -> str:
     """The full id, `namespace/name`, of a repository that the logged-in user may write to as far as the token tells.
 
     Raises:
@@ -102,7 +105,9 @@ def check_login(hub_model_id: str) -> str:
     return f"{namespace or user['name']}/{name}"
 
 
-def check_repo(repo_id: str, config: Mapping[str, Any], *, private: bool = False, yes: bool = False) -> str | None:
+def replaceable_commit(
+    repo_id: str, config: Mapping[str, Any], *, hub_private: bool = False, overwrite: bool = False
+) -> str | None:
     """The newest commit of a repository that a model with this config may replace; None if it is yet to be created.
 
     An earlier push of the same model may be replaced: its card has the tag `hfcls`, and its config the same
@@ -111,8 +116,8 @@ def check_repo(repo_id: str, config: Mapping[str, Any], *, private: bool = False
     Args:
         repo_id: `namespace/name`.
         config: of the model, as in config.json or `model.config.to_dict()`.
-        private: what is pushed must not become public.
-        yes: replace whatever the repository holds.
+        hub_private: what is pushed must not become public.
+        overwrite: replace whatever the repository holds.
 
     Raises:
         HfclsError: it holds something else, is public, may not be written to by this user, or the Hub is out of reach.
@@ -124,16 +129,20 @@ def check_repo(repo_id: str, config: Mapping[str, Any], *, private: bool = False
             return None
         HfApi().auth_check(repo_id, write=True)
         files = {file.rfilename for file in info.siblings or []}
-        other = None if yes or files <= {".gitattributes"} else _other_content(repo_id, config, files, info.tags or [])
-    if private and not info.private:
+        other = (
+            None
+            if overwrite or files <= {".gitattributes"}
+            else _other_content(repo_id, config, files, info.tags or [])
+        )
+    if hub_private and not info.private:
         raise HfclsError(
-            f"{repo_id} is public and --private makes only new repositories private: make it private in its settings "
-            "first, or choose another --hub_model_id"
+            f"{repo_id} is public and --hub_private makes only new repositories private: make it private in its "
+            "settings first, or choose another --hub_model_id"
         )
     if other:
         raise HfclsError(
             f"{repo_id} exists and holds something else: {other}; choose another --hub_model_id, or replace it with "
-            "hfcls push --yes"
+            "hfcls push --overwrite"
         )
     return info.sha
 

@@ -11,16 +11,14 @@ from jinja2 import Environment, StrictUndefined, UndefinedError
 from markupsafe import Markup
 from pyarrow import ArrowException
 
-from hfcls.scoring.analysis import Analysis
-from hfcls.runs.folder import REPORT_FILE
 from hfcls.errors import HfclsError
-from hfcls.publishing.figures import Curves, save_figures
 from hfcls.files import write_whole
-from hfcls.runs.predictions import PREDICTIONS_FILE, confident_errors
+from hfcls.publishing.figures import Curves, save_figures
+from hfcls.runs.folder import CHECK_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER, STATE_FILE
+from hfcls.runs.predictions import confident_errors
 from hfcls.runs.results import Result, load_results
+from hfcls.scoring.analysis import Analysis
 
-FIGURES_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
-CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown if they lie in the run's folder
 CURVES = ("loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")
 SHOWN_ERRORS, SHOWN_CONFUSIONS, SHOWN_CHARACTERS = 20, 10, 500
 CONFUSION_CELLS = 12  # a confusion matrix of more classes is shown as a figure
@@ -43,9 +41,9 @@ def write_report(folder: str | Path) -> Path:
         curves = read_curves(folder)
         errors = confident_errors(folder, SHOWN_ERRORS)
         check = _read_json(folder / CHECK_FILE)
-        figures = save_figures(curves, result.analysis, folder / FIGURES_FOLDER)
+        figures = save_figures(curves, result.analysis, folder / REPORT_FOLDER)
         numbers = {**asdict(result), "curves": asdict(curves), "confident_errors": errors, "check": check}
-        write_whole(folder / FIGURES_FOLDER / "numbers.json", json.dumps(numbers, ensure_ascii=False, indent=2) + "\n")
+        write_whole(folder / REPORT_FOLDER / NUMBERS_FILE, json.dumps(numbers, ensure_ascii=False, indent=2) + "\n")
         page = folder / REPORT_FILE
         write_whole(page, render(result, figures, errors, check))
     except UndefinedError as error:
@@ -95,7 +93,7 @@ def frequent_confusions(analysis: Analysis) -> list[dict[str, Any]]:
 
 def read_curves(folder: Path) -> Curves:
     """Loss, scores and learning rate over the epochs, out of trainer_state.json; no points without it."""
-    path = folder / "trainer_state.json"
+    path = folder / STATE_FILE
     state = _read_json(path) or {}
     try:
         history = state.get("log_history", [])

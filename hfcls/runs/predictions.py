@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from hfcls.files import whole
+from hfcls.runs.folder import PREDICTIONS_FILE
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-PREDICTIONS_FILE = "predictions.parquet"
 
 
 def text_lengths(rows: "Dataset") -> NDArray[np.int64]:

@@ -1,112 +1,83 @@
 """What a run was made of: data and its hashes, options, padding, versions, hardware, time."""
 
-import dataclasses
-import hashlib
-import json
 import os
 import platform
-from collections.abc import Collection
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 
-from hfcls.config.train import Config, TrainConfig
-from hfcls.checks.cost import padding_shares
-from hfcls.batching.packing import choose_batching
-from hfcls.runs.results import RunFacts, SplitFacts
-
-if TYPE_CHECKING:
-    from hfcls.training.trainer import ClassificationTrainer
+from hfcls.batching.bins import padding_shares
+from hfcls.data.splits import SplitFacts
+from hfcls.version import __version__
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy")
 SAMPLED_BATCHES = 64
-PLACES = ("output_dir", "data_dir", "resume", "overwrite_output_dir")
 
 
-def run_facts(
-    config: TrainConfig,
-    trainer: "ClassificationTrainer",
-    training: dict[str, float],
-    splits: dict[str, SplitFacts],
-    *,
-    num_parameters: int,
-    carved: bool,
-    eval_split: str | None,
-) -> RunFacts:
-    """The facts of a run that has just ended.
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """The facts of one run of `fine_tune`; all of it is plain JSON.
 
-    Args:
-        training: metrics of `trainer.train`.
-        splits: as they were used, from `split_facts`.
+    Attributes:
+        finished: end of the run, ISO 8601 in UTC.
+        model: the encoder that was fine-tuned, as `--model` named it.
+        architecture: class of the fine-tuned model.
         num_parameters: weights of the model with its head.
-        carved: the validation split was cut from train.
-        eval_split: chose the checkpoint.
+        dataset: as `--dataset` named it.
+        splits: train, validation and test as they were used, after cuts and carving.
+        selected_on: split that chose the checkpoint; None: the last one was kept.
+        protocol: which rows trained, chose and scored, in a sentence or two.
+        options: every option that is not at its default, but for those that say where the run lives.
+        batching: packed, longest or fixed, as it was in the end.
+        padding: share of computed tokens that is padding, for each batching, on 64 random training batches.
+        tokens_per_text: mean over these batches, special tokens included.
+        steps: optimizer steps of the whole run.
+        training_seconds: evaluations and checkpoints included; after a resume, of the last part only.
+        texts_per_second: training texts over `training_seconds`.
+        hardware: what it ran on.
+        precision: no (float32), bf16 or fp16.
+        versions: of Python and packages.
     """
-    args, batch_size = trainer.args, trainer.args.per_device_train_batch_size
-    model: Any = trainer.model
-    lengths = sampled_lengths(trainer.train_dataset, batch_size, config.seed)
-    return RunFacts(
-        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        model=config.model,
-        architecture=type(model).__name__,
-        num_parameters=num_parameters,
-        dataset=config.dataset,
-        splits=splits,
-        selected_on=eval_split,
-        protocol=_protocol(config, splits, carved, eval_split),
-        options=changed_options(config),
-        batching=choose_batching(model, config.batching),
-        padding=padding_shares(lengths, batch_size, config.max_length, config.row_length),
-        tokens_per_text=sum(lengths) / len(lengths),
-        steps=trainer.state.global_step,
-        training_seconds=training["train_runtime"],
-        texts_per_second=training["train_samples_per_second"],
-        hardware=hardware(args.device, args.world_size),
-        precision=trainer.accelerator.mixed_precision,
-        versions=versions(),
-    )
+
+    finished: str
+    model: str
+    architecture: str
+    num_parameters: int
+    dataset: str
+    splits: dict[str, SplitFacts]
+    selected_on: str | None
+    protocol: str
+    options: dict[str, Any]
+    batching: str
+    padding: dict[str, float]
+    tokens_per_text: float
+    steps: int
+    training_seconds: float
+    texts_per_second: float
+    hardware: str
+    precision: str
+    versions: dict[str, str]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunFacts":
+        """From `dataclasses.asdict` of another, for instance out of JSON."""
+        return cls(**{**values, "splits": {name: SplitFacts(**split) for name, split in values["splits"].items()}})
 
 
-def _protocol(config: TrainConfig, splits: Collection[str], carved: bool, eval_split: str | None) -> str:
-    if eval_split is None:
-        chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
-    elif eval_split == "test":
-        chosen = "The checkpoint with the lowest loss on the test split was kept: its score is not a held-out one."
-    else:
-        origin = f", {config.validation_size:.0%} of train (stratified, seed {config.seed})," if carved else ""
-        chosen = f"The checkpoint with the lowest loss on the validation split{origin} was kept."
-    if eval_split == "test" or (eval_split is None and "test" not in splits):
-        return chosen
-    if "test" in splits:
-        return f"{chosen} The test split was scored once, after that."
-    return f"{chosen} There is no test split: the scores are those of the validation split."
-
-
-def split_facts(corpus: DatasetDict) -> dict[str, SplitFacts]:
-    """Rows, classes and hash of each split of a corpus of `load_corpus`."""
-    facts = {}
-    for split, rows in corpus.items():
-        names = rows.features["label"].names
-        counts = np.bincount(rows.with_format("numpy")["label"][:], minlength=len(names))
-        facts[split] = SplitFacts(len(rows), dict(zip(names, counts.tolist(), strict=True)), fingerprint(rows))
-    return facts
-
-
-def fingerprint(rows: Dataset) -> str:
-    """SHA-256 of the rows in their order: a line of JSON, `["text", "label name"]` (a pair: two texts), for each."""
-    names = rows.features["label"].names
-    texts = [column for column in ("text", "text_pair") if column in rows.column_names]
-    digest = hashlib.sha256()
-    for batch in rows.iter(10_000):
-        columns = [*(batch[column] for column in texts), [names[label] for label in batch["label"]]]
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*columns, strict=True))
-        digest.update("".join(lines).encode())
-    return digest.hexdigest()
+def batch_facts(
+    encoded: Dataset, batch_size: int, max_length: int, row_length: int | None, seed: int
+) -> dict[str, Any]:
+    """`padding` and `tokens_per_text` of `RunFacts`, on up to 64 random batches of a split that `encode` made."""
+    lengths = sampled_lengths(encoded, batch_size, seed)
+    return {
+        "padding": padding_shares(lengths, batch_size, max_length, row_length),
+        "tokens_per_text": sum(lengths) / len(lengths),
+    }
 
 
 def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[int]:
@@ -114,12 +85,6 @@ def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[int]:
     count = min(len(encoded), SAMPLED_BATCHES * batch_size)
     chosen = np.random.default_rng(seed).choice(len(encoded), count, replace=False)
     return [len(input_ids) for input_ids in encoded.select(chosen)["input_ids"]]
-
-
-def changed_options(config: Config) -> dict[str, Any]:
-    """The options of `config` that are not at their defaults, but for those that say where the run lives."""
-    changed = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if vars(config)[f.name] != f.default}
-    return {name: value for name, value in changed.items() if name not in PLACES}
 
 
 def hardware(device: torch.device, world_size: int) -> str:
@@ -142,8 +107,6 @@ def _processor() -> str:
 
 def versions() -> dict[str, str]:
     """Of Python, hfcls and the packages that decide what a run computes."""
-    from hfcls import __version__
-
     return {
         "python": platform.python_version(),
         "hfcls": __version__,

@@ -1,15 +1,25 @@
 """What a run measured: kept as JSON beside the model, shown as a short table."""
 
+import html
 import json
-import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from hfcls.scoring.analysis import Analysis, Estimate, McNemar
-from hfcls.runs.folder import RESULTS_FILE
+from rich.cells import cell_len
+
 from hfcls.errors import HfclsError
 from hfcls.files import write_whole
+from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
+from hfcls.runs.predictions import save_predictions
+from hfcls.runs.record import RunFacts
+from hfcls.scoring.analysis import Analysis
+from hfcls.scoring.intervals import Estimate, McNemar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+    from numpy.typing import NDArray
 
 
 @dataclass
@@ -22,69 +32,8 @@ class Example:
     score: float
 
 
-@dataclass(frozen=True)
-class SplitFacts:
-    """One split as it was used.
-
-    Attributes:
-        rows: texts.
-        classes: rows of each class by its name.
-        sha256: of `fingerprint`.
-    """
-
-    rows: int
-    classes: dict[str, int]
-    sha256: str
 
 
-@dataclass(frozen=True)
-class RunFacts:
-    """The facts of one run of `fine_tune`; all of it is plain JSON.
-
-    Attributes:
-        finished: end of the run, ISO 8601 in UTC.
-        model: the encoder that was fine-tuned, as `--model` named it.
-        architecture: class of the fine-tuned model.
-        num_parameters: weights of the model with its head.
-        dataset: as `--dataset` named it.
-        splits: train, validation and test as they were used, after cuts and carving.
-        selected_on: split that chose the checkpoint; None: the last one was kept.
-        protocol: which rows trained, chose and scored, in a sentence or two.
-        options: every option that is not at its default, but for those that say where the run lives.
-        batching: packed, longest or fixed, as it was in the end.
-        padding: share of computed tokens that is padding, for each batching, on 64 random training batches.
-        tokens_per_text: mean over these batches, special tokens included.
-        steps: optimizer steps of the whole run.
-        training_seconds: evaluations and checkpoints included; after a resume, of the last part only.
-        texts_per_second: training texts over `training_seconds`.
-        hardware: what it ran on.
-        precision: no (float32), bf16 or fp16.
-        versions: of Python and packages.
-    """
-
-    finished: str
-    model: str
-    architecture: str
-    num_parameters: int
-    dataset: str
-    splits: dict[str, SplitFacts]
-    selected_on: str | None
-    protocol: str
-    options: dict[str, Any]
-    batching: str
-    padding: dict[str, float]
-    tokens_per_text: float
-    steps: int
-    training_seconds: float
-    texts_per_second: float
-    hardware: str
-    precision: str
-    versions: dict[str, str]
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "RunFacts":
-        """From `dataclasses.asdict` of another, for instance out of JSON."""
-        return cls(**{**values, "splits": {name: SplitFacts(**split) for name, split in values["splits"].items()}})
 
 
 @dataclass(frozen=True)
@@ -95,45 +44,34 @@ class Unseen:
     accuracy: Estimate
 
 
-@dataclass
-class Comparison:
-    """A second model on the same rows: its scores, and McNemar's paired test of the first model against it."""
-
-    model: str
-    analysis: Analysis
-    mcnemar: McNemar
-
-
-@dataclass
+@dataclass(kw_only=True)
 class Result:
-    """The outcome of `fine_tune` or `evaluate`.
+    """The outcome of `fine_tune`.
 
     Attributes:
         output_dir: folder of the model.
         split: the split that the metrics were measured on; None if there was nothing to measure on.
         num_rows: rows of that split.
-        seed: of the run; None for an evaluation.
+        seed: of the run.
         metrics: `accuracy`, `macro_f1` and `loss` (mean cross-entropy in nats) of that split.
-        rows_per_second: texts per second, in training (in prediction for an evaluation).
+        rows_per_second: texts per second in training.
         note: how the number may be read, such as "scored once".
         examples: a few held-out texts.
         analysis: all scores of that split with their intervals; None if there was nothing to measure on.
-        facts: of the run; None for an evaluation.
-        comparison: with a second model, if `evaluate` was asked for it.
-        unseen: accuracy on the rows whose text is not in train as well; None for an evaluation.
+        facts: of the run.
+        unseen: accuracy on the rows whose text is not in train as well; None if there was nothing to measure on.
     """
 
     output_dir: str
     split: str | None
     num_rows: int
-    seed: int | None
+    seed: int
     metrics: dict[str, float]
     rows_per_second: float
     note: str = ""
     examples: list[Example] = field(default_factory=list)
     analysis: Analysis | None = None
     facts: RunFacts | None = None
-    comparison: Comparison | None = None
     unseen: Unseen | None = None
 
     def save(self, path: Path) -> None:
@@ -142,46 +80,68 @@ class Result:
 
     def table(self) -> str:
         """The numbers a person wants first, then the examples."""
-        rows = [("split", f"{self.split} ({self.num_rows:,} rows{', ' + self.note if self.note else ''})")]
-        if self.split is None:
-            rows = [("split", f"none ({self.note})")]
-        if self.analysis is not None:
-            rows += [
-                ("accuracy", f"{self.analysis.accuracy}  95 % interval"),
-                ("macro_f1", str(self.analysis.macro_f1)),
-            ]
-            rows += [("loss", f"{self.analysis.loss:.4f}")]
+        rows = score_rows(self.split, self.num_rows, self.note, self.analysis)
         if self.unseen is not None and self.unseen.num_rows < self.num_rows:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
         if self.rows_per_second:  # a finished run that is resumed trains nothing
             rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
-        rows += [("seed", str(self.seed))] if self.seed is not None else []
-        rows += [("model", self.output_dir)]
-        lines = [f"  {name:<12}{value}" for name, value in rows]
-        if self.examples:
-            lines += [
-                "",
-                f"Reviews of the {self.split} split, as the model sees them (true label in brackets):",
-            ]
-            width = max(_columns(example.predicted) for example in self.examples)
-            for example in self.examples:
-                predicted = example.predicted + " " * (width - _columns(example.predicted))
-                text = " ".join(example.text.split())[:70]  # of several lines
-                lines.append(f"  {predicted} {example.score:6.1%}  {text}  [{example.label}]")
-        return "\n".join(lines)
+        lines = aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)])
+        return "\n".join([*lines, *self._example_lines()])
 
-    def details(self) -> list[str]:
-        """The table of classes, and the comparison with a second model if there is one."""
-        parts = [self.analysis.table()] if self.analysis else []
-        if self.comparison:
-            other, test = self.comparison, self.comparison.mcnemar
-            parts.append(
-                f"{other.model} on the same rows: accuracy {other.analysis.accuracy}\n"
-                f"McNemar's test: {test.only_first:,} rows right by {self.output_dir} alone, {test.only_second:,} by "
-                f"{other.model} alone, p = {test.p_value:.3g}"
-            )
-        return parts
+    def _example_lines(self) -> list[str]:
+        if not self.examples:
+            return []
+        lines = ["", f"Reviews of the {self.split} split, as the model sees them (true label in brackets):"]
+        width = max(cell_len(example.predicted) for example in self.examples)
+        for example in self.examples:
+            predicted = example.predicted + " " * (width - cell_len(example.predicted))
+            text = " ".join(example.text.split())[:70]  # of several lines
+            lines.append(f"  {predicted} {example.score:6.1%}  {text}  [{example.label}]")
+        return lines
+
+    def _repr_html_(self) -> str:
+        """The table, for a notebook."""
+        return f"<pre>{html.escape(self.table())}</pre>"
+
+
+def score_rows(split: str | None, num_rows: int, note: str, analysis: Analysis | None) -> list[tuple[str, str]]:
+    """Name and value of the scores of a split, for `aligned`."""
+    if split is None:
+        return [("split", f"none ({note})")]
+    rows = [("split", f"{split} ({num_rows:,} rows{', ' + note if note else ''})")]
+    if analysis is not None:
+        rows += [("accuracy", f"{analysis.accuracy}  95 % interval"), ("macro_f1", str(analysis.macro_f1))]
+        rows += [("loss", f"{analysis.loss:.4f}")]
+    return rows
+
+
+def aligned(rows: list[tuple[str, str]]) -> list[str]:
+    """Lines with the values below each other."""
+    return [f"  {name:<12}{value}" for name, value in rows]
+
+
+def save_run(
+    result: Result, rows: "Dataset | None", probabilities: "NDArray[np.float64] | None", folder: Path
+) -> None:
+    """Write predictions, then results, to the folder of a run.
+
+    Args:
+        rows: the scored split; None: nothing was held out.
+        probabilities: [len(rows), C].
+
+    Raises:
+        HfclsError: they could not be written; the message holds the results.
+    """
+    try:
+        if rows is not None and probabilities is not None:
+            save_predictions(rows, probabilities, folder / PREDICTIONS_FILE)
+        result.save(folder / RESULTS_FILE)
+    except OSError as error:
+        raise HfclsError(
+            f"the model is saved in {folder}, but not its results ({error.strerror or error}): "
+            f"mend it, then continue with --resume. They are:\n{result.table()}"
+        ) from error
 
 
 def load_results(folder: str | Path) -> Result:
@@ -208,8 +168,3 @@ def load_results(folder: str | Path) -> Result:
         return Result(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error
-
-
-def _columns(text: str) -> int:
-    """Terminal columns of a text: Hangul takes two each."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -1,4 +1,4 @@
-"""What predictions say of a classifier: scores with 95 % intervals, confusion, calibration, and two models compared."""
+"""What predictions say of a classifier: scores with 95 % intervals, confusion, calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,24 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hfcls.scoring.intervals import Estimate, bootstrap_f1, wilson
+
 RELIABILITY_BINS = 15  # of equal width, as in Guo et al. 2017
 LENGTH_BUCKETS = 6
-RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A score and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f}  [{self.low:.4f}, {self.high:.4f}]"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassScores:
     """One class: `support` rows carry its label, `predicted` rows were given it."""
 
@@ -50,7 +39,7 @@ class Bin:
     confidence: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Analysis:
     """The outcome of `analyse`; `dataclasses.asdict` makes it JSON, `from_dict` reads that.
 
@@ -140,7 +129,7 @@ def analyse(
     class_count = len(label_names)
     confusion = np.bincount(labels * class_count + predicted, minlength=class_count**2).reshape(class_count, -1)
     hits, support, named = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    macro_f1, f1 = _f1(confusion, seed)
+    macro_f1, f1 = bootstrap_f1(confusion, seed)
 
     bin_of = np.clip(np.ceil(confidence * RELIABILITY_BINS).astype(int) - 1, 0, RELIABILITY_BINS - 1)
     reliability = [
@@ -171,71 +160,6 @@ def analyse(
         reliability=reliability,
         lengths=[] if lengths is None else _by_length(correct, confidence, np.asarray(lengths)),
     )
-
-
-def wilson(successes: int, trials: int) -> Estimate:
-    """A proportion and its 95 % score interval (Wilson 1927); without a trial 0, somewhere from 0 to 1."""
-    from scipy.stats import binomtest  # imported here: it takes a second
-
-    if not trials:
-        return Estimate(0.0, 0.0, 1.0)
-    interval = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
-    return Estimate(successes / trials, float(interval.low), float(interval.high))
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Two models on the same rows.
-
-    Attributes:
-        only_first, only_second: rows that one model alone has right.
-        p_value: how often models of equal accuracy would differ at least so much.
-    """
-
-    only_first: int
-    only_second: int
-    p_value: float
-
-
-def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> McNemar:
-    """McNemar's paired test (1947), two-sided and exact: under equal accuracy, which of the two models is the one that
-    is right is a fair coin for each row on which exactly one is.
-
-    Args:
-        labels, predicted_a, predicted_b: class ids [N].
-    """
-    from scipy.stats import binomtest  # imported here: it takes a second
-
-    labels = np.asarray(labels)
-    right_a, right_b = np.asarray(predicted_a) == labels, np.asarray(predicted_b) == labels
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    return McNemar(only_a, only_b, float(p_value))
-
-
-def _f1(confusion: NDArray[Any], seed: int) -> tuple[Estimate, list[Estimate]]:
-    """Macro F1 and the F1 of each class, with percentile intervals of the bootstrap (Efron 1979).
-
-    Drawing N rows with replacement draws the cells of their confusion matrix from a multinomial distribution, which
-    costs the same however many rows there are.
-    """
-    class_count, total = len(confusion), confusion.sum()
-    actual, predicted = np.nonzero(confusion)
-    counts = confusion[actual, predicted]
-    occurring = np.union1d(actual, predicted)
-
-    def scores(counts: NDArray[Any]) -> NDArray[Any]:
-        support = np.bincount(actual, counts, class_count)
-        named = np.bincount(predicted, counts, class_count)
-        hits = np.bincount(actual, counts * (actual == predicted), class_count)
-        f1 = 2 * hits / np.maximum(support + named, 1)
-        return np.append(f1, f1[occurring].mean())
-
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([scores(rng.multinomial(total, counts / total)) for _ in range(RESAMPLES)])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    *f1, macro_f1 = (Estimate(*map(float, row)) for row in zip(scores(counts), low, high, strict=True))
-    return macro_f1, f1
 
 
 def _by_length(correct: NDArray[Any], confidence: NDArray[Any], lengths: NDArray[Any]) -> list[Bin]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcls.config.train import ServeConfig
+from hfcls.config.commands import ServeConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 

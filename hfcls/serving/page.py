@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from hfcls.inference.occlusion import Part, occlusion
+from hfcls.data.readers import DELIMITERS, not_utf8, read_header
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.data.readers import DELIMITERS, check_delimited, not_utf8
+from hfcls.inference.occlusion import Part, occlusion
 
 T = TypeVar("T")
 
@@ -188,7 +188,7 @@ def read_rows(texts: str, file: str | None) -> tuple[list[str], list[list[str]]]
             return ["text"], [[line] for line in lines if line.strip()]
         if path.suffix not in DELIMITERS:
             raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
-        header = check_delimited(path, DELIMITERS[path.suffix])
+        header = read_header(path, DELIMITERS[path.suffix])
         if "text" not in header:
             raise HfclsError(
                 f"{path.name}: text 열이 없습니다. There is no column named text; found {', '.join(header)}."

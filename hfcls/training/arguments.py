@@ -1,18 +1,59 @@
-"""Trainer's arguments from the options of a run."""
+"""Trainer's arguments with the book's defaults, and what a run derives for them."""
 
 import os
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from transformers import TrainingArguments
 from transformers.utils import is_torch_xla_available
 
-from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
-from hfcls.training.trackers import trackers
-from hfcls.training.trainer import ClassificationTrainingArguments
 
 
-def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
-    """Trainer's arguments for these options; starts the process group if there are several processes.
+@dataclass
+class ClassificationTrainingArguments(TrainingArguments):
+    """`TrainingArguments` plus `lr_gamma`, `early_stopping_patience` and `save_minutes`.
+
+    Defaults that differ from the parent's, all after the book: `learning_rate` 5e-5 decays by `lr_gamma` 0.9 per
+    epoch, `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each epoch, the best by `eval_loss` is
+    kept and loaded at the end, `seed` 7. `remove_unused_columns` is off because a packed batch has columns of its own.
+    """
+
+    lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "stop after this many evaluations without a new best"}
+    )
+    save_minutes: float = field(default=10.0, metadata={"help": "minutes after which a checkpoint is written anyhow"})
+    max_grad_norm: float = field(default=0.0, metadata={"help": "clip the gradient to this norm; 0: no clipping"})
+    seed: int = field(default=7, metadata={"help": "seed of shuffling and dropout"})
+    eval_strategy: str = field(default="epoch", metadata={"help": "when to evaluate"})
+    save_strategy: str = field(default="epoch", metadata={"help": "when to save a checkpoint"})
+    save_total_limit: int | None = field(default=2, metadata={"help": "checkpoints kept: the best and the newest"})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
+    metric_for_best_model: str | None = field(default="eval_loss", metadata={"help": "what best means"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "drop columns that forward does not name"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses; they should be seen"})
+    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "every parameter is used"})
+
+
+def training_arguments(
+    *,
+    batch_size: int,
+    eval_batch_size: int,
+    gradient_accumulation_steps: int,
+    max_steps: int | None,
+    report_to: str,
+    **others: Any,
+) -> ClassificationTrainingArguments:
+    """Trainer's arguments for the options of a run; starts the process group if there are several processes.
+
+    Args:
+        batch_size: rows per optimizer step, over all processes and accumulation steps.
+        eval_batch_size: rows per forward pass and process in evaluation.
+        max_steps: None: as `num_train_epochs` says.
+        report_to: see `trackers`.
+        **others: fields of `ClassificationTrainingArguments`.
 
     Raises:
         HfclsError: the global batch does not divide by processes times accumulation steps, or an unknown tracker.
@@ -20,30 +61,63 @@ def training_arguments(config: TrainConfig) -> ClassificationTrainingArguments:
     # Without this, several processes on a machine without an accelerator would each train alone.
     use_cpu = not (torch.accelerator.is_available() or is_torch_xla_available())
     args = ClassificationTrainingArguments(
-        output_dir=config.output_dir,
-        num_train_epochs=config.num_train_epochs,
-        max_steps=config.max_steps or -1,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        per_device_eval_batch_size=config.eval_batch_size,
-        learning_rate=config.learning_rate,
-        lr_gamma=config.lr_gamma,
-        early_stopping_patience=config.early_stopping_patience,
-        save_minutes=config.save_minutes,
-        max_grad_norm=config.max_grad_norm,
-        seed=config.seed,
-        logging_steps=config.logging_steps,
-        dataloader_num_workers=config.dataloader_num_workers,
-        report_to=trackers(config.report_to),
+        max_steps=max_steps or -1,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        per_device_eval_batch_size=eval_batch_size,
+        report_to=trackers(report_to),
         use_cpu=use_cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true",
+        **others,
     )
-    parts = args.world_size * config.gradient_accumulation_steps
-    if config.batch_size % parts:
-        raise HfclsError(
-            f"batch_size {config.batch_size} does not divide by {args.world_size} processes x "
-            f"{config.gradient_accumulation_steps} accumulation steps = {parts}; choose a multiple of {parts}"
-        )
-    args.per_device_train_batch_size = config.batch_size // parts
+    args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":
         args.eval_accumulation_steps = 1  # or predictions grow on the device, with a graph to compile for each length
         args.dataloader_pin_memory = False
     return args
+
+
+def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_steps: int) -> int:
+    """Rows of each forward pass, so that an optimizer step has `batch_size` rows over all processes.
+
+    Raises:
+        HfclsError: it does not divide.
+    """
+    passes = world_size * gradient_accumulation_steps
+    if batch_size % passes:
+        raise HfclsError(
+            f"batch_size {batch_size} does not divide by {world_size} processes x "
+            f"{gradient_accumulation_steps} accumulation steps = {passes}; choose a multiple of {passes}"
+        )
+    return batch_size // passes
+
+
+def trackers(report_to: str) -> list[str]:
+    """The trackers that `report_to` names, in Trainer's own names.
+
+    Args:
+        report_to: `auto` (tensorboard if it is installed), `none`, `all` (that are installed), or names that Trainer
+            knows, with commas between them.
+
+    Raises:
+        HfclsError: a tracker that Trainer does not know, or that is not installed.
+    """
+    from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
+    from transformers.integrations.integration_utils import is_tensorboard_available
+
+    if report_to == "none":
+        return []
+    if report_to == "auto":
+        return ["tensorboard"] if is_tensorboard_available() else []
+    installed = get_available_reporting_integrations()
+    if report_to == "all":
+        return installed
+    names = [name.strip() for name in report_to.split(",")]
+    if unknown := [name for name in names if name not in INTEGRATION_TO_CALLBACK]:
+        raise HfclsError(
+            f"report_to knows no tracker {', '.join(unknown)}; known are auto, none, all, "
+            f"{', '.join(sorted(INTEGRATION_TO_CALLBACK))}"
+        )
+    if missing := [name for name in names if name not in installed]:
+        raise HfclsError(
+            f"report_to {', '.join(missing)}: the tracker is not installed; install its package, or --report_to none"
+        )
+    return names

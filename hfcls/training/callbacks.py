@@ -1,4 +1,4 @@
-"""What happens between two steps: log lines, early stopping, checkpoints by the clock, and an end in order."""
+"""What happens between two steps: log lines, early stopping, timed checkpoints, a count of graphs, an orderly end."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from hfcls.training.preemption import Interrupted, StopSignals
 logger = logging.getLogger(__name__)
 
 
-class PlainProgress(ProgressCallback, TrainerCallback):
+class PlainProgressCallback(ProgressCallback, TrainerCallback):
     """Trainer's progress bar, with log lines a person can read."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
@@ -34,19 +34,19 @@ class PlainProgress(ProgressCallback, TrainerCallback):
         self.training_bar.write(line)
 
 
-class StopAtNonFiniteLoss(TrainerCallback):
+class NonFiniteLossCallback(TrainerCallback):
     """Ends a run whose loss is no number any more.
 
-    Looks at what is logged, since reading the loss at every step would make an accelerator wait; `finite_or_stop`
+    Looks at what is logged, since reading the loss at every step would make an accelerator wait; `check_finite`
     guards each checkpoint.
     """
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         for name in ("loss", "eval_loss", "train_loss"):
-            finite_or_stop(name, (logs or {}).get(name, 0.0), state, args.learning_rate)
+            check_finite(name, (logs or {}).get(name, 0.0), state, args.learning_rate)
 
 
-def finite_or_stop(name: str, value: float, state: TrainerState, learning_rate: float) -> None:
+def check_finite(name: str, value: float, state: TrainerState, learning_rate: float) -> None:
     """Raises `HfclsError` if a number of the run is NaN or infinite."""
     if not math.isfinite(value):
         raise HfclsError(
@@ -55,7 +55,7 @@ def finite_or_stop(name: str, value: float, state: TrainerState, learning_rate: 
         )
 
 
-class CallOutChance(TrainerCallback):
+class ChanceLossCallback(TrainerCallback):
     """Warns when the first evaluation finds a loss no lower than that of guessing among the classes, ln(num_labels)."""
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -73,7 +73,7 @@ class CallOutChance(TrainerCallback):
             )
 
 
-class StopEarly(TrainerCallback):
+class EarlyStopCallback(TrainerCallback):
     """Ends training after `patience` evaluations without a new best.
 
     Unlike Trainer's EarlyStoppingCallback it counts in the log, so a resumed run stops where the whole run does.
@@ -83,6 +83,12 @@ class StopEarly(TrainerCallback):
         self.patience = patience
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._stop_if_due(args, state, control)
+
+    def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._stop_if_due(args, state, control)
+
+    def _stop_if_due(self, args: Any, state: TrainerState, control: TrainerControl) -> None:
         values = [
             entry[args.metric_for_best_model] for entry in state.log_history if args.metric_for_best_model in entry
         ]
@@ -90,10 +96,8 @@ class StopEarly(TrainerCallback):
             best = max(values) if args.greater_is_better else min(values)
             control.should_training_stop |= len(values) - 1 - values.index(best) >= self.patience
 
-    on_evaluate = on_train_begin
 
-
-class SaveInTime(TrainerCallback):
+class TimedCheckpointCallback(TrainerCallback):
     """Asks for a checkpoint every `minutes`, and for one last checkpoint when a signal tells the run to stop.
 
     Raises:
@@ -136,3 +140,39 @@ class SaveInTime(TrainerCallback):
             due, number = gather(notes.to(self.accelerator.device)).max(dim=0).values.tolist()
             received = signal.Signals(number) if number else None
         return bool(due), received
+
+
+class GraphCountCallback(TrainerCallback):
+    """Counts the graphs that are compiled for training, evaluation and checkpoints, and tells the counts at the end."""
+
+    def __init__(self) -> None:
+        self.seen = self.later = 0
+        self.counts = {"training": 0, "evaluation": 0, "checkpoints": 0}
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._count("training", state)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._count("evaluation", state)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._count("checkpoints", state)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        counts = ", ".join(f"{count} for {purpose}" for purpose, count in self.counts.items())
+        logger.info("XLA compiled graphs: %s; %d of them after the first epoch", counts, self.later)
+
+    def _count(self, purpose: str, state: Any) -> None:
+        new = compiled_graphs() - self.seen
+        self.seen += new
+        self.counts[purpose] += new
+        if state.epoch > 1:
+            self.later += new
+
+
+def compiled_graphs() -> int:
+    """How many graphs this process has compiled."""
+    from torch_xla.debug import metrics
+
+    data = metrics.metric_data("CompileTime")
+    return data[0] if data else 0

@@ -6,7 +6,7 @@ from pickle import UnpicklingError
 
 import torch
 
-from hfcls.runs.folder import newest_whole_checkpoint
+from hfcls.runs.checkpoints import newest_whole_checkpoint
 
 
 def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str | None:

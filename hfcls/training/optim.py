@@ -1,9 +1,10 @@
 """The book's optimizer: Adam, with the rate multiplied by `gamma` after each epoch."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import ExponentialLR
 
 
 def adam(parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> torch.optim.Adam:
@@ -16,11 +17,22 @@ def adam(parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> torc
     return torch.optim.Adam(trained, lr=learning_rate, fused=all(p.device.type in ("cpu", "cuda") for p in trained))
 
 
-def exponential_decay(optimizer: torch.optim.Optimizer, gamma: float, steps_per_epoch: int) -> StepLR:
-    """A scheduler that is stepped after every optimizer step: the rate of epoch e (from 0) is lr * gamma**e.
+class EpochExponentialLR(ExponentialLR):
+    """`ExponentialLR` that is stepped after every optimizer step: the rate of epoch e (from 0) is lr * gamma**e.
 
-    Trainer steps its scheduler once per optimizer step, so `ExponentialLR`, which the book steps once per epoch,
-    would decay thousands of times too fast. `StepLR` multiplies the rate just as `ExponentialLR` does, so the two
-    agree to the last bit.
+    Trainer steps its scheduler once per optimizer step; `ExponentialLR` itself, which the book steps once per epoch,
+    would decay thousands of times too fast. The rates are the book's to the last bit, since its own code computes them.
+
+    Args:
+        steps_per_epoch: optimizer steps in an epoch.
     """
-    return StepLR(optimizer, step_size=steps_per_epoch, gamma=gamma)
+
+    def __init__(self, optimizer: torch.optim.Optimizer, gamma: float, steps_per_epoch: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        super().__init__(optimizer, gamma)
+
+    def get_lr(self) -> list[Any]:
+        """The rate of each parameter group after this step: decayed where an epoch has just ended."""
+        if self.last_epoch % self.steps_per_epoch:  # `last_epoch` counts calls of `step`
+            return [group["lr"] for group in self.optimizer.param_groups]
+        return super().get_lr()

@@ -1,4 +1,10 @@
-"""SIGTERM, Ctrl-C and a lost launcher: the step is finished and saved before the run ends."""
+"""SIGTERM, Ctrl-C and a lost launcher: the step is finished and saved before the run ends.
+
+Trainer has `enable_jit_checkpoint` for this, which is not used: it waits three seconds before it saves, may save in the
+middle of a step, after which the resumed run has other random numbers, returns as if the run had ended, and knows
+nothing of Ctrl-C, of evaluations or of a launcher that does not pass signals on (transformers 5.23). To be removed when
+a run that it stopped goes on to the last bit.
+"""
 
 import os
 import signal

@@ -10,8 +10,9 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
-from hfcls.runs import checkpoints as manifest
-from hfcls.training.callbacks import finite_or_stop
+from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
+from hfcls.runs.sealing import put_in_place, seal, why_broken
+from hfcls.training.callbacks import check_finite
 from hfcls.training.preemption import Interrupted
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,11 @@ PASSING_ERRORS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.
 class ResumableTrainer(Trainer):
     """Trainer whose resumed run ends as the whole run does: to the last bit on one thread of a CPU.
 
-    Checkpoints are written aside, sealed with a manifest (`hfcls.runs.checkpoints`) and renamed.
+    Checkpoints are written aside, sealed with a manifest (`hfcls.runs.sealing`) and renamed.
     """
 
     model: Any
     args: Any
-    _checkpoint_parent: Path | None = None  # set while a checkpoint is being written
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Trainer's own, after which the random numbers of training go on as if nothing had been evaluated."""
@@ -48,7 +48,7 @@ class ResumableTrainer(Trainer):
         """After a checkpoint was loaded: what Trainer does not keep, or only for a folder that stays where it is."""
         self._find_best_checkpoint()
         best = self.state.best_model_checkpoint
-        if best and (reason := manifest.why_broken(Path(best))):
+        if best and (reason := why_broken(Path(best))):
             logger.warning("%s, the best so far, is not whole (%s): the best is taken from those to come", best, reason)
             self.state.best_global_step = self.state.best_metric = self.state.best_model_checkpoint = None
         stored: Any = self.state.stateful_callbacks
@@ -68,8 +68,8 @@ class ResumableTrainer(Trainer):
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Trainer's checkpoint, written aside, sealed and renamed; on a network drive tried three times."""
         norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
-        finite_or_stop("the norm of the weights", norm.item(), self.state, self.args.learning_rate)
-        finite_or_stop("loss", self._tr_loss.item(), self.state, self.args.learning_rate)
+        check_finite("the norm of the weights", norm.item(), self.state, self.args.learning_rate)
+        check_finite("loss", self._tr_loss.item(), self.state, self.args.learning_rate)
         stored: Any = self.state.stateful_callbacks  # TrainerState writes it into trainer_state.json
         stored["unlogged_loss"] = {
             "of_process": self.accelerator.gather(self._tr_loss.reshape(1)).tolist(),
@@ -86,22 +86,19 @@ class ResumableTrainer(Trainer):
 
     def _save_whole_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         parent, state = Path(self.args.output_dir), self.state
-        name = f"checkpoint-{state.global_step}"
-        self._checkpoint_parent = parent / f"checkpoint{manifest.ASIDE}"
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            aside, self._checkpoint_parent = self._checkpoint_parent / name, None
+        name = f"{CHECKPOINT}-{state.global_step}"
+        super()._save_checkpoint(model, trial)
+        aside = Path(self._get_output_dir(trial)) / name
         self.accelerator.wait_for_everyone()  # each process writes its random state
         if self.args.should_save:
             state.best_model_checkpoint = None  # a path that may not last; it follows from best_global_step
-            state.save_to_json(str(aside / "trainer_state.json"))
-            manifest.seal(aside)
+            state.save_to_json(str(aside / STATE_FILE))
+            seal(aside)
         self._find_best_checkpoint()
         # the main process first; on other machines with a disk of their own the folder is still there afterwards
         with self.accelerator.main_process_first():
             if self.accelerator.is_local_main_process and aside.is_dir():
-                manifest.put_in_place(aside, parent / name)
+                put_in_place(aside, parent / name)
                 aside.parent.rmdir()
         if self.args.should_save:
             rotate_checkpoints(str(parent), self.args.save_total_limit, state.best_model_checkpoint)
@@ -109,15 +106,15 @@ class ResumableTrainer(Trainer):
     def _find_best_checkpoint(self) -> None:
         """Where it lies now: the folder of the run may have been moved since it was written."""
         if self.state.best_global_step:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.best_global_step}"
+            folder = Path(self.args.output_dir) / f"{CHECKPOINT}-{self.state.best_global_step}"
             self.state.best_model_checkpoint = str(folder)
 
     def _get_output_dir(self, trial: Any) -> str:
-        """Where Trainer's `_save_checkpoint` makes its folder `checkpoint-N`."""
-        return str(self._checkpoint_parent or super()._get_output_dir(trial))
+        """Where Trainer makes its folder `checkpoint-N`: aside, until it is whole."""
+        return str(Path(super()._get_output_dir(trial)) / f"{CHECKPOINT}{ASIDE}")
 
 
-class ContinueExactly(TrainerCallback):
+class ExactResumeCallback(TrainerCallback):
     """Makes a resumed run go on as the whole run would have.
 
     Trainer forgets the loss since the last log line and where the best checkpoint lies if the folder was moved, skips

@@ -1,53 +1,36 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
-from hfcls.training.callbacks import CallOutChance, PlainProgress, SaveInTime, StopAtNonFiniteLoss, StopEarly, finite_or_stop
-from hfcls.batching.collate import IGNORED_LABEL, for_training
-from hfcls.scoring.metrics import classification_metrics
-from hfcls.training.optim import adam, exponential_decay
+from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
+from hfcls.runs.folder import ASIDE, MODEL
+from hfcls.scoring.metrics import classification_metrics
+from hfcls.training.arguments import ClassificationTrainingArguments
+from hfcls.training.callbacks import (
+    ChanceLossCallback,
+    EarlyStopCallback,
+    GraphCountCallback,
+    NonFiniteLossCallback,
+    PlainProgressCallback,
+    TimedCheckpointCallback,
+    check_finite,
+)
+from hfcls.training.losses import classification_loss
+from hfcls.training.optim import EpochExponentialLR, adam
 from hfcls.training.preemption import StopSignals
-from hfcls.training.resuming import ContinueExactly, ResumableTrainer
-from hfcls.batching.sampling import WholeBatchTrainer
-from hfcls.batching.static_shapes import GraphCount
+from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
+from hfcls.training.whole_batches import WholeBatchTrainer
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class ClassificationTrainingArguments(TrainingArguments):
-    """`TrainingArguments` plus `lr_gamma`, `early_stopping_patience` and `save_minutes`.
-
-    Defaults that differ from the parent's, all after the book: `learning_rate` 5e-5 decays by `lr_gamma` 0.9 per
-    epoch, `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each epoch, the best by `eval_loss` is
-    kept and loaded at the end, `seed` 7. `remove_unused_columns` is off because a packed batch has columns of its own.
-    """
-
-    lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
-    early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "stop after this many evaluations without a new best"}
-    )
-    save_minutes: float = field(default=10.0, metadata={"help": "minutes after which a checkpoint is written anyhow"})
-    max_grad_norm: float = field(default=0.0, metadata={"help": "clip the gradient to this norm; 0: no clipping"})
-    seed: int = field(default=7, metadata={"help": "seed of shuffling and dropout"})
-    eval_strategy: str = field(default="epoch", metadata={"help": "when to evaluate"})
-    save_strategy: str = field(default="epoch", metadata={"help": "when to save a checkpoint"})
-    save_total_limit: int | None = field(default=2, metadata={"help": "checkpoints kept: the best and the newest"})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
-    metric_for_best_model: str | None = field(default="eval_loss", metadata={"help": "what best means"})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "drop columns that forward does not name"})
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses; they should be seen"})
-    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "every parameter is used"})
 
 
 class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
@@ -84,23 +67,20 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             args._n_gpu = 1
         super().__init__(model=model, args=args, **kwargs)
         self.remove_callback(PrinterCallback if args.disable_tqdm else DEFAULT_PROGRESS_CALLBACK)
-        self.add_callback(PlainProgress())
-        self.add_callback(StopAtNonFiniteLoss())
-        self.add_callback(CallOutChance())
+        self.add_callback(PlainProgressCallback())
+        self.add_callback(NonFiniteLossCallback())
+        self.add_callback(ChanceLossCallback())
         if args.early_stopping_patience is not None:
-            self.add_callback(StopEarly(args.early_stopping_patience))
+            self.add_callback(EarlyStopCallback(args.early_stopping_patience))
         if args.device.type == "xla":
-            self.add_callback(GraphCount())
-        self.add_callback(ContinueExactly(self))
-        self.add_callback(SaveInTime(self.accelerator, args.save_minutes, signals))
+            self.add_callback(GraphCountCallback())
+        self.add_callback(ExactResumeCallback(self))
+        self.add_callback(TimedCheckpointCallback(self.accelerator, args.save_minutes, signals))
 
-    def get_train_dataloader(self) -> Any:
+    def _get_collator_with_removed_columns(self, data_collator: Any, description: str | None = None) -> Any:
         """Trainer's own, with packed rows as narrow as training allows; those of evaluation stay exact."""
-        exact, self.data_collator = self.data_collator, for_training(self.data_collator)
-        try:
-            return super().get_train_dataloader()
-        finally:
-            self.data_collator = exact
+        collator = for_training(data_collator) if description == "Training" else data_collator
+        return super()._get_collator_with_removed_columns(collator, description)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Adam at `learning_rate`, created after the model has moved to its device."""
@@ -116,7 +96,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         if self.lr_scheduler is None:
             optimizer = optimizer or self.optimizer
             assert optimizer is not None, "Trainer creates the optimizer first"
-            self.lr_scheduler = exponential_decay(optimizer, self.args.lr_gamma, self._update_steps_per_epoch)
+            self.lr_scheduler = EpochExponentialLR(optimizer, self.args.lr_gamma, self._update_steps_per_epoch)
             self._created_lr_scheduler = True  # as Trainer's own create_scheduler does
         return self.lr_scheduler
 
@@ -130,7 +110,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
         loss = super().training_step(*args, **kwargs)
         if loss.device.type == "cpu":
-            finite_or_stop("loss", loss.item(), self.state, self.args.learning_rate)
+            check_finite("loss", loss.item(), self.state, self.args.learning_rate)
         return loss
 
     def prediction_step(
@@ -144,24 +124,16 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         _, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
         return None, logits, labels
 
-
-def classification_loss(
-    outputs: SequenceClassifierOutput | Mapping[str, torch.Tensor],
-    labels: torch.Tensor,
-    num_items_in_batch: torch.Tensor | int | None = None,
-) -> torch.Tensor:
-    """Mean cross-entropy over all labels of an optimizer step, whatever the processes and accumulation steps.
-
-    Args:
-        outputs: with `logits` [N, num_labels].
-        labels: class ids [N], or floats [N, num_labels] for multi-label classification; -100 is ignored in both.
-        num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
-    """
-    logits = outputs["logits"].float()
-    counted = labels.ne(IGNORED_LABEL)
-    if labels.is_floating_point():
-        weight = counted.to(logits.dtype)
-        total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum")
-    else:
-        total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=IGNORED_LABEL)
-    return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
+    def save_whole_model(self, folder: Path) -> None:
+        """Model and tokenizer, each file whole or absent, without the pickled training arguments."""
+        aside = folder / f"{MODEL}{ASIDE}"
+        self.save_model(str(aside))
+        if self.args.should_save:
+            (aside / "training_args.bin").unlink(missing_ok=True)
+            # safetensors 0.8 writes files that only their owner can read, whatever the umask
+            umask = os.umask(0)
+            os.umask(umask)
+            (aside / "model.safetensors").chmod(0o666 & ~umask)
+            for path in aside.iterdir():
+                os.replace(path, folder / path.name)
+            aside.rmdir()

@@ -7,20 +7,11 @@ import pytest
 import torch
 from transformers.trainer_pt_utils import find_batch_size
 
-from hfcls.batching.collate import (
-    LANES,
-    TRAINING_LANES,
-    WIDEST_FREE_ROW,
-    PackedCollator,
-    PaddedCollator,
-    few_row_counts,
-    for_training,
-    make_collator,
-    tight_rows,
-)
+from hfcls.batching.bins import LANES, TRAINING_LANES, WIDEST_FREE_ROW, few_row_counts, tight_rows
+from hfcls.batching.collate import PackedCollator, PaddedCollator, for_training, make_collator
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
-from hfcls.models.loading import load_tokenizer
+from hfcls.models.tokenizers import load_tokenizer
 
 ROWS = [
     {"input_ids": [2, 7, 3], "labels": 1, "text": "ignored"},

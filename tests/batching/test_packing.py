@@ -23,18 +23,13 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from hfcls.batching.collate import PackedCollator, PaddedCollator, few_row_counts
-from hfcls.errors import HfclsError
-from hfcls.batching.packing import (
-    PROVEN,
-    _mask_texts,
-    best_fit,
-    choose_batching,
-    enable_packing,
-    packing_support,
-    position_offset,
-)
+from hfcls.batching.bins import best_fit, few_row_counts
+from hfcls.batching.choice import choose_batching
+from hfcls.batching.collate import PackedCollator, PaddedCollator
+from hfcls.batching.packing import PROVEN, _mask_texts, enable_packing, packing_support
 from hfcls.batching.sampling import filler
+from hfcls.errors import HfclsError
+from hfcls.models.positions import position_offset
 
 SIZE = {
     "vocab_size": 100,

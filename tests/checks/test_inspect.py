@@ -10,9 +10,9 @@ import pytest
 
 import hfcls
 from hfcls import cli
-from hfcls.config.train import CheckConfig
-from hfcls.models.loading import load_tokenizer
-from hfcls.runs.predictions import PREDICTIONS_FILE
+from hfcls.config.commands import CheckConfig
+from hfcls.models.tokenizers import load_tokenizer
+from hfcls.runs.folder import PREDICTIONS_FILE
 from hfcls.runs.results import load_results
 
 LINES = [

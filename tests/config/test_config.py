@@ -4,9 +4,10 @@ import re
 import pytest
 from conftest import ROOT
 
-from hfcls.config.train import EvaluateConfig, TrainConfig, load_recipe
+from hfcls.config.commands import EvaluateConfig
+from hfcls.config.sources import add_options, config_from, load_recipe
+from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
-from hfcls.config.sources import add_options, config_from
 
 
 def parse(*argv: str) -> TrainConfig:

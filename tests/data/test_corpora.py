@@ -11,10 +11,11 @@ from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetGenerationError
 
 from hfcls.data import corpora
-from hfcls.data.corpora import carve_validation, load_corpus
+from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
+from hfcls.data.splits import carve_validation
 from hfcls.errors import HfclsError
-from hfcls.models.loading import load_tokenizer
+from hfcls.models.tokenizers import load_tokenizer
 
 
 def test_nsmc_is_read_exactly(shared, caplog):

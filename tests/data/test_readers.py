@@ -4,8 +4,8 @@ import re
 import pandas as pd
 import pytest
 
-from hfcls.errors import HfclsError
 from hfcls.data.readers import read_tables
+from hfcls.errors import HfclsError
 
 TRICKY = [
     "id\tdocument\tlabel",

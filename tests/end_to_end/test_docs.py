@@ -19,7 +19,8 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 from conftest import ROOT
 
 from hfcls import cli
-from hfcls.config.train import EvaluateConfig, TrainConfig
+from hfcls.config.commands import EvaluateConfig
+from hfcls.config.train import TrainConfig
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -33,7 +33,7 @@ def run(monkeypatch, capsys, tmp_path):
 def test_no_example_is_left_untested():
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {"own_csv.py", "sentence_pairs.py", "web_handler.py"}
-    assert all(f'"{script}"' in (ROOT / "tests/test_examples.py").read_text() for script in scripts)
+    assert all(f'"{script}"' in (ROOT / "tests/end_to_end/test_examples.py").read_text() for script in scripts)
 
 
 def test_own_csv_ends_in_a_model_of_three_classes(run, tmp_path):

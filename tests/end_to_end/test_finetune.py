@@ -12,8 +12,9 @@ from conftest import reviews
 from safetensors.torch import load_file
 
 import hfcls
-from hfcls.runs.folder import newest_whole_checkpoint, prepare_output_dir
 from hfcls.errors import HfclsError
+from hfcls.runs.checkpoints import newest_whole_checkpoint
+from hfcls.runs.output_dir import prepare_output_dir
 
 
 @pytest.fixture
@@ -292,19 +293,19 @@ def test_a_model_that_has_not_learned_is_called_out(options, caplog):
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monkeypatch):
-    from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
     from hfcls.config.train import TrainConfig
+    from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 
     monkeypatch.setattr(ClassificationTrainingArguments, "world_size", property(lambda self: 3))
     with pytest.raises(HfclsError, match="batch_size 32 does not divide by 3 processes x 1 accumulation steps = 3"):
-        training_arguments(TrainConfig(**options))
+        training_arguments(**TrainConfig(**options).training_options())
 
 
 def test_a_card_that_cannot_be_written_does_not_cost_the_run(options, monkeypatch, caplog):
     def full(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hfcls.outcome.write_card", full)
+    monkeypatch.setattr("hfcls.publishing.after_run.write_card", full)
     result = hfcls.fine_tune(**{**options, "max_steps": 1})
     assert result.split == "test"
     assert (Path(options["output_dir"]) / "results.json").is_file()

@@ -20,11 +20,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hfcls import cli
-from hfcls.config.train import CheckConfig, EvaluateConfig, PredictConfig, TrainConfig, load_recipe
+from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig
+from hfcls.config.sources import load_recipe
+from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.models.loading import load_model, load_tokenizer
+from hfcls.models.loading import load_model
+from hfcls.models.tokenizers import load_tokenizer
 
 # datasets leaves a file open that pandas fails to read
 pytestmark = [

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 import hfcls
 from hfcls import cli
-from hfcls.config.train import PredictConfig
+from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
-from hfcls.runs.checkpoints import seal
 from hfcls.inference.shards import predict_files
+from hfcls.runs.sealing import seal
 
 CODE = """
 import os

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from test_packing import CONFIGS, tiny
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from hfcls.batching.collate import tight_rows
+from hfcls.batching.bins import tight_rows
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.models.loading import load_model, load_tokenizer
+from hfcls.models.loading import load_model
+from hfcls.models.tokenizers import load_tokenizer
 
 TEXTS = ["영화 최고", "", "별로 " * 100, "정말 재미 없다 ㅠㅠ"]
 

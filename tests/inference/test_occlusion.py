@@ -6,8 +6,8 @@ from conftest import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfcls.inference.occlusion import MOST_PARTS, occlusion
 from hfcls.inference.classifier import Classifier
+from hfcls.inference.occlusion import MOST_PARTS, occlusion
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, reviews
 
 from hfcls import cli
-from hfcls.config.train import PredictConfig
+from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.shards import predict_files

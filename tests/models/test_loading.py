@@ -9,14 +9,10 @@ from transformers import AutoModelForSequenceClassification, BertConfig, XLMRobe
 
 from hfcls.data.encoding import encode, tokenize
 from hfcls.errors import HfclsError
-from hfcls.models.loading import (
-    check_positions,
-    load_classifier,
-    load_model,
-    load_tokenizer,
-    scratch_model,
-    train_tokenizer,
-)
+from hfcls.models.loading import load_classifier, load_model
+from hfcls.models.positions import check_positions
+from hfcls.models.scratch import scratch_model
+from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 
 
 def test_kcbert_ids_are_those_of_the_book(shared):

@@ -13,9 +13,12 @@ from hub_server import card_errors
 from huggingface_hub import ModelCard
 
 import hfcls
-from hfcls.scoring.analysis import analyse, wilson
+from hfcls.data.splits import SplitFacts
 from hfcls.publishing.card import base_licence, for_repository, model_card
-from hfcls.runs.results import Result, RunFacts, SplitFacts, Unseen
+from hfcls.runs.record import RunFacts
+from hfcls.runs.results import Result, Unseen
+from hfcls.scoring.analysis import analyse
+from hfcls.scoring.intervals import wilson
 
 
 @pytest.fixture
@@ -48,9 +51,17 @@ def result() -> Result:
         versions={"python": "3.11.7", "hfcls": "0.1.0", "torch": "2.13.0"},
     )
     return Result(
-        "/home/me/out", "test", 100, 7, analysis.metrics(), 700.0, "scored once", [], analysis, facts,
+        output_dir="/home/me/out",
+        split="test",
+        num_rows=100,
+        seed=7,
+        metrics=analysis.metrics(),
+        rows_per_second=700.0,
+        note="scored once",
+        analysis=analysis,
+        facts=facts,
         unseen=Unseen(80, wilson(70, 80)),
-    )  # fmt: skip
+    )
 
 
 def rows_of(card: str, *cells: str) -> list[list[str]]:

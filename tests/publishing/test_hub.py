@@ -162,12 +162,12 @@ def test_a_dry_run_lists_the_files_and_sends_nothing(hub, command, run):
 
 
 def test_private_stays_private(hub, push, run):
-    assert push(run, "--hub_model_id", "team/secret", "--private").returncode == 0
+    assert push(run, "--hub_model_id", "team/secret", "--hub_private").returncode == 0
     assert hub.repos["team/secret"].private
-    assert push(run, "--hub_model_id", "team/secret", "--private").returncode == 0
+    assert push(run, "--hub_model_id", "team/secret", "--hub_private").returncode == 0
     hub.repos["team/secret"].private = False
-    error = error_of(push(run, "--hub_model_id", "team/secret", "--private"))
-    assert error.startswith("team/secret is public and --private makes only new repositories private")
+    error = error_of(push(run, "--hub_model_id", "team/secret", "--hub_private"))
+    assert error.startswith("team/secret is public and --hub_private makes only new repositories private")
 
 
 @pytest.mark.parametrize(
@@ -207,10 +207,10 @@ def test_a_repository_that_holds_something_else_is_not_overwritten(hub, push, ru
         error = error_of(push(run))
         assert error == (
             f"tester/nsmc exists and holds something else: {reason}; choose another --hub_model_id, "
-            "or replace it with hfcls push --yes"
+            "or replace it with hfcls push --overwrite"
         )
         assert repo.files == before
-    assert push(run, "--yes").returncode == 0
+    assert push(run, "--overwrite").returncode == 0
     assert repo.files["config.json"] == (run / "config.json").read_bytes()
 
 

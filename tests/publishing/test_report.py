@@ -12,14 +12,14 @@ from conftest import reviews
 
 import hfcls
 from hfcls import cli
-from hfcls.scoring.analysis import analyse
 from hfcls.errors import HfclsError
 from hfcls.runs.results import Result, load_results
+from hfcls.scoring.analysis import analyse
 
 figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
-from hfcls.runs.predictions import confident_errors  # noqa: E402
 from hfcls.publishing.report import read_curves, render, write_report  # noqa: E402
-from hfcls.training.trackers import trackers  # noqa: E402
+from hfcls.runs.predictions import confident_errors  # noqa: E402
+from hfcls.training.arguments import trackers  # noqa: E402
 
 EVIL = "최고 추천 <script>document.title = 'owned'</script><img src=http://example.org/x> & \"따옴표\""
 
@@ -146,7 +146,10 @@ def test_many_classes_and_odd_names(tmp_path):
         analysis = analyse(np.arange(300) % count, share, names[:count])
         pages = figures.save_figures(figures.Curves({}, None), analysis, tmp_path / str(count))
         assert set(pages) == {"confusion", "reliability"}
-        page = render(Result("out", "test", 300, None, {}, 1.0, analysis=analysis), pages, [], None)
+        result = Result(
+            output_dir="out", split="test", num_rows=300, seed=7, metrics={}, rows_per_second=1.0, analysis=analysis
+        )
+        page = render(result, pages, [], None)
         assert "분류 / $x_3$ &lt;b&gt; 가나다" in page
         assert "$ <b>" not in page
         if count == 14:
@@ -157,8 +160,8 @@ def test_many_classes_and_odd_names(tmp_path):
 
 
 def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):
-    from hfcls.scoring.analysis import wilson
     from hfcls.runs.results import Unseen
+    from hfcls.scoring.intervals import wilson
 
     run = replace(run, unseen=Unseen(50, wilson(40, 50)))
     page = render(run, {}, [], None)
@@ -176,7 +179,16 @@ def test_a_curve_of_very_many_points_is_drawn_by_their_means():
 
 
 def test_nothing_held_out_is_said(run, tmp_path):
-    result = Result("out", None, 0, 7, {}, 1.0, "no validation or test split", facts=run.facts)
+    result = Result(
+        output_dir="out",
+        split=None,
+        num_rows=0,
+        seed=7,
+        metrics={},
+        rows_per_second=1.0,
+        note="no validation or test split",
+        facts=run.facts,
+    )
     result.save(tmp_path / "results.json")
     page = write_report(tmp_path).read_text("utf-8")
     assert "Nothing was held out, so there is no score." in page
@@ -193,7 +205,7 @@ def test_report_command(out, tmp_path, capsys):
 
 
 def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
-    from hfcls.outcome import try_report
+    from hfcls.publishing.after_run import try_report
 
     run.save(tmp_path / "results.json")
     (tmp_path / "trainer_state.json").write_text("{")
@@ -220,7 +232,7 @@ def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, c
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monkeypatch):
-    from hfcls.outcome import try_report
+    from hfcls.publishing.after_run import try_report
 
     caplog.set_level(logging.INFO, logger="hfcls")
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hfcls.runs import checkpoints as manifest
-from hfcls.runs.folder import check_output_dir, check_space, newest_whole_checkpoint, prepare_output_dir
+from hfcls.runs import sealing
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
+from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.errors import HfclsError
 
 
@@ -15,12 +16,12 @@ def sealed(tmp_path) -> Path:
     (folder / "inner").mkdir(parents=True)
     (folder / "weights").write_bytes(b"abc" * 1000)
     (folder / "inner/state").write_bytes(b"")
-    manifest.seal(folder)
+    sealing.seal(folder)
     return folder
 
 
 def test_a_sealed_folder_is_whole(sealed):
-    assert manifest.why_broken(sealed) is None
+    assert sealing.why_broken(sealed) is None
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_a_sealed_folder_is_whole(sealed):
 )
 def test_what_is_broken_is_named(sealed, damage, reason):
     damage(sealed)
-    assert manifest.why_broken(sealed).startswith(reason)
+    assert sealing.why_broken(sealed).startswith(reason)
 
 
 @pytest.mark.parametrize("stage", ["writing", "old moved", "new in place"])
@@ -51,17 +52,17 @@ def test_tidy_after_a_kill_keeps_one_whole_folder(sealed, stage):
         if stage == "new in place":
             sealed.mkdir()
             (sealed / "new").touch()
-            manifest.seal(sealed)
-    manifest.tidy(parent, "checkpoint")
+            sealing.seal(sealed)
+    sealing.tidy(parent, "checkpoint")
     assert [path.name for path in parent.iterdir()] == ["checkpoint-1"]
-    assert manifest.why_broken(sealed) is None
+    assert sealing.why_broken(sealed) is None
 
 
 def test_a_tampered_checkpoint_is_named_and_passed_over(sealed, caplog):
     newer = sealed.with_name("checkpoint-2")
     newer.mkdir()
     (newer / "weights").write_bytes(b"abc")
-    manifest.seal(newer)
+    sealing.seal(newer)
     assert newest_whole_checkpoint(sealed.parent) == newer
     (newer / "weights").write_bytes(b"abd")
     assert newest_whole_checkpoint(sealed.parent) == sealed
@@ -85,6 +86,6 @@ def test_a_drive_too_small_is_refused_before_training(tmp_path, monkeypatch):
 
 def test_a_foreign_file_in_the_output_folder_is_not_touched(tmp_path):
     (tmp_path / "notes.old").write_text("mine")
-    check_output_dir(tmp_path, {}, resume=False, overwrite=True)
+    check_output_dir(tmp_path, {}, resumable=(), resume=False, overwrite=True)
     prepare_output_dir(tmp_path, {}, {}, write=True, resume=False, overwrite=True)
     assert (tmp_path / "notes.old").read_text() == "mine"

@@ -13,7 +13,7 @@ from pyarrow import parquet
 import hfcls
 from hfcls import cli
 from hfcls.config.train import TrainConfig
-from hfcls.checks.cost import padding_shares
+from hfcls.batching.bins import padding_shares
 from hfcls.errors import HfclsError
 from hfcls.runs.predictions import save_predictions, text_lengths
 from hfcls.runs.results import Example, load_results
@@ -95,7 +95,7 @@ def test_scores_that_cannot_be_written_are_told(run, tmp_path, monkeypatch):
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hfcls.runs.results.Result.save", full)
+    monkeypatch.setattr("hfcls.inference.evaluation.Evaluation.save", full)
     with pytest.raises(HfclsError, match=r"cannot write .*a.json: No space left on device. Scores:\n.*\n  accuracy"):
         hfcls.evaluate(model=run.output_dir, dataset=run.facts.dataset, output=str(tmp_path / "a.json"))
 
@@ -149,7 +149,7 @@ def test_results_that_cannot_be_written_are_told(run, tiny_model, tmp_path, monk
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hfcls.outcome.save_predictions", full)
+    monkeypatch.setattr("hfcls.runs.results.save_predictions", full)
     with pytest.raises(
         HfclsError, match=r"is saved in .*, but not its results \(No space left on device\).*--resume"
     ) as e:
@@ -189,7 +189,7 @@ def test_padding_is_counted():
 
 
 def test_options_at_their_defaults_are_not_listed():
-    from hfcls.runs.record import changed_options
+    from hfcls.config.options import changed_options
 
     assert changed_options(TrainConfig()) == {}
     assert changed_options(TrainConfig(seed=8, dataset="demo")) == {"seed": 8, "dataset": "demo"}

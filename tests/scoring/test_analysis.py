@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
-from hfcls.scoring.analysis import Analysis, analyse, mcnemar, wilson
+from hfcls.scoring.analysis import Analysis, analyse
+from hfcls.scoring.intervals import mcnemar, wilson
 
 
 def predictions(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

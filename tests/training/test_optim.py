@@ -1,11 +1,11 @@
 import torch
 
-from hfcls.training.optim import adam, exponential_decay
+from hfcls.training.optim import EpochExponentialLR, adam
 
 
 def test_the_decay_equals_exponential_lr_stepped_per_epoch_to_the_last_bit():
     ours, reference = (torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=5e-5) for _ in range(2))
-    per_step = exponential_decay(ours, gamma=0.9, steps_per_epoch=7)
+    per_step = EpochExponentialLR(ours, gamma=0.9, steps_per_epoch=7)
     per_epoch = torch.optim.lr_scheduler.ExponentialLR(reference, gamma=0.9)
     for _ in range(12):
         for _ in range(7):

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from hfcls.runs.folder import newest_whole_checkpoint, sorted_checkpoints
-from hfcls.runs.checkpoints import why_broken
+from hfcls.runs.checkpoints import newest_whole_checkpoint, sorted_checkpoints
+from hfcls.runs.sealing import why_broken
 
 # A server that has imported everything and forks a fresh process for each run: a run takes a second instead of ten.
 SERVER = multiprocessing.get_context("forkserver")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from conftest import ROOT
 
-from hfcls.runs.folder import newest_whole_checkpoint
+from hfcls.runs.checkpoints import newest_whole_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,18 @@ import pytest
 import torch
 from transformers import EvalPrediction
 
-from hfcls.runs import checkpoints as manifest
-from hfcls.runs.folder import newest_whole_checkpoint
-from hfcls.batching.collate import LANES, TRAINING_LANES, PaddedCollator, make_collator
+from hfcls.batching.bins import LANES, TRAINING_LANES
+from hfcls.batching.collate import PaddedCollator, make_collator
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
+from hfcls.models.loading import load_model
+from hfcls.models.tokenizers import load_tokenizer
+from hfcls.runs.checkpoints import newest_whole_checkpoint
 from hfcls.scoring.metrics import classification_metrics
-from hfcls.models.loading import load_model, load_tokenizer
-from hfcls.training.trainer import ClassificationTrainer, ClassificationTrainingArguments, classification_loss
+from hfcls.training import resuming
+from hfcls.training.arguments import ClassificationTrainingArguments
+from hfcls.training.losses import classification_loss
+from hfcls.training.trainer import ClassificationTrainer
 
 Build = Callable[..., ClassificationTrainer]
 
@@ -203,7 +207,7 @@ def test_evaluating_changes_nothing_of_training(build):
 
 @pytest.mark.parametrize(("code", "failures", "saved"), [("EIO", 2, True), ("EIO", 3, False), ("EACCES", 1, False)])
 def test_writing_to_a_slow_drive_is_tried_again(build, monkeypatch, caplog, code, failures, saved):
-    number, seal, failed = getattr(errno, code), manifest.seal, []
+    number, seal, failed = getattr(errno, code), resuming.seal, []
 
     def failing(folder: Path) -> None:
         if len(failed) < failures:
@@ -211,7 +215,7 @@ def test_writing_to_a_slow_drive_is_tried_again(build, monkeypatch, caplog, code
             raise OSError(number, "the drive went away")
         seal(folder)
 
-    monkeypatch.setattr(manifest, "seal", failing)
+    monkeypatch.setattr(resuming, "seal", failing)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     trainer = build(save_strategy="steps", save_steps=2, max_steps=3)
     caplog.set_level(logging.WARNING)

@@ -6,15 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
-MANIFEST = "manifest.json"
-ASIDE = ".part"  # what is being written
-REPLACED = ".old"  # what is about to be deleted
+from hfcls.runs.folder import ASIDE, REPLACED, SEAL_FILE
 
 
 def seal(folder: Path) -> None:
     """Bring every file of `folder` to the disk and write their sizes and SHA-256 sums to `manifest.json`."""
     files = {path.relative_to(folder).as_posix(): _size_and_sum(path) for path in _files(folder)}
-    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+    with (folder / SEAL_FILE).open("w", encoding="utf-8") as file:
         json.dump(files, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
@@ -46,7 +44,7 @@ def tidy(parent: Path, prefix: str) -> None:
 def why_broken(folder: Path) -> str | None:
     """None if every file is as `seal` found it, else what differs: a missing, cut or altered file."""
     try:
-        sealed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        sealed = json.loads((folder / SEAL_FILE).read_text(encoding="utf-8"))
         for name, expected in sealed.items():
             if not (folder / name).is_file():
                 return f"{name} is missing"
@@ -56,14 +54,14 @@ def why_broken(folder: Path) -> str | None:
             if found != expected:
                 return f"{name} was altered"
     except FileNotFoundError:
-        return f"{MANIFEST} is missing"
+        return f"{SEAL_FILE} is missing"
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        return f"{MANIFEST} cannot be read: {error}"
+        return f"{SEAL_FILE} cannot be read: {error}"
     return None
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL_FILE)
 
 
 def _size_and_sum(path: Path) -> dict[str, int | str]:

@@ -1,10 +1,10 @@
-"""The output folder of a run: is it free, and which of its checkpoints is whole."""
+"""The output folder at the start of a run: is it free, and from which checkpoint does the run go on."""
 
 import json
 import logging
-import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,21 @@ import yaml
 
 from hfcls.errors import HfclsError
 from hfcls.files import write_whole
-from hfcls.runs.checkpoints import tidy, why_broken
-from hfcls.runs.predictions import PREDICTIONS_FILE
+from hfcls.runs.checkpoints import newest_whole_checkpoint, sorted_checkpoints
+from hfcls.runs.folder import CHECKPOINT, DATA_FILE, OPTIONS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE
+from hfcls.runs.sealing import tidy
 
 logger = logging.getLogger(__name__)
 
-OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
-DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with
-REPORT_FILE = "report.html"
-RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
-CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-# Options that may differ between a run and its continuation: they do not enter what is learned.
-FREE_OPTIONS = {
-    *("output_dir", "resume", "overwrite_output_dir", "num_train_epochs", "max_steps", "data_dir", "save_minutes"),
-    *("batching", "row_length", "eval_batch_size", "logging_steps", "dataloader_num_workers"),
-    *("report", "report_to"),
-    *("push_to_hub", "hub_model_id", "hub_private"),
-}
 
-
-def check_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+def check_output_dir(
+    folder: Path, options: dict[str, Any], *, resumable: Collection[str], resume: bool, overwrite: bool
+) -> None:
     """Make sure that `prepare_output_dir` will do, before anything else is tried; replaces nothing.
+
+    Args:
+        options: of the run.
+        resumable: names of those that may differ from the ones of the run to resume.
 
     Raises:
         HfclsError: the folder cannot be written to, holds another run, or holds a run with other options to resume.
@@ -45,10 +39,10 @@ def check_output_dir(folder: Path, options: dict[str, Any], *, resume: bool, ove
         raise HfclsError(
             f"cannot write to output_dir {folder}: {error.strerror}; choose another --output_dir"
         ) from error
-    tidy(folder, "checkpoint")
+    tidy(folder, CHECKPOINT)
     earlier = sorted_checkpoints(folder)
     if resume:
-        _check_same_run(folder, options)
+        _check_same_run(folder, options, resumable)
     elif not overwrite and ((folder / RESULTS_FILE).exists() or earlier):
         state = "a finished" if (folder / RESULTS_FILE).exists() else "an unfinished"
         raise HfclsError(
@@ -92,47 +86,7 @@ def prepare_output_dir(
     return checkpoint
 
 
-def sorted_checkpoints(folder: Path) -> list[Path]:
-    """The folders `checkpoint-N`, oldest first."""
-    found = [path for path in folder.glob("checkpoint-*") if CHECKPOINT.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
-
-
-def newest_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that can be loaded; broken ones are named in the log and passed over."""
-    for checkpoint in reversed(sorted_checkpoints(folder)):
-        reason = why_broken(checkpoint)
-        if reason is None:
-            return checkpoint
-        logger.warning("%s is not whole (%s): trying the one before it", checkpoint, reason)
-    return None
-
-
-def check_space(folder: Path, parameters: int, checkpoints: int) -> None:
-    """Compare what a run will write to `folder` with what is free there.
-
-    Args:
-        folder: the output folder, which exists.
-        parameters: of the model, in float32.
-        checkpoints: kept at a time; one more lies there while it is written.
-
-    Raises:
-        HfclsError: less is free; names both figures.
-    """
-    # weights and the two moments of Adam in each checkpoint, the weights once more at the end, some small files
-    needed = 4 * parameters * (3 * (checkpoints + 1) + 1) + 50 * 2**20
-    # of an earlier part of this run, or of a run that is replaced: it is written over
-    written = [*folder.glob("model.safetensors"), *folder.glob("checkpoint-*/*")]
-    present = sum(path.stat().st_size for path in written if path.is_file())
-    free = shutil.disk_usage(folder).free + present
-    if free < needed:
-        raise HfclsError(
-            f"output_dir {folder} has {free / 2**30:.1f} GiB free, the run needs {needed / 2**30:.1f} GiB for "
-            f"{checkpoints + 1} checkpoints and the model: free some space or choose another --output_dir"
-        )
-
-
-def _check_same_run(folder: Path, options: dict[str, Any]) -> None:
+def _check_same_run(folder: Path, options: dict[str, Any], resumable: Collection[str]) -> None:
     """Optimizer and schedule come from the checkpoint, so a changed option would silently not take effect."""
     if not sorted_checkpoints(folder):
         return
@@ -152,7 +106,7 @@ def _check_same_run(folder: Path, options: dict[str, Any]) -> None:
     changed = [
         f"{name} {earlier[name]} -> {value}"
         for name, value in options.items()
-        if name in earlier and name not in FREE_OPTIONS and earlier[name] != value
+        if name in earlier and name not in resumable and earlier[name] != value
     ]
     if changed:
         raise HfclsError(

@@ -1,0 +1,105 @@
+"""The options of the commands other than `train`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
+from hfcls.config.train import DataConfig
+from hfcls.errors import HfclsError
+
+
+@dataclass
+class CheckConfig(DataConfig):
+    """All options of `hfcls check` and `hfcls.check`."""
+
+    model: str | None = option(
+        None, "Hub id or folder of an encoder: count its tokens, measure its training steps", path=True
+    )
+    max_length: int = option(128, "tokens per text, as in training")
+    batch_size: int = option(32, "rows per optimizer step, as in training")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+    seed: int = option(7, "seed of the random batches")
+    output: str | None = option(None, "also write the findings to this JSON file", path=True)
+
+    def check(self) -> None:
+        check_at_least("max_length", self.max_length, 3, MOST_TOKENS)
+        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+
+
+@dataclass
+class EvaluateConfig(DataConfig):
+    """All options of `hfcls evaluate` and `hfcls.evaluate`."""
+
+    model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier", path=True)
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+    compare: str | None = option(
+        None, "a second classifier to score on the same rows, with McNemar's paired test", path=True
+    )
+    split: Literal["train", "validation", "test"] | None = option(
+        None, "split to score (default test, or the only one)"
+    )
+    max_samples: int | None = option(None, "score the first N rows only")
+    batch_size: int = option(128, "rows per forward pass")
+    batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")
+    output: str | None = option(None, "also write the metrics to this JSON file", path=True)
+
+    def check(self) -> None:
+        check_at_least("max_samples", self.max_samples, 1)
+        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+
+
+@dataclass
+class PredictConfig(Config):
+    """All options of `hfcls predict`."""
+
+    model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier", path=True)
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+    batch_size: int = option(128, "texts per forward pass")
+    batching: Literal["packed", "longest", "fixed", "exact"] | None = option(
+        None, "how a batch is laid out, as in training; exact: no text changes another's result, to the last bit"
+    )
+    all_scores: bool = option(False, "give the probability of every class")
+    input: str | None = option(None, "csv, tsv, json, jsonl or parquet file, or a folder of these, to label", path=True)
+    output: str | None = option(None, "folder for the labelled shards of --input", path=True)
+    format: Literal["parquet", "csv"] = option("parquet", "of the labelled shards")
+    text_column: str = option("text", "column of --input with the text")
+    text_pair_column: str | None = option(None, "column of --input with a second text, for sentence pairs")
+    shard_size: int = option(50_000, "rows per shard; a run that was stopped continues after its last finished shard")
+
+    def check(self) -> None:
+        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        check_at_least("shard_size", self.shard_size, 1)
+        if (self.input is None) != (self.output is None):
+            raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
+        for name in ("format", "text_column", "text_pair_column", "shard_size"):
+            if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
+                raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
+
+
+@dataclass
+class PushConfig(Config):
+    """All options of `hfcls push`."""
+
+    hub_model_id: str | None = option(
+        None, "repository to push to, name or namespace/name (default: the name of the folder)"
+    )
+    hub_private: bool = option(False, "make a new repository private", alias="private")
+    overwrite: bool = option(False, "replace an existing repository that holds something else", alias="yes")
+    dry_run: bool = option(False, "list what would be uploaded, and send nothing")
+
+
+@dataclass
+class ServeConfig(Config):
+    """All options of `hfcls serve`."""
+
+    host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in")
+    port: int | None = option(None, "port to listen on (default: the first free one from 7860 on)")
+    max_chars: int = option(2_000, "characters that a text may have")
+    max_texts: int = option(1_000, "texts that may come at once")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+
+    def check(self) -> None:
+        check_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")
+        check_at_least("max_chars", self.max_chars, 1)
+        check_at_least("max_texts", self.max_texts, 1)

@@ -1,0 +1,100 @@
+"""The options of each command as keyword arguments, so that a type checker sees a wrong name; a test holds them equal
+to the dataclasses."""
+
+from typing import Literal, TypedDict
+
+
+class TrainOptions(TypedDict, total=False):
+    """Of `TrainConfig`."""
+
+    dataset: str
+    dataset_config: str | None
+    data_dir: str | None
+    text_column: str
+    text_pair_column: str | None
+    label_column: str
+    validation_size: float
+    select_on_test: bool
+    drop_duplicates: bool
+    drop_overlap: bool
+    max_train_samples: int | None
+    max_validation_samples: int | None
+    max_test_samples: int | None
+    model: str
+    max_length: int
+    batching: Literal["packed", "longest", "fixed"] | None
+    trust_remote_code: bool
+    row_length: int | None
+    num_train_epochs: int
+    max_steps: int | None
+    batch_size: int
+    gradient_accumulation_steps: int
+    learning_rate: float
+    lr_gamma: float
+    max_grad_norm: float
+    early_stopping_patience: int | None
+    output_dir: str
+    seed: int
+    resume: bool
+    overwrite_output_dir: bool
+    save_minutes: float
+    eval_batch_size: int
+    logging_steps: int
+    dataloader_num_workers: int
+    report: bool
+    report_to: str
+    push_to_hub: bool
+    hub_model_id: str | None
+    hub_private: bool
+
+
+class CheckOptions(TypedDict, total=False):
+    """Of `CheckConfig`."""
+
+    dataset: str
+    dataset_config: str | None
+    data_dir: str | None
+    text_column: str
+    text_pair_column: str | None
+    label_column: str
+    model: str | None
+    max_length: int
+    batch_size: int
+    trust_remote_code: bool
+    seed: int
+    output: str | None
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """Of `EvaluateConfig`."""
+
+    dataset: str
+    dataset_config: str | None
+    data_dir: str | None
+    text_column: str
+    text_pair_column: str | None
+    label_column: str
+    model: str
+    trust_remote_code: bool
+    compare: str | None
+    split: Literal["train", "validation", "test"] | None
+    max_samples: int | None
+    batch_size: int
+    batching: Literal["packed", "longest", "fixed"] | None
+    output: str | None
+
+
+class PredictOptions(TypedDict, total=False):
+    """Of `PredictConfig`."""
+
+    model: str
+    trust_remote_code: bool
+    batch_size: int
+    batching: Literal["packed", "longest", "fixed", "exact"] | None
+    all_scores: bool
+    input: str | None
+    output: str | None
+    format: Literal["parquet", "csv"]
+    text_column: str
+    text_pair_column: str | None
+    shard_size: int

@@ -1,0 +1,47 @@
+"""What a finished run publishes of itself; nothing that goes wrong here can lose the model."""
+
+import logging
+import shlex
+from pathlib import Path
+
+from hfcls.errors import HfclsError, PushError
+from hfcls.publishing.card import write_card
+from hfcls.publishing.hub import push
+
+logger = logging.getLogger(__name__)
+
+
+def try_report(folder: Path) -> None:
+    """Write the report of a finished run; whatever goes wrong is one line, since the model is worth more."""
+    try:
+        from hfcls.publishing.report import write_report
+
+        logger.info("report: %s", write_report(folder))
+    except ImportError as error:
+        logger.info(
+            "no report, since %s is not installed: pip install 'hfcls[report]', then hfcls report %s",
+            error.name,
+            folder,
+        )
+    except Exception as error:
+        logger.warning("the run is saved, its report failed (%s); hfcls report %s tries again", error, folder)
+
+
+def try_card(folder: Path) -> None:
+    """Write the model card of a finished run; a failure is one line."""
+    try:
+        write_card(folder)
+    except OSError as error:
+        logger.warning("the run is saved, its model card could not be written (%s)", error.strerror or error)
+
+
+def push_or_explain(folder: Path, repo_id: str, *, hub_private: bool) -> None:
+    """Push a finished run; raises PushError, with the command that tries again, if the Hub did not take the model."""
+    try:
+        logger.info("pushed to %s", push(folder, repo_id, hub_private=hub_private))
+    except (HfclsError, KeyboardInterrupt) as error:
+        why = str(error) or "the push was interrupted"
+        again = (
+            f"hfcls push {shlex.quote(str(folder))} --hub_model_id {repo_id}{' --hub_private' if hub_private else ''}"
+        )
+        raise PushError(f"the model is safe in {folder}, but {why}; try again with: {again}") from error

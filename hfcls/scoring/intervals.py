@@ -1,0 +1,86 @@
+"""Scores with their 95 % intervals, and the test of two models on the same rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f}  [{self.low:.4f}, {self.high:.4f}]"
+
+
+def wilson(successes: int, trials: int) -> Estimate:
+    """A proportion and its 95 % score interval (Wilson 1927); without a trial 0, somewhere from 0 to 1."""
+    from scipy.stats import binomtest  # imported here: it takes a second
+
+    if not trials:
+        return Estimate(0.0, 0.0, 1.0)
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return Estimate(successes / trials, float(interval.low), float(interval.high))
+
+
+def bootstrap_f1(confusion: NDArray[Any], seed: int) -> tuple[Estimate, list[Estimate]]:
+    """Macro F1 and the F1 of each class, with percentile intervals of the bootstrap (Efron 1979).
+
+    Drawing N rows with replacement draws the cells of their confusion matrix from a multinomial distribution, which
+    costs the same however many rows there are.
+    """
+    class_count, total = len(confusion), confusion.sum()
+    actual, predicted = np.nonzero(confusion)
+    counts = confusion[actual, predicted]
+    occurring = np.union1d(actual, predicted)
+
+    def scores(counts: NDArray[Any]) -> NDArray[Any]:
+        support = np.bincount(actual, counts, class_count)
+        named = np.bincount(predicted, counts, class_count)
+        hits = np.bincount(actual, counts * (actual == predicted), class_count)
+        f1 = 2 * hits / np.maximum(support + named, 1)
+        return np.append(f1, f1[occurring].mean())
+
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([scores(rng.multinomial(total, counts / total)) for _ in range(RESAMPLES)])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    *f1, macro_f1 = (Estimate(*map(float, row)) for row in zip(scores(counts), low, high, strict=True))
+    return macro_f1, f1
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two models on the same rows.
+
+    Attributes:
+        only_first, only_second: rows that one model alone has right.
+        p_value: how often models of equal accuracy would differ at least so much.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> McNemar:
+    """McNemar's paired test (1947), two-sided and exact: under equal accuracy, which of the two models is the one that
+    is right is a fair coin for each row on which exactly one is.
+
+    Args:
+        labels, predicted_a, predicted_b: class ids [N].
+    """
+    from scipy.stats import binomtest  # imported here: it takes a second
+
+    labels = np.asarray(labels)
+    right_a, right_b = np.asarray(predicted_a) == labels, np.asarray(predicted_b) == labels
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return McNemar(only_a, only_b, float(p_value))

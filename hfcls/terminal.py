@@ -1,0 +1,33 @@
+"""What a person sees while a command runs: the main process alone speaks, and times read as times."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def main_process_speaks(is_main: bool) -> Iterator[None]:
+    """While in this context, processes other than the main one neither log nor draw bars."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars  # takes a second
+
+    ours, had_bars = logging.getLogger("hfcls"), not are_progress_bars_disabled()
+    level = ours.level
+    if not is_main:
+        ours.setLevel(logging.ERROR)
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
+        if had_bars and not is_main:
+            enable_progress_bars()
+
+
+def duration(seconds: float) -> str:
+    """Such as `13 s`, `3 min 20 s` or `1 h 7 min`."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60} min"

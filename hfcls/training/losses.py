@@ -1,0 +1,30 @@
+"""The loss of an optimizer step, exact over batches, accumulation steps and processes."""
+
+from collections.abc import Mapping
+
+import torch
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from hfcls.batching.collate import IGNORED_LABEL
+
+
+def classification_loss(
+    outputs: SequenceClassifierOutput | Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """Mean cross-entropy over all labels of an optimizer step, whatever the processes and accumulation steps.
+
+    Args:
+        outputs: with `logits` [N, num_labels].
+        labels: class ids [N], or floats [N, num_labels] for multi-label classification; -100 is ignored in both.
+        num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
+    """
+    logits = outputs["logits"].float()
+    counted = labels.ne(IGNORED_LABEL)
+    if labels.is_floating_point():
+        weight = counted.to(logits.dtype)
+        total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum")
+    else:
+        total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=IGNORED_LABEL)
+    return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)

@@ -1,0 +1,87 @@
+"""Trainer whose steps and metrics are the same on any number of processes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from transformers import EvalPrediction, Trainer
+from transformers.trainer_pt_utils import nested_truncate
+from transformers.trainer_utils import EvalLoopOutput
+
+from hfcls.batching.collate import IGNORED_LABEL
+from hfcls.batching.sampling import EpochSampler, FilledDataset
+
+
+class WholeBatchTrainer(Trainer):
+    """Trainer whose steps and metrics are the same on any number of processes."""
+
+    args: Any
+
+    def __init__(self, *, compute_metrics: Callable[[EvalPrediction], dict[str, float]], **kwargs: Any) -> None:
+        super().__init__(compute_metrics=without_filler(compute_metrics), **kwargs)
+
+    def _get_dataloader(
+        self,
+        dataset: Any,
+        description: str,
+        batch_size: int,
+        sampler_fn: Callable[..., Any] | None = None,
+        is_training: bool = False,
+        dataloader_key: str | None = None,
+    ) -> Any:
+        """Trainer's own, with every row once and in whole batches."""
+        if is_training and self.args.train_sampling_strategy != "random":
+            return super()._get_dataloader(dataset, description, batch_size, sampler_fn, is_training, dataloader_key)
+        filled = FilledDataset(dataset, batch_size * self.args.world_size)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        sampler = EpochSampler(filled, seed if is_training else None)
+        loader = super()._get_dataloader(
+            filled, description, batch_size, lambda _: sampler, is_training, dataloader_key
+        )
+        # so that the epoch reaches it also through the two wrappers of a run with several processes that is resumed
+        _unwrapped(loader).set_sampler(sampler)
+        return loader
+
+    def num_examples(self, dataloader: Any) -> int:
+        """Rows of the loader's dataset, without filler."""
+        dataset = _unwrapped(dataloader).dataset
+        return len(dataset.rows if isinstance(dataset, FilledDataset) else dataset)
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Trainer's own, with metrics over each row of the dataset once: filler stands behind them and is cut off."""
+        rows = self.num_examples(dataloader)
+        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
+        if self.args.world_size > 1 and not (self.is_in_train or self.is_fsdp_enabled):
+            # Accelerate would take the model as prepared, and the processes of a later training would each learn alone.
+            vars(self.model).pop("_is_accelerate_prepared", None)
+        return EvalLoopOutput(_first(output.predictions, rows), _first(output.label_ids, rows), output.metrics, rows)
+
+
+def without_filler(
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]],
+) -> Callable[[EvalPrediction], dict[str, float]]:
+    """`compute_metrics` over the rows that count: filler stands behind them, and all of its labels are -100."""
+
+    def metrics(found: EvalPrediction) -> dict[str, float]:
+        labels = np.asarray(found.label_ids)
+        is_filler = (labels == IGNORED_LABEL).reshape(len(labels), -1).all(axis=1)
+        rows = len(labels) - int(is_filler[::-1].cumprod().sum())
+        return compute_metrics(EvalPrediction(nested_truncate(found.predictions, rows), labels[:rows]))
+
+    return metrics
+
+
+def _first(arrays: Any, rows: int) -> Any:
+    return None if arrays is None else nested_truncate(arrays, rows)
+
+
+def _unwrapped(loader: Any) -> Any:
+    """Accelerate's loader; on XLA another one is wrapped around it."""
+    return getattr(loader, "dataloader", loader)
