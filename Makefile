@@ -8,16 +8,19 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 1)
 export TOKENIZERS_PARALLELISM ?= true
 
+# Test processes side by side, one thread each.
+TEST_PROCESSES ?= 2
+
 .PHONY: train test test-slow test-xla lint format docs clean
 
 train: $(VENV)/.hfcls
 	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml train.py recipes/quickstart.yaml
 
 test: $(VENV)/.hfcls-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 test-slow: $(VENV)/.hfcls-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(TEST_PROCESSES)
 
 # The launch on XLA's CPU device, in an environment of its own: torch_xla needs another torch (7 GB with its CUDA libraries).
 test-xla: $(VENV)-xla/.hfcls

@@ -1,4 +1,4 @@
-"""MkDocs hooks: tables of options from hfcls/config/train.py, and links to files outside docs/ as plain text.
+"""MkDocs hooks: tables of options from hfcls/config/, and links to files outside docs/ as plain text.
 
 A page says `<!-- options: TrainConfig -->` where a table is wanted.
 """
@@ -7,7 +7,7 @@ import dataclasses
 import re
 from typing import Any
 
-from hfcls.config import train as config
+from hfcls import config
 
 OPTIONS = re.compile(r"<!-- options: (\w+) -->")
 OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./)+(?!how-to|reference|images)[^)]*\)")
@@ -23,7 +23,7 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
 
 
 def options_table(name: str) -> str:
-    """A Markdown table of the options of one dataclass of `hfcls.config.train`: as flag, default and help."""
+    """A Markdown table of the options of one dataclass of `hfcls.config`: as flag, default and help."""
     lines = ["| option | default | what it does |", "| --- | --- | --- |"]
     for field in dataclasses.fields(getattr(config, name)):
         default = "" if field.default in (None, dataclasses.MISSING) else f"`{field.default}`"

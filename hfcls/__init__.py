@@ -37,18 +37,25 @@ if TYPE_CHECKING:
     from hfcls.inference.evaluation import evaluate as evaluate
     from hfcls.inference.shards import predict_files as predict_files
     from hfcls.models.loading import load_model as load_model
+    from hfcls.models.scratch import scratch_model as scratch_model
     from hfcls.models.tokenizers import load_tokenizer as load_tokenizer
+    from hfcls.models.tokenizers import train_tokenizer as train_tokenizer
     from hfcls.publishing.hub import push as push
     from hfcls.publishing.report import write_report as write_report
+    from hfcls.runs.checkpoints import newest_whole_checkpoint as newest_whole_checkpoint
     from hfcls.runs.record import RunFacts as RunFacts
     from hfcls.runs.results import Result as Result
     from hfcls.runs.results import load_results as load_results
     from hfcls.scoring.analysis import Analysis as Analysis
     from hfcls.scoring.analysis import analyse as analyse
     from hfcls.scoring.intervals import Estimate as Estimate
+    from hfcls.scoring.intervals import McNemar as McNemar
+    from hfcls.scoring.intervals import mcnemar as mcnemar
     from hfcls.scoring.metrics import classification_metrics as classification_metrics
     from hfcls.serving.app import launch_demo as launch_demo
     from hfcls.training.arguments import ClassificationTrainingArguments as ClassificationTrainingArguments
+    from hfcls.training.optim import EpochExponentialLR as EpochExponentialLR
+    from hfcls.training.optim import adam as adam
     from hfcls.training.preemption import Interrupted as Interrupted
     from hfcls.training.trainer import ClassificationTrainer as ClassificationTrainer
 
@@ -59,17 +66,20 @@ _HOME = {
     "ClassificationTrainer": "training.trainer",
     "ClassificationTrainingArguments": "training.arguments",
     "Classifier": "inference.classifier",
+    "EpochExponentialLR": "training.optim",
     "Estimate": "scoring.intervals",
     "EvaluateConfig": "config.commands",
     "Evaluation": "inference.evaluation",
     "Findings": "checks.findings",
     "HfclsError": "errors",
     "Interrupted": "training.preemption",
+    "McNemar": "scoring.intervals",
     "PredictConfig": "config.commands",
     "PushError": "errors",
     "Result": "runs.results",
     "RunFacts": "runs.record",
     "TrainConfig": "config.train",
+    "adam": "training.optim",
     "analyse": "scoring.analysis",
     "carve_validation": "data.splits",
     "check": "checks.inspect",
@@ -84,8 +94,12 @@ _HOME = {
     "load_results": "runs.results",
     "load_tokenizer": "models.tokenizers",
     "make_collator": "batching.collate",
+    "mcnemar": "scoring.intervals",
+    "newest_whole_checkpoint": "runs.checkpoints",
     "predict_files": "inference.shards",
     "push": "publishing.hub",
+    "scratch_model": "models.scratch",
+    "train_tokenizer": "models.tokenizers",
     "write_report": "publishing.report",
 }
 __all__ = sorted(_HOME)

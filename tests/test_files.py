@@ -1,3 +1,5 @@
+"""A file is whole or absent."""
+
 import re
 
 import pytest

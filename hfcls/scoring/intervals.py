@@ -75,7 +75,9 @@ def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -
     is right is a fair coin for each row on which exactly one is.
 
     Args:
-        labels, predicted_a, predicted_b: class ids [N].
+        labels: class ids [N].
+        predicted_a: of the first model [N].
+        predicted_b: of the second [N].
     """
     from scipy.stats import binomtest  # imported here: it takes a second
 

@@ -1,3 +1,5 @@
+"""Batches hold the rows they were made of, padded or packed, in the shapes that were asked for."""
+
 import math
 import random
 import statistics

@@ -1,3 +1,5 @@
+"""`hfcls check` counts what is there, and warns of what deserves a look."""
+
 import json
 import logging
 import os

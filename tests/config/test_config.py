@@ -1,10 +1,16 @@
+"""Options come from YAML, flags and Python with the same checks."""
+
 import argparse
 import re
+from dataclasses import fields
+from typing import get_type_hints
 
 import pytest
 from conftest import ROOT
 
-from hfcls.config.commands import EvaluateConfig
+from hfcls.config import typed
+from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig
+from hfcls.config.options import resumable_options, with_options
 from hfcls.config.sources import add_options, config_from, load_recipe
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
@@ -126,3 +132,31 @@ def test_help_explains_every_option(config_class):
     options = [action for action in parser._actions if action.dest != "help"]
     assert {action.dest for action in options} == set(config_class.__dataclass_fields__)
     assert all(action.help for action in options)
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (TrainConfig, typed.TrainOptions),
+        (CheckConfig, typed.CheckOptions),
+        (EvaluateConfig, typed.EvaluateOptions),
+        (PredictConfig, typed.PredictOptions),
+    ],
+)
+def test_a_type_checker_sees_the_options_of_the_dataclass(config, options):
+    hints = get_type_hints(config)
+    assert get_type_hints(options) == {f.name: hints[f.name] for f in fields(config)}
+
+
+def test_a_misspelt_option_in_python_is_an_error_with_a_suggestion():
+    with pytest.raises(HfclsError, match=r"unknown option learning_rat; did you mean learning_rate\?"):
+        with_options(TrainConfig(), {"learning_rat": 1e-4})
+
+
+def test_every_option_says_whether_it_may_change_on_resume_and_stands_in_the_card():
+    assert resumable_options(TrainConfig()) >= {"output_dir", "num_train_epochs", "batching", "push_to_hub"}
+    assert not resumable_options(TrainConfig()) & {"learning_rate", "seed", "dataset", "model", "max_length"}
+    in_card = {f.name: f.metadata["in_card"] for f in fields(TrainConfig)}
+    assert {name for name, told in in_card.items() if told == "always"} == {
+        *("num_train_epochs", "batch_size", "learning_rate", "lr_gamma", "max_length", "seed")
+    }

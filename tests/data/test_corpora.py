@@ -1,3 +1,5 @@
+"""Labelled texts of any source come as one kind of corpus, or with an error that names the place."""
+
 import collections
 import json
 import logging

@@ -1,3 +1,5 @@
+"""Copies of a text are found: exact, normalised and near ones."""
+
 import builtins
 import logging
 import random

@@ -1,3 +1,5 @@
+"""NSMC is found, or fetched whole, or an error tells what to do."""
+
 import contextlib
 import hashlib
 import http.server

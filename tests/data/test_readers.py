@@ -1,3 +1,5 @@
+"""Files of every known kind are read as they are, and what is broken is named with its line."""
+
 import json
 import re
 

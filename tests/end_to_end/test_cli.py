@@ -1,6 +1,8 @@
 """The real command, in a process of its own, as a person types it."""
 
+import importlib
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -51,6 +53,24 @@ def test_public_names_exist():
     assert all(getattr(hfcls, name) is not None for name in hfcls.__all__)
     with pytest.raises(AttributeError, match="module 'hfcls' has no attribute 'nothing'; it has .*Classifier, "):
         _ = hfcls.nothing
+
+
+def test_the_reference_page_holds_every_public_name():
+    import hfcls
+
+    page = (ROOT / "docs/reference/python.md").read_text("utf-8")
+    listed = re.findall(r"^::: (hfcls[\w.]*)\.(\w+)$", page, re.MULTILINE)
+    assert sorted(name for _, name in listed) == hfcls.__all__
+    for module, name in listed:
+        assert getattr(importlib.import_module(module), name) is getattr(hfcls, name)
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    """Importing it would put the module in the place of the function."""
+    import hfcls
+
+    modules = {path.stem for path in (ROOT / "hfcls").rglob("*.py")} | {p.name for p in (ROOT / "hfcls").iterdir()}
+    assert not modules & set(hfcls.__all__)
 
 
 def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):

@@ -1,3 +1,5 @@
+"""A run from labelled texts to its folder: what it computes, what it leaves, and how it fails."""
+
 import json
 import logging
 import shutil
@@ -34,7 +36,7 @@ def options(folder, tiny_model, tmp_path) -> dict:
         "learning_rate": 1e-3,
         "num_train_epochs": 3,
         "output_dir": str(tmp_path / "out"),
-        "report": False,  # tests/test_report.py has it
+        "report": False,  # tests/publishing/test_report.py has it
         "report_to": "none",
     }
 

@@ -1,3 +1,5 @@
+"""A classifier gives the logits of plain transformers, whatever the batch."""
+
 import random
 import threading
 

@@ -1,3 +1,5 @@
+"""What each word adds to a decision is what its removal takes away."""
+
 import re
 
 import pytest

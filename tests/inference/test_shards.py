@@ -1,3 +1,5 @@
+"""Every row is labelled once, in order, across kills and processes."""
+
 import json
 import os
 import runpy
@@ -68,7 +70,7 @@ def test_a_folder_of_each_kind_of_file_gives_csv(options, tmp_path):
 def test_finished_shards_are_not_made_again(options, tmp_path):
     shards = predict_files(PredictConfig(**options))
     whole = contents(tmp_path / "out")
-    shards[3].rename(f"{shards[3]}.part")
+    shards[3].rename(f"{shards[3]}.0a1b2c3d.part")  # as a killed process leaves it
     times = {path: path.stat().st_mtime_ns for path in shards if path != shards[3]}
     predict_files(PredictConfig(**options))
     assert {path: path.stat().st_mtime_ns for path in times} == times

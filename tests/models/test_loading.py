@@ -1,3 +1,5 @@
+"""Models and tokenizers load as they were saved, or are refused with a reason."""
+
 import json
 import re
 import shutil

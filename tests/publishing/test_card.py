@@ -97,7 +97,7 @@ def test_the_card_tells_what_the_run_measured_and_was_made_of(result, tmp_path):
     assert rows_of(card, "`learning_rate`") == [["`learning_rate`", "2e-05"]]
     assert rows_of(card, "`seed`") == [["`seed`", "7"]], "a default that a reader looks for"
     assert rows_of(card, "hardware") == [["hardware", "1 x NVIDIA L4, bf16"]]
-    assert rows_of(card, "time") == [["time", "1 h 6 min 40 s, 700 texts/s"]]
+    assert rows_of(card, "time") == [["time", "1 h 7 min, 700 texts/s"]]
     assert rows_of(card, "batches") == [["batches", "packed; 3.0% of the tokens are padding"]]
     assert rows_of(card, "versions")[0][1].startswith("python 3.11.7, hfcls 0.1.0")
     assert rows_of(card, "1.00") == [["1.00", "0.5000", "0.3000", "0.8800", "0.8700", "kept"]]
