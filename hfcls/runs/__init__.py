@@ -1,0 +1,1 @@
+"""The folder of a run: its files, checkpoints, results, predictions, and what the run was made of."""
