@@ -6,17 +6,17 @@ import shutil
 from pathlib import Path
 
 from hfcls.errors import HfclsError
-from hfcls.runs import folder as names
+from hfcls.runs.folder import CHECKPOINT
 from hfcls.runs.sealing import why_broken
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_NAME = re.compile(rf"{names.CHECKPOINT}-(\d+)")
+CHECKPOINT_NAME = re.compile(rf"{CHECKPOINT}-(\d+)")
 
 
 def sorted_checkpoints(folder: Path) -> list[Path]:
     """The folders `checkpoint-N`, oldest first."""
-    found = [path for path in folder.glob(f"{names.CHECKPOINT}-*") if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir()]
+    found = [path for path in folder.glob(f"{CHECKPOINT}-*") if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir()]
     return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 

@@ -1,4 +1,4 @@
-"""The name of every file in the folder of a run, once. What transformers names is its own: `config.json`, weights, tokenizer."""
+"""The name of every file in the folder of a run, once; weights and tokenizer have the names of transformers."""
 
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
 DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with

@@ -14,7 +14,7 @@ from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import save_predictions
 from hfcls.runs.record import RunFacts
 from hfcls.scoring.analysis import Analysis
-from hfcls.scoring.intervals import Estimate, McNemar
+from hfcls.scoring.intervals import Estimate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +30,6 @@ class Example:
     label: str
     predicted: str
     score: float
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -121,9 +117,7 @@ def aligned(rows: list[tuple[str, str]]) -> list[str]:
     return [f"  {name:<12}{value}" for name, value in rows]
 
 
-def save_run(
-    result: Result, rows: "Dataset | None", probabilities: "NDArray[np.float64] | None", folder: Path
-) -> None:
+def save_run(result: Result, rows: "Dataset | None", probabilities: "NDArray[np.float64] | None", folder: Path) -> None:
     """Write predictions, then results, to the folder of a run.
 
     Args:

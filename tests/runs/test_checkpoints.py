@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hfcls.runs import sealing
-from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
-from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.errors import HfclsError
+from hfcls.runs import sealing
+from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 
 
 @pytest.fixture

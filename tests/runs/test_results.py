@@ -12,8 +12,8 @@ from pyarrow import parquet
 
 import hfcls
 from hfcls import cli
-from hfcls.config.train import TrainConfig
 from hfcls.batching.bins import padding_shares
+from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
 from hfcls.runs.predictions import save_predictions, text_lengths
 from hfcls.runs.results import Example, load_results
