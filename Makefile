@@ -20,7 +20,7 @@ test: $(VENV)/.hfcls-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 test-slow: $(VENV)/.hfcls-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(TEST_PROCESSES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(TEST_PROCESSES) --dist loadfile
 
 # The launch on XLA's CPU device, in an environment of its own: torch_xla needs another torch (7 GB with its CUDA libraries).
 test-xla: $(VENV)-xla/.hfcls

@@ -28,12 +28,16 @@ SERVER.set_forkserver_preload(["hfcls.finetune", "hfcls.cli", "sklearn.metrics",
 KILL_POINTS = [
     *[("hfcls.training.trainer:ClassificationTrainer.training_step", call) for call in (1, 4, 6, 11, 17)],
     *[("hfcls.training.trainer:ClassificationTrainer.prediction_step", call) for call in (1, 2, 4)],
-    *[("hfcls.runs.checkpoints:seal", call) for call in (1, 2, 5)],
-    *[("hfcls.runs.checkpoints:put_in_place", call) for call in (2, 4)],
+    *[("hfcls.training.resuming:seal", call) for call in (1, 2, 5)],
+    *[("hfcls.training.resuming:put_in_place", call) for call in (2, 4)],
     *[("torch:save", call) for call in (1, 5, 9)],
     *[("os:fsync", call) for call in (3, 30)],
     *[("shutil:rmtree", call) for call in (3, 5)],
-    *[("hfcls.finetune:save_model", 1), ("os:replace", 3), ("hfcls.runs.results:Result.save", 1)],
+    *[
+        ("hfcls.training.trainer:ClassificationTrainer.save_whole_model", 1),
+        ("os:replace", 3),
+        ("hfcls.runs.results:Result.save", 1),
+    ],
 ]
 
 
