@@ -21,7 +21,7 @@ class Cost:
     """What `measure_cost` measured.
 
     Attributes:
-        device: that ran the steps, such as `cpu` or `cuda`.
+        device: where the steps ran, such as `cpu` or `cuda`.
         parameters: of the model.
         steps: that were timed.
         seconds_per_step: their median.
