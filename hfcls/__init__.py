@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from hfcls.batching.collate import make_collator as make_collator
     from hfcls.checks.findings import Findings as Findings
     from hfcls.checks.inspect import check as check
-    from hfcls.config.adapt import AdaptConfig as AdaptConfig
     from hfcls.config.commands import CheckConfig as CheckConfig
     from hfcls.config.commands import EvaluateConfig as EvaluateConfig
     from hfcls.config.commands import PredictConfig as PredictConfig
+    from hfcls.config.pretraining import AdaptConfig as AdaptConfig
     from hfcls.config.sources import load_recipe as load_recipe
     from hfcls.config.train import TrainConfig as TrainConfig
     from hfcls.data.corpora import load_corpus as load_corpus
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 # Imported on first use: torch and transformers take seconds, and `hfcls --help` needs neither.
 _HOME = {
-    "AdaptConfig": "config.adapt",
+    "AdaptConfig": "config.pretraining",
     "AdaptResult": "runs.pretrained",
     "Analysis": "scoring.analysis",
     "CheckConfig": "config.commands",

@@ -15,11 +15,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from hfcls.batching.choice import choose_batching, collator_for_run
 from hfcls.batching.collate import for_training
 from hfcls.batching.masking import DrawnRows, Masking, MaskingCollator
-from hfcls.config.adapt import AdaptConfig
 from hfcls.config.options import changed_options, resumable_options, with_options
+from hfcls.config.pretraining import AdaptConfig
 from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
 from hfcls.errors import HfclsError
-from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids
+from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
 from hfcls.runs.checkpoints import check_space
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.pretrained import AdaptResult, save_adapted
@@ -127,6 +127,8 @@ def _prepare(config: AdaptConfig) -> _Preparation:
         vocab_size=config.vocab_size or 8000,
         trust_remote_code=config.trust_remote_code,
     )
+    if config.dropout is not None:
+        set_dropout(model, config.dropout)
     encoded = encode_texts(texts, tokenizer, config.max_length)
     return _Preparation(
         model=model,

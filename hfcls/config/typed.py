@@ -71,6 +71,7 @@ class AdaptOptions(TypedDict, total=False):
     warmup: float
     weight_decay: float
     max_grad_norm: float
+    dropout: float | None
     output_dir: str
     seed: int
     resume: bool

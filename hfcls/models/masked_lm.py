@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import (
     AutoModelForMaskedLM,
@@ -75,6 +76,15 @@ def scratch_masked_lm(
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def set_dropout(model: PreTrainedModel, share: float) -> None:
+    """Another dropout in the model as it is now; its config, and so the saved model, keeps its own."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        if isinstance(getattr(module, "attention_dropout", None), float):  # ModernBERT
+            module.attention_dropout = share  # type: ignore[assignment]
 
 
 def ordinary_ids(tokenizer: PreTrainedTokenizerBase) -> NDArray[np.int64]:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from architectures import CONFIGS
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_packing import CONFIGS
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from hfcls.batching.collate import PackedCollator, PaddedCollator

@@ -94,6 +94,9 @@ class PretrainingConfig(Config):
     warmup: float = option(0.06, "share of the steps in which the rate rises from 0", in_card="always")
     weight_decay: float = option(0.01, "of AdamW, on all weights but biases and norms", in_card="always")
     max_grad_norm: float = option(1.0, "clip the gradient to this norm; 0: no clipping")
+    dropout: float | None = option(
+        None, "dropout while pretraining (default: the model's own, which it keeps for fine-tuning in any case)"
+    )
 
     def check(self) -> None:
         for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
@@ -102,6 +105,7 @@ class PretrainingConfig(Config):
         check_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
         check_range("warmup", self.warmup, 0 <= self.warmup < 1, "at least 0 and below 1")
         check_range("weight_decay", self.weight_decay, 0 <= self.weight_decay < float("inf"), "at least 0")
+        check_range("dropout", self.dropout, self.dropout is None or 0 <= self.dropout < 1, "at least 0 and below 1")
         check_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
         if self.batch_size % self.gradient_accumulation_steps:
             raise HfclsError(
@@ -168,4 +172,5 @@ class AdaptConfig(AdaptRunConfig, PretrainingConfig, MaskingConfig, EncoderConfi
             *("output_dir", "seed", "save_minutes", "eval_steps", "eval_batch_size", "logging_steps"),
             *("dataloader_num_workers", "report_to"),
         ]
-        return {name: getattr(self, name) for name in [*(f.name for f in fields(PretrainingConfig)), *of_run]}
+        of_training = [f.name for f in fields(PretrainingConfig) if f.name != "dropout"]
+        return {name: getattr(self, name) for name in [*of_training, *of_run]}
