@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hfcls.config.commands import CheckConfig as CheckConfig
     from hfcls.config.commands import EvaluateConfig as EvaluateConfig
     from hfcls.config.commands import PredictConfig as PredictConfig
+    from hfcls.config.pretraining import AdaptConfig as AdaptConfig
     from hfcls.config.sources import load_recipe as load_recipe
     from hfcls.config.train import TrainConfig as TrainConfig
     from hfcls.data.corpora import load_corpus as load_corpus
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
     from hfcls.models.scratch import scratch_model as scratch_model
     from hfcls.models.tokenizers import load_tokenizer as load_tokenizer
     from hfcls.models.tokenizers import train_tokenizer as train_tokenizer
+    from hfcls.pretraining import adapt as adapt
     from hfcls.publishing.hub import push as push
     from hfcls.publishing.report import write_report as write_report
     from hfcls.runs.checkpoints import newest_whole_checkpoint as newest_whole_checkpoint
+    from hfcls.runs.pretrained import AdaptResult as AdaptResult
     from hfcls.runs.record import RunFacts as RunFacts
     from hfcls.runs.results import Result as Result
     from hfcls.runs.results import load_results as load_results
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
 
 # Imported on first use: torch and transformers take seconds, and `hfcls --help` needs neither.
 _HOME = {
+    "AdaptConfig": "config.pretraining",
+    "AdaptResult": "runs.pretrained",
     "Analysis": "scoring.analysis",
     "CheckConfig": "config.commands",
     "ClassificationTrainer": "training.trainer",
@@ -80,6 +85,7 @@ _HOME = {
     "RunFacts": "runs.record",
     "TrainConfig": "config.train",
     "adam": "training.optim",
+    "adapt": "pretraining",
     "analyse": "scoring.analysis",
     "carve_validation": "data.splits",
     "check": "checks.inspect",

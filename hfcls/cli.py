@@ -1,4 +1,7 @@
-"""The command line: `hfcls train | check | evaluate | report | predict | serve | push`; `train.py` is `hfcls train`."""
+"""The command line: `hfcls train | adapt | check | evaluate | report | predict | serve | push`.
+
+`train.py` is `hfcls train`.
+"""
 
 import argparse
 import json
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError, PushError
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = 128 + interrupted.signal
     except KeyboardInterrupt:
         print(
-            "hfcls: interrupted; `hfcls train` continues from its last checkpoint with --resume, "
+            "hfcls: interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
             "`hfcls predict --input` when it is started again",
             file=sys.stderr,
         )
@@ -87,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
     add_options(train, TrainConfig)
     train.set_defaults(run=_train)
+
+    adapt = _add_command(commands, "adapt", "[recipe]", "pretrain an encoder on texts without labels")
+    adapt.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
+    add_options(adapt, AdaptConfig)
+    adapt.set_defaults(run=_adapt)
 
     check = _add_command(commands, "check", "[dataset]", "look at labelled texts before training on them")
     check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
@@ -147,6 +156,20 @@ def _train(args: argparse.Namespace) -> None:
     if config.dataset == "demo":
         print(f"{REAL_RUN.format(accelerate=_command('accelerate'))}\n")
     print(f'Try it: {_command("hfcls")} predict --model {shlex.quote(config.output_dir)} "정말 재미있게 봤어요"')
+
+
+def _adapt(args: argparse.Namespace) -> None:
+    config = config_from(args, AdaptConfig)
+    from accelerate import PartialState
+    from transformers.utils.logging import disable_progress_bar
+
+    from hfcls.pretraining import adapt
+
+    disable_progress_bar()  # of loading and saving weights; the bar of training is another
+    result = adapt(config)
+    if PartialState().is_main_process:
+        print(f"\n{result.table()}\n")
+        print(f"Now: {_command('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
 
 
 def _command(name: str) -> str:

@@ -83,6 +83,12 @@ def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return args, {**kwargs, "attention_mask": attention_mask}
 
 
+def _tokens_read(kwargs: dict[str, Any]) -> torch.Tensor | None:
+    """Which of the R x T tokens the head reads: each text's first, or the masked ones; None: all, in a padded batch."""
+    cls_index = kwargs.get("cls_index")
+    return kwargs.get("masked_index") if cls_index is None else cls_index
+
+
 def _keeps_first_tokens(encoder: Any) -> bool:
     """Whether the last layer hands on first tokens alone. Layers may have been dropped since `enable_packing`."""
     if encoder.config.model_type not in FIRST_TOKEN_ONLY:
@@ -96,11 +102,11 @@ def _keep_first_tokens(attention: Any, args: tuple[Any, ...], kwargs: dict[str, 
     The head reads no other, so the last feed-forward network runs on N texts in place of R x T tokens: of 12 layers
     of 12 H^2 weights, 8 H^2 are all but saved, 5 % of a step. N' is N rounded up to `LANES`, for exact bits.
     """
-    cls_index = kwargs.get("cls_index")
-    if cls_index is None:
+    read = _tokens_read(kwargs)
+    if read is None:
         return output
     hidden, *others = output
-    kept = torch.nn.functional.pad(cls_index, (0, -len(cls_index) % LANES))
+    kept = torch.nn.functional.pad(read, (0, -len(read) % LANES))
     return hidden.flatten(0, 1)[kept].unsqueeze(1), *others
 
 
@@ -109,19 +115,19 @@ def _pool_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out
 
     It is the text's first token's, or the mean over the text's tokens for ModernBERT's `classifier_pooling` "mean".
     """
-    cls_index = kwargs.get("cls_index")
-    if cls_index is None:
+    read = _tokens_read(kwargs)
+    if read is None:
         return output
     hidden = output.last_hidden_state.flatten(0, 1)
     if _keeps_first_tokens(encoder):
-        pooled = hidden[: len(cls_index)].unsqueeze(1)
-    elif getattr(encoder.config, "classifier_pooling", "cls") == "mean":
+        pooled = hidden[: len(read)].unsqueeze(1)
+    elif "cls_index" in kwargs and getattr(encoder.config, "classifier_pooling", "cls") == "mean":
         segment_ids = kwargs["segment_ids"].flatten()
-        sums = hidden.new_zeros(len(cls_index) + 1, hidden.shape[1]).index_add(0, segment_ids, hidden)
-        counts = hidden.new_zeros(len(cls_index) + 1).index_add(0, segment_ids, hidden.new_ones(len(hidden)))
+        sums = hidden.new_zeros(len(read) + 1, hidden.shape[1]).index_add(0, segment_ids, hidden)
+        counts = hidden.new_zeros(len(read) + 1).index_add(0, segment_ids, hidden.new_ones(len(hidden)))
         pooled = (sums / counts.clamp(min=1).unsqueeze(1))[1:].unsqueeze(1)  # 0 is filler; a filler text has no token
     else:
-        pooled = hidden[cls_index].unsqueeze(1)
+        pooled = hidden[read].unsqueeze(1)
     output.last_hidden_state = pooled
     if getattr(output, "pooler_output", None) is not None:
         if encoder.config.model_type == "albert":

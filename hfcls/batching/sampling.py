@@ -7,7 +7,7 @@ is every bit of the logits.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import Dataset, Sampler
@@ -43,6 +43,13 @@ class FilledDataset(Dataset[Row]):
         return rows
 
 
+@runtime_checkable
+class RowsByEpoch(Protocol):
+    """Rows that differ from one epoch to the next, and so have to know it."""
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+
 class EpochSampler(Sampler[int]):
     """Indices of a `FilledDataset`: its rows shuffled by (seed, epoch) alone, or in order without a seed, then filler.
 
@@ -55,8 +62,10 @@ class EpochSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the loader before each epoch, also when a resumed run begins in mid-epoch."""
+        """Called by the loader before each epoch, also when a resumed run begins in mid-epoch; tells rows that ask."""
         self.epoch = epoch
+        if isinstance(self.dataset.rows, RowsByEpoch):
+            self.dataset.rows.set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self.dataset)

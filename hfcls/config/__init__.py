@@ -1,10 +1,12 @@
 """What can be set: every option, its checks, and where its value comes from."""
 
 from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import load_recipe
 from hfcls.config.train import TrainConfig
 
 __all__ = [
+    "AdaptConfig",
     "CheckConfig",
     "EvaluateConfig",
     "PredictConfig",

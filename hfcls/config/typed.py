@@ -48,6 +48,42 @@ class TrainOptions(TypedDict, total=False):
     hub_private: bool
 
 
+class AdaptOptions(TypedDict, total=False):
+    """Of `AdaptConfig`."""
+
+    dataset: str | None
+    text_column: str
+    validation_size: int
+    model: str
+    shape: str | None
+    vocab_size: int | None
+    max_length: int
+    batching: Literal["packed", "longest", "fixed"] | None
+    row_length: int | None
+    trust_remote_code: bool
+    mlm_probability: float
+    whole_word_masking: bool
+    num_train_epochs: int
+    max_steps: int | None
+    batch_size: int
+    gradient_accumulation_steps: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    max_grad_norm: float
+    dropout: float | None
+    output_dir: str
+    seed: int
+    resume: bool
+    overwrite_output_dir: bool
+    save_minutes: float
+    eval_steps: int | None
+    eval_batch_size: int
+    logging_steps: int
+    dataloader_num_workers: int
+    report_to: str
+
+
 class CheckOptions(TypedDict, total=False):
     """Of `CheckConfig`."""
 

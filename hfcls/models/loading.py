@@ -52,13 +52,18 @@ def model_and_tokenizer(
     else:
         tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
         model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
-        if len(tokenizer) > model.config.vocab_size:
-            raise HfclsError(
-                f"the tokenizer of {name} has {len(tokenizer):,} tokens, its model only "
-                f"{model.config.vocab_size:,}: they do not belong together"
-            )
+        check_same_vocabulary(name, model, tokenizer)
     tokenizer.model_max_length = max_length
     return model, tokenizer
+
+
+def check_same_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises HfclsError if the tokenizer has tokens that the model does not know."""
+    if len(tokenizer) > model.config.vocab_size:
+        raise HfclsError(
+            f"the tokenizer of {name} has {len(tokenizer):,} tokens, its model only "
+            f"{model.config.vocab_size:,}: they do not belong together"
+        )
 
 
 def load_model(
@@ -77,6 +82,25 @@ def load_model(
         HfclsError: no weights, weights that do not fit, too few positions, code that is not trusted, weights that
             are not mere tensors, or the Hub is out of reach.
     """
+    return load_weights(
+        AutoModelForSequenceClassification,
+        name,
+        max_length=max_length,
+        trust_remote_code=trust_remote_code,
+        id2label=dict(enumerate(label_names)),
+        label2id={label: i for i, label in enumerate(label_names)},
+        ignore_mismatched_sizes=True,
+    )
+
+
+def load_weights(
+    auto_class: Any, name: str, *, max_length: int = 0, trust_remote_code: bool = False, **options: Any
+) -> PreTrainedModel:
+    """A model of transformers' `auto_class` in float32; only its head may be new. Raises as `load_model`.
+
+    Args:
+        **options: of `from_pretrained`.
+    """
     folder = local_folder(name)
     if folder and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is not a model folder: it has no config.json")
@@ -88,14 +112,8 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
         check_positions(config, max_length)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            name,
-            dtype=torch.float32,
-            id2label=dict(enumerate(label_names)),
-            label2id={label: i for i, label in enumerate(label_names)},
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            trust_remote_code=trust_remote_code,
+        model, report = auto_class.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, trust_remote_code=trust_remote_code, **options
         )
     except HfclsError:
         raise
@@ -136,4 +154,4 @@ def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
         )
     fresh = sorted({key.removeprefix(prefix).split(".")[0] for key in report["missing_keys"]})
     if fresh or report["mismatched_keys"]:
-        logger.info("new from random weights: %s", ", ".join(fresh) or "the classification head")
+        logger.info("new from random weights: %s", ", ".join(fresh) or "the head")

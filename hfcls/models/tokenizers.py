@@ -2,8 +2,11 @@
 
 import json
 import logging
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -12,6 +15,8 @@ from hfcls.errors import HfclsError
 from hfcls.models.sources import could_not_load, local_folder
 
 logger = logging.getLogger(__name__)
+
+WORD_BEGIN = "\u2581"  # what Metaspace writes for a space
 
 # What makes a folder a tokenizer, and a model; one of each is needed.
 TOKENIZER_FILES = (
@@ -54,20 +59,36 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     return tokenizer
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 2000) -> PreTrainedTokenizerBase:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int = 2000, *, mask_token: str | None = None, alphabet: int | None = None
+) -> PreTrainedTokenizerBase:
     """A cased BPE tokenizer with BERT's special tokens, learned from `texts`: the same one for the same texts.
 
     Not WordPiece, whose trainer numbers its tokens in another order each time (tokenizers 0.23.3), so that a resumed
     run would read its own texts wrongly.
+
+    Args:
+        texts: with `alphabet`, read twice.
+        mask_token: a further special token, for masked language modelling.
+        alphabet: the most characters that become tokens, the most frequent ones; rarer ones are `[UNK]`. None: all,
+            which in a large corpus are thousands.
     """
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    if mask_token:
+        special["mask_token"] = mask_token
+    characters: dict[str, Any] = {}
+    if alphabet:  # chosen here: of equally frequent characters, the trainer itself takes others each time
+        chosen = frequent_characters(texts, alphabet)
+        characters = {"initial_alphabet": chosen, "limit_alphabet": len(chosen)}
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
     tokenizer.decoder = decoders.Metaspace()
     tokenizer.train_from_iterator(
         texts,
-        trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=list(special.values()), show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=vocab_size, special_tokens=list(special.values()), show_progress=False, **characters
+        ),
     )
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return PreTrainedTokenizerFast(
@@ -75,6 +96,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 2000) -> PreTrainedT
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **special,
     )
+
+
+def frequent_characters(texts: Iterable[str], count: int) -> list[str]:
+    """The mark of a word's begin and the most frequent characters of the texts (NFC); of equals, the lower code."""
+    found: Counter[str] = Counter()
+    for text in texts:
+        found.update("".join(unicodedata.normalize("NFC", text).split()))
+    return [WORD_BEGIN, *sorted(found, key=lambda character: (-found[character], character))[: count - 1]]
 
 
 def _sets_case(folder: Path) -> bool:

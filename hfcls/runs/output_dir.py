@@ -52,7 +52,15 @@ def check_output_dir(
 
 
 def prepare_output_dir(
-    folder: Path, options: dict[str, Any], data: dict[str, str], *, write: bool, resume: bool, overwrite: bool
+    folder: Path,
+    options: dict[str, Any],
+    data: dict[str, str],
+    command: str = "train",
+    /,
+    *,
+    write: bool,
+    resume: bool,
+    overwrite: bool,
 ) -> Path | None:
     """Begin a run with these options in a folder that `check_output_dir` allows; returns the checkpoint to resume from.
 
@@ -60,6 +68,7 @@ def prepare_output_dir(
 
     Args:
         data: a hash of each split.
+        command: that began the run.
         write: whether this process deletes and writes: one of them, or they would be in each other's way.
 
     Raises:
@@ -80,7 +89,7 @@ def prepare_output_dir(
         write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
         write_whole(
             folder / OPTIONS_FILE,
-            "# The options of this run; `hfcls train` on this file repeats it.\n"
+            f"# The options of this run; `hfcls {command}` on this file repeats it.\n"
             + yaml.safe_dump(options, allow_unicode=True, sort_keys=False),
         )
     return checkpoint

@@ -58,14 +58,12 @@ def training_arguments(
     Raises:
         HfclsError: the global batch does not divide by processes times accumulation steps, or an unknown tracker.
     """
-    # Without this, several processes on a machine without an accelerator would each train alone.
-    use_cpu = not (torch.accelerator.is_available() or is_torch_xla_available())
     args = ClassificationTrainingArguments(
         max_steps=max_steps or -1,
         gradient_accumulation_steps=gradient_accumulation_steps,
         per_device_eval_batch_size=eval_batch_size,
         report_to=trackers(report_to),
-        use_cpu=use_cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true",
+        use_cpu=only_cpu(),
         **others,
     )
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
@@ -73,6 +71,13 @@ def training_arguments(
         args.eval_accumulation_steps = 1  # or predictions grow on the device, with a graph to compile for each length
         args.dataloader_pin_memory = False
     return args
+
+
+def only_cpu() -> bool:
+    """Trainer's `use_cpu`: without it, several processes on a machine without an accelerator would each train alone."""
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        return True
+    return not (torch.accelerator.is_available() or is_torch_xla_available())
 
 
 def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_steps: int) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
-from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
+from hfcls.runs.folder import ASIDE, CHECKPOINT, MODEL, STATE_FILE
 from hfcls.runs.sealing import put_in_place, seal, why_broken
 from hfcls.training.callbacks import check_finite
 from hfcls.training.preemption import Interrupted
@@ -59,6 +60,20 @@ class ResumableTrainer(Trainer):
         self._tr_loss += of_process[self.accelerator.process_index] if same else mean
         self._globalstep_last_logged = kept["last_logged_step"]
         self._total_loss_scalar -= mean  # train_loss is over the steps of this call
+
+    def save_whole_model(self, folder: Path) -> None:
+        """Model and tokenizer, each file whole or absent, without the pickled training arguments."""
+        aside = folder / f"{MODEL}{ASIDE}"
+        self.save_model(str(aside))
+        if self.args.should_save:
+            (aside / "training_args.bin").unlink(missing_ok=True)
+            # safetensors 0.8 writes files that only their owner can read, whatever the umask
+            umask = os.umask(0)
+            os.umask(umask)
+            (aside / "model.safetensors").chmod(0o666 & ~umask)
+            for path in aside.iterdir():
+                os.replace(path, folder / path.name)
+            aside.rmdir()
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Trainer's own, which takes a step before it looks whether the resumed run was to stop."""

@@ -1,8 +1,6 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
 import logging
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +10,6 @@ from transformers.trainer_callback import PrinterCallback
 
 from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
-from hfcls.runs.folder import ASIDE, MODEL
 from hfcls.scoring.metrics import classification_metrics
 from hfcls.training.arguments import ClassificationTrainingArguments
 from hfcls.training.callbacks import (
@@ -123,17 +120,3 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         """No loss per batch: `eval_loss` is computed over all rows by `compute_metrics`, so no row counts twice."""
         _, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
         return None, logits, labels
-
-    def save_whole_model(self, folder: Path) -> None:
-        """Model and tokenizer, each file whole or absent, without the pickled training arguments."""
-        aside = folder / f"{MODEL}{ASIDE}"
-        self.save_model(str(aside))
-        if self.args.should_save:
-            (aside / "training_args.bin").unlink(missing_ok=True)
-            # safetensors 0.8 writes files that only their owner can read, whatever the umask
-            umask = os.umask(0)
-            os.umask(umask)
-            (aside / "model.safetensors").chmod(0o666 & ~umask)
-            for path in aside.iterdir():
-                os.replace(path, folder / path.name)
-            aside.rmdir()

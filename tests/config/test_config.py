@@ -11,6 +11,7 @@ from conftest import ROOT
 from hfcls.config import typed
 from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig
 from hfcls.config.options import resumable_options, with_options
+from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from, load_recipe
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
@@ -125,7 +126,7 @@ def test_shortened_and_unknown_flags_are_errors(flag, capsys):
     assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("config_class", [TrainConfig, EvaluateConfig])
+@pytest.mark.parametrize("config_class", [TrainConfig, AdaptConfig, EvaluateConfig])
 def test_help_explains_every_option(config_class):
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add_options(parser, config_class)
@@ -138,6 +139,7 @@ def test_help_explains_every_option(config_class):
     ("config", "options"),
     [
         (TrainConfig, typed.TrainOptions),
+        (AdaptConfig, typed.AdaptOptions),
         (CheckConfig, typed.CheckOptions),
         (EvaluateConfig, typed.EvaluateOptions),
         (PredictConfig, typed.PredictOptions),

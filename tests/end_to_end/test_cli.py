@@ -30,7 +30,7 @@ def test_help_answers_within_a_second_and_import_within_a_third():
     assert seconds("-c", "import hfcls") - seconds("-c", "") < 0.3
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("command", ["train", "adapt", "evaluate", "predict"])
 def test_help_names_each_option(hfcls, command):
     done = hfcls(command, "--help")
     assert done.returncode == 0

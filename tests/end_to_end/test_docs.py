@@ -20,6 +20,7 @@ from conftest import ROOT
 
 from hfcls import cli
 from hfcls.config.commands import EvaluateConfig
+from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.train import TrainConfig
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -132,7 +133,7 @@ def test_python_blocks_are_python_and_call_public_names_with_their_own_arguments
 
     found = blocks("python")
     assert len(found) >= 2
-    options = {"fine_tune": TrainConfig, "evaluate": EvaluateConfig}
+    options = {"adapt": AdaptConfig, "fine_tune": TrainConfig, "evaluate": EvaluateConfig}
     checked = 0
     for page, text in found:
         for name, keywords in public_calls(text):

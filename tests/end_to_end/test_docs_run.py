@@ -19,7 +19,7 @@ from hfcls import cli
 from hfcls.data.nsmc import LABEL_NAMES
 
 # Not run here: `serve` does not end, `push` needs a hub; both have tests of their own.
-RUN = ("check", "train", "report", "evaluate", "predict")
+RUN = ("adapt", "check", "train", "report", "evaluate", "predict")
 ELSEWHERE = re.compile(r"--help|--push_to_hub|wandb")  # needs a hub, or a package that is not ours
 
 
@@ -40,6 +40,7 @@ def workplace(tmp_path, tiny_model, monkeypatch):
         shutil.copytree(ROOT / name, name)
     model = Path("beomi/kcbert-base")
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"mask_token": tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)})
     tokenizer.save_pretrained(model)
     BertModel(
         BertConfig(
@@ -71,7 +72,7 @@ def workplace(tmp_path, tiny_model, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")  # Trainer's default, on a CPU
 def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, capsys, monkeypatch):
-    done: dict[str, int] = {"check": 0, "train": 0, "report": 0, "evaluate": 0, "predict": 0, "python": 0}
+    done: dict[str, int] = {"adapt": 0, "check": 0, "train": 0, "report": 0, "evaluate": 0, "predict": 0, "python": 0}
     seen = set()
     for page, command in commands():
         command = command.replace("/content/drive", str(workplace / "drive")).split(" | ")[-1].split(" > ")[0]
@@ -83,7 +84,7 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
         if words[0] != "hfcls" or words[1] not in RUN or tuple(words) in seen or ELSEWHERE.search(command):
             continue
         seen.add(tuple(words))
-        if words[1] == "train":
+        if words[1] in ("adapt", "train"):
             words += ["--max_steps", "6", *([] if "--resume" in words else ["--overwrite_output_dir"])]
         if "--output" in words:  # two pages may label into a folder of the same name
             words[words.index("--output") + 1] += f"-{len(seen)}"
@@ -99,5 +100,5 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
                      f"{page.name}", "exec"), {"__name__": "__main__"})  # fmt: skip
         done["python"] += 1
     assert os.path.exists("outputs/inquiries/model.safetensors")
-    least = {"check": 2, "train": 6, "report": 1, "evaluate": 1, "predict": 4, "python": 6}
+    least = {"adapt": 4, "check": 2, "train": 6, "report": 1, "evaluate": 1, "predict": 4, "python": 6}
     assert all(done[kind] >= count for kind, count in least.items()), done

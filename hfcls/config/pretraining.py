@@ -1,0 +1,176 @@
+"""The options of `hfcls adapt`: masked-language-model pretraining on unlabelled texts."""
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
+from hfcls.errors import HfclsError
+
+MOST_LAYERS, MOST_WIDTH, MOST_WORDS = 2**8, 2**15, 2**22
+
+
+@dataclass
+class TextConfig(Config):
+    """Which unlabelled texts."""
+
+    dataset: str | None = option(
+        None,
+        "texts without labels: a csv/tsv/json/jsonl/parquet file, a .txt file with a text on each line, or a folder of "
+        "such files",
+        path=True,
+        in_card="never",
+    )
+    text_column: str = option("text", "column with the text; a .txt file has none")
+    validation_size: int = option(2_000, "texts held out to measure the perplexity, at most a tenth of all; 0 for none")
+
+    def check(self) -> None:
+        check_at_least("validation_size", self.validation_size, 0)
+
+
+@dataclass
+class EncoderConfig(Config):
+    """Which encoder goes on learning, or begins."""
+
+    model: str = option(
+        "beomi/kcbert-base",
+        "Hub id or folder of a pretrained encoder; scratch: a new BERT with a tokenizer learned from the texts",
+        path=True,
+        in_card="never",
+    )
+    shape: str | None = option(
+        None, "of a model from scratch: layers x hidden size, such as 4x256 (which is the default)"
+    )
+    vocab_size: int | None = option(None, "of a tokenizer from scratch (default 8000)")
+    max_length: int = option(
+        128, "tokens per text, special tokens included; longer texts become several", in_card="always"
+    )
+    batching: Literal["packed", "longest", "fixed"] | None = option(
+        None, "how a batch is laid out, as in training", resumable=True
+    )
+    row_length: int | None = option(None, "tokens per packed row (default: chosen per batch)", resumable=True)
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+
+    def check(self) -> None:
+        check_at_least("max_length", self.max_length, 4, MOST_TOKENS)
+        check_at_least("row_length", self.row_length, self.max_length, MOST_TOKENS)
+        check_at_least("vocab_size", self.vocab_size, 100, MOST_WORDS)
+        for name in ("shape", "vocab_size"):
+            if self.model != "scratch" and getattr(self, name) is not None:
+                raise HfclsError(f"{name} is for a model from scratch, found model {self.model}: drop {name}")
+        self.layers_and_width()
+
+    def layers_and_width(self) -> tuple[int, int]:
+        """Of `shape`: (4, 256) for 4x256."""
+        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", self.shape or "4x256")
+        layers, width = map(int, found.groups()) if found else (0, 0)
+        good = 0 < layers <= MOST_LAYERS and 0 < width <= MOST_WIDTH and (width % 64 == 0 or width in (16, 32))
+        check_range("shape", self.shape, good, "LAYERSxHIDDEN, such as 4x256, the hidden size a multiple of 64")
+        return layers, width
+
+
+@dataclass
+class MaskingConfig(Config):
+    """What is hidden from the model."""
+
+    mlm_probability: float = option(0.15, "share of the tokens that are hidden", in_card="always")
+    whole_word_masking: bool = option(False, "hide all tokens of a word, or none", in_card="always")
+
+    def check(self) -> None:
+        check_range("mlm_probability", self.mlm_probability, 0 < self.mlm_probability < 1, "above 0 and below 1")
+
+
+@dataclass
+class PretrainingConfig(Config):
+    """AdamW with a linear warm-up and a linear decay of the rate to 0."""
+
+    num_train_epochs: int = option(3, "passes over the texts", in_card="always")
+    max_steps: int | None = option(None, "stop after this many optimizer steps (overrides num_train_epochs)")
+    batch_size: int = option(
+        256, "texts per optimizer step, over all processes and accumulation steps together", in_card="always"
+    )
+    gradient_accumulation_steps: int = option(1, "forward passes per optimizer step, to save memory")
+    learning_rate: float = option(1e-4, "AdamW's rate at the end of the warm-up", in_card="always")
+    warmup: float = option(0.06, "share of the steps in which the rate rises from 0", in_card="always")
+    weight_decay: float = option(0.01, "of AdamW, on all weights but biases and norms", in_card="always")
+    max_grad_norm: float = option(1.0, "clip the gradient to this norm; 0: no clipping")
+    dropout: float | None = option(
+        None, "dropout while pretraining (default: the model's own, which it keeps for fine-tuning in any case)"
+    )
+
+    def check(self) -> None:
+        for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        check_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
+        check_range("warmup", self.warmup, 0 <= self.warmup < 1, "at least 0 and below 1")
+        check_range("weight_decay", self.weight_decay, 0 <= self.weight_decay < float("inf"), "at least 0")
+        check_range("dropout", self.dropout, self.dropout is None or 0 <= self.dropout < 1, "at least 0 and below 1")
+        check_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise HfclsError(
+                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
+                f"{self.gradient_accumulation_steps}; change one of them"
+            )
+
+
+@dataclass
+class AdaptRunConfig(Config):
+    """Where a run lives and how it is followed."""
+
+    output_dir: str = option(
+        "outputs/adapted",
+        "folder for the model, its checkpoints and results",
+        path=True,
+        resumable=True,
+        recorded=False,
+        in_card="never",
+    )
+    seed: int = option(7, "seed of new weights, the shuffling, the masks and dropout", in_card="always")
+    resume: bool = option(
+        False,
+        "continue from the newest whole checkpoint of output_dir, or start fresh without one",
+        resumable=True,
+        recorded=False,
+        in_card="never",
+    )
+    overwrite_output_dir: bool = option(
+        False, "replace an earlier run in output_dir", resumable=True, recorded=False, in_card="never"
+    )
+    save_minutes: float = option(10.0, "minutes after which a checkpoint is written; 0: each step", resumable=True)
+    eval_steps: int | None = option(
+        None, "optimizer steps between two measurements of the perplexity (default: a tenth of the run)", resumable=True
+    )
+    eval_batch_size: int = option(256, "texts per forward pass in evaluation, per process", resumable=True)
+    logging_steps: int = option(50, "optimizer steps between two lines of the log", resumable=True)
+    dataloader_num_workers: int = option(0, "processes that prepare batches", resumable=True)
+    report_to: str = option(
+        "auto",
+        "tracker(s) that Trainer knows, such as wandb,mlflow; none; all; auto: tensorboard if installed",
+        resumable=True,
+        in_card="never",
+    )
+
+    def check(self) -> None:
+        check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        check_at_least("eval_steps", self.eval_steps, 1)
+        check_at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
+        check_at_least("logging_steps", self.logging_steps, 1)
+        check_at_least("dataloader_num_workers", self.dataloader_num_workers, 0, 2**10)
+        check_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
+        if self.resume and self.overwrite_output_dir:
+            raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
+
+
+@dataclass
+class AdaptConfig(AdaptRunConfig, PretrainingConfig, MaskingConfig, EncoderConfig, TextConfig):
+    """All options of `hfcls adapt` and `hfcls.adapt`."""
+
+    def training_options(self) -> dict[str, Any]:
+        """The arguments of `hfcls.training.masked_lm.pretraining_arguments`."""
+        of_run = [
+            *("output_dir", "seed", "save_minutes", "eval_steps", "eval_batch_size", "logging_steps"),
+            *("dataloader_num_workers", "report_to"),
+        ]
+        of_training = [f.name for f in fields(PretrainingConfig) if f.name != "dropout"]
+        return {name: getattr(self, name) for name in [*of_training, *of_run]}

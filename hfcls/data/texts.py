@@ -1,0 +1,163 @@
+"""Texts without labels, for pretraining: read, held out in part, and cut into tokens that know their words."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, Features, Sequence, Value, concatenate_datasets, load_dataset
+from transformers import PreTrainedTokenizerBase
+
+from hfcls.data.duplicates import normalized
+from hfcls.data.readers import SUFFIXES, not_utf8, read_tables, text_problem
+from hfcls.data.splits import SPLITS
+from hfcls.errors import HfclsError
+
+logger = logging.getLogger(__name__)
+
+TEXT_FILE = ".txt"
+
+
+def load_texts(dataset: str, text_column: str = "text") -> Dataset:
+    """The texts of a file, or of all files of a folder in the order of their names: one column, `text`.
+
+    Args:
+        dataset: a csv, tsv, json, jsonl or parquet file with a column `text_column`, a .txt file with a text on each
+            line, or a folder. Of a folder of splits, the files called test, validation or dev are left out.
+
+    Raises:
+        HfclsError: no such file, one that cannot be read, no such column, or no text in it.
+    """
+    path = Path(dataset).expanduser()
+    try:
+        files = _text_files(path) if path.is_dir() else [path]
+    except OSError as error:
+        raise HfclsError(f"cannot look for the texts {dataset:.200}: {error.strerror}") from error
+    texts = concatenate_datasets([_read_texts(file, text_column) for file in files])
+    kept = texts.filter(_has_text, batched=True, fn_kwargs={"version": 1}, desc="texts")
+    if len(kept) == 0:
+        raise HfclsError(f"{dataset} holds no text")
+    if len(kept) < len(texts):
+        logger.info("%s: %d of %d texts are empty and left out", dataset, len(texts) - len(kept), len(texts))
+    return kept
+
+
+def _text_files(folder: Path) -> list[Path]:
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES and file.name[0] not in "._"]
+    held_out = [file for file in files if SPLITS.get(file.stem.lower(), "train") != "train"]
+    if held_out:
+        logger.info("%s: left out, since one learns nothing from them: %s", folder, ", ".join(f.name for f in held_out))
+    if files := [file for file in files if file not in held_out]:
+        return files
+    raise HfclsError(f"{folder} holds no file of texts: known are {' '.join(SUFFIXES)}")
+
+
+def _read_texts(path: Path, column: str) -> Dataset:
+    if path.suffix == TEXT_FILE:
+        return _read_lines(path)
+    rows = read_tables({"train": path})["train"]
+    if column not in rows.column_names:
+        raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --text_column")
+    if problem := text_problem(rows, column):
+        raise HfclsError(f"{path}: column {column!r} {problem}")
+    rows = rows.select_columns([column])
+    rows = rows if column == "text" else rows.rename_column(column, "text")
+    return rows.cast(Features({"text": Value("large_string")}))
+
+
+def _read_lines(path: Path) -> Dataset:
+    if not path.is_file():
+        raise HfclsError(f"no file {path}: check the path")
+    if path.stat().st_size == 0:
+        raise HfclsError(f"{path} is empty: it needs a text on each line")
+    try:
+        rows = load_dataset("text", data_files=str(path), split="train", encoding="utf-8-sig")
+    except Exception as error:  # those of datasets, and of the system
+        cause = error.__cause__ or error
+        if isinstance(cause, UnicodeDecodeError):
+            raise HfclsError(not_utf8(path)) from error
+        raise HfclsError(f"could not read {path}: {' '.join(str(cause).split()):.500}") from error
+    return rows.cast(Features({"text": Value("large_string")}))
+
+
+def _has_text(batch: dict[str, list[Any]], *, version: int) -> list[bool]:
+    return [bool(text and text.strip()) for text in batch["text"]]
+
+
+def hold_out(texts: Dataset, size: int, seed: int) -> DatasetDict:
+    """`train`, and `validation` with `size` of the texts (at most a tenth), drawn by `seed`.
+
+    A text that stands among the held-out ones too (normalised, see `hfcls.data.duplicates`) is left out of train.
+    """
+    size = min(size, len(texts) // 10)
+    if size == 0:
+        return DatasetDict({"train": texts})
+    order = np.random.default_rng(seed).permutation(len(texts))
+    validation = texts.select(np.sort(order[:size]))
+    held_out = {normalized(text) for text in validation["text"]}
+    rest = np.sort(order[size:])
+    kept = [int(i) for i, text in zip(rest, _each(texts.select(rest)), strict=True) if normalized(text) not in held_out]
+    if not kept:
+        raise HfclsError("the texts are too few, or all the same: none is left to learn from beside the held-out ones")
+    if len(kept) < len(rest):
+        logger.info("%d texts are left out that also stand among the %d held-out ones", len(rest) - len(kept), size)
+    return DatasetDict({"train": texts.select(kept), "validation": validation})
+
+
+def _each(texts: Dataset) -> Iterator[str]:
+    for batch in texts.iter(10_000):
+        yield from batch["text"]
+
+
+def texts_sha256(texts: Dataset) -> str:
+    """Of the texts in their order, each a line of JSON."""
+    digest = hashlib.sha256()
+    for batch in texts.iter(10_000):
+        digest.update("".join(json.dumps(text, ensure_ascii=False) + "\n" for text in batch["text"]).encode())
+    return digest.hexdigest()
+
+
+def token_count(encoded: Dataset) -> int:
+    """Tokens of all rows of a split of `encode_texts`, special tokens included."""
+    column = encoded.with_format("arrow")[:]["input_ids"]
+    return int(pc.sum(pc.list_value_length(column)).as_py())
+
+
+def encode_texts(texts: DatasetDict, tokenizer: PreTrainedTokenizerBase, max_length: int) -> DatasetDict:
+    """`input_ids` with special tokens, and `words`: which word of its text each token belongs to, -1 for special ones.
+
+    A text of more than `max_length` tokens becomes several rows. Words are what the tokenizer splits a text into
+    before it looks for tokens: between spaces and at punctuation, for most.
+    """
+    return texts.map(
+        _encode_batch,
+        batched=True,
+        remove_columns=["text"],
+        features=Features({"input_ids": Sequence(Value("int32")), "words": Sequence(Value("int32"))}),
+        # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 1},
+        desc="tokenize",
+    )
+
+
+def _encode_batch(
+    batch: dict[str, list[str]], *, tokenizer: PreTrainedTokenizerBase, max_length: int, version: int
+) -> dict[str, list[list[int]]]:
+    encoded = tokenizer(
+        batch["text"],
+        truncation=True,
+        max_length=max_length,
+        return_overflowing_tokens=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    special = set(tokenizer.all_special_ids)  # also where one was written in the text
+    words = [
+        [-1 if word is None or token in special else word for word, token in zip(row.word_ids, row.ids, strict=True)]
+        for row in encoded.encodings
+    ]
+    return {"input_ids": encoded["input_ids"], "words": words}

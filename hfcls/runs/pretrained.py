@@ -1,0 +1,71 @@
+"""What a run of `hfcls adapt` measured: kept as JSON beside the model, shown as a short table."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hfcls.errors import HfclsError
+from hfcls.files import write_whole
+from hfcls.runs.folder import RESULTS_FILE
+from hfcls.runs.results import aligned
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptResult:
+    """The outcome of `adapt`; all of it is plain JSON.
+
+    Attributes:
+        output_dir: folder of the encoder, with its masked-LM head.
+        perplexity: of the hidden tokens of the held-out texts, at the end; None if none were held out.
+        loss: its logarithm, in nats a hidden token.
+        accuracy: share of the hidden tokens that are guessed right.
+        num_texts: held out.
+        seed: of the run.
+        tokens: that were learned from, special tokens included, over all epochs.
+        tokens_per_second: of this part of the run, without evaluations and checkpoints.
+        facts: what the run was made of: model, data and their hashes, options, hardware, versions.
+    """
+
+    output_dir: str
+    perplexity: float | None
+    loss: float | None
+    accuracy: float | None
+    num_texts: int
+    seed: int
+    tokens: int
+    tokens_per_second: float
+    facts: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        write_whole(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
+
+    def table(self) -> str:
+        """The numbers a person wants first."""
+        if self.perplexity is None:
+            rows = [("perplexity", "not measured: no text was held out")]
+        else:
+            rows = [
+                ("perplexity", f"{self.perplexity:.2f}  of hidden tokens, {self.num_texts:,} held-out texts"),
+                ("accuracy", f"{self.accuracy:.1%}  of them guessed right"),
+            ]
+        rows += [("tokens", f"{self.tokens:,}")]
+        if self.tokens_per_second:  # a finished run that is resumed trains nothing
+            rows += [("tokens/s", f"{self.tokens_per_second:,.0f}")]
+        return "\n".join(aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)]))
+
+
+def save_adapted(result: AdaptResult, folder: Path) -> None:
+    """Write the results to the folder of a run.
+
+    Raises:
+        HfclsError: they could not be written; the message holds them.
+    """
+    try:
+        result.save(folder / RESULTS_FILE)
+    except OSError as error:
+        raise HfclsError(
+            f"the model is saved in {folder}, but not its results ({error.strerror or error}): "
+            f"mend it, then continue with --resume. They are:\n{result.table()}"
+        ) from error

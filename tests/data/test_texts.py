@@ -1,0 +1,110 @@
+"""Texts without labels are read from any file, held out without overlap, and cut into tokens that know their words."""
+
+import logging
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from datasets import Dataset, DatasetDict
+
+from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
+from hfcls.errors import HfclsError
+from hfcls.models.tokenizers import train_tokenizer
+
+TEXTS = ["정말 재미있다!", '따옴표 "안에" 있음, 쉼표도', "null", "줄 바꿈 없음 \u2028 그대로", "끝"]
+
+
+def of(texts: list[str]) -> DatasetDict:
+    return DatasetDict({"train": Dataset.from_dict({"text": texts})})
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".json", ".parquet"])
+def test_every_kind_of_file_gives_the_same_texts(tmp_path, suffix):
+    path = tmp_path / f"texts{suffix}"
+    frame = pd.DataFrame({"label": range(len(TEXTS)), "comment": TEXTS})
+    if suffix == ".txt":
+        path.write_bytes("\ufeff".encode() + "\n".join(TEXTS).encode())  # a byte order mark, and no newline at the end
+    elif suffix in (".csv", ".tsv"):
+        frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    elif suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_json(path, orient="records", lines=suffix == ".jsonl", force_ascii=False)
+    assert list(load_texts(str(path), "comment")["text"]) == TEXTS
+
+
+def test_lines_keep_what_is_in_them_and_empty_ones_are_left_out(tmp_path, caplog):
+    path = tmp_path / "texts.txt"
+    path.write_bytes('첫째\ttab\r\n\n  \n"둘째\n'.encode())
+    with caplog.at_level(logging.INFO, "hfcls"):
+        assert list(load_texts(str(path))["text"]) == ["첫째\ttab", '"둘째']
+    assert "2 of 4 texts are empty and left out" in caplog.text
+
+
+def test_a_folder_gives_the_texts_of_all_its_files_but_those_to_test_on(tmp_path, caplog):
+    for name in ("b.txt", "a.txt", "test.txt", ".hidden.txt", "notes.md"):
+        (tmp_path / name).write_text(f"{name} 글\n", encoding="utf-8")
+    pd.DataFrame({"text": ["표의 글", None]}).to_parquet(tmp_path / "c.parquet")
+    with caplog.at_level(logging.INFO, "hfcls"):
+        assert list(load_texts(str(tmp_path))["text"]) == ["a.txt 글", "b.txt 글", "표의 글"]
+    assert "test.txt" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("absent.txt", None, "no file {path}: check the path"),
+        ("empty.txt", b"", "{path} is empty: it needs a text on each line"),
+        ("blank.txt", b"\n \n", "{path} holds no text"),
+        ("cp949.txt", "가나다라".encode("cp949"), "{path} is not UTF-8 but CP949"),
+        ("texts.csv", "comment\n글\n".encode(), "{path} has no column 'text'; it has comment: set --text_column"),
+        ("numbers.jsonl", b'{"text": 1}\n', "{path}: column 'text' is not text but int64"),
+        ("texts.xlsx", b"x", "{path}: cannot read .xlsx: save the sheet as csv in UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HfclsError, match=re.escape(message.format(path=path))):
+        load_texts(str(path))
+
+
+def test_a_folder_without_texts_is_named(tmp_path):
+    Path(tmp_path, "test.csv").write_text("text\n글\n", encoding="utf-8")
+    with pytest.raises(HfclsError, match="holds no file of texts: known are"):
+        load_texts(str(tmp_path))
+
+
+def test_held_out_texts_are_seeded_and_stand_nowhere_in_train():
+    texts = Dataset.from_dict({"text": [f"글 {i % 40}!{'!' * (i % 3)}" for i in range(100)]})
+    first, again, other = hold_out(texts, 10, 7), hold_out(texts, 10, 7), hold_out(texts, 10, 8)
+    assert len(first["validation"]) == 10
+    assert list(first["validation"]["text"]) == list(again["validation"]["text"]) != list(other["validation"]["text"])
+    unmarked = [{text.rstrip("!") for text in first[split]["text"]} for split in ("train", "validation")]
+    assert not unmarked[0] & unmarked[1]  # the same but for repeated signs is the same
+    assert len(hold_out(texts, 2_000, 7)["validation"]) == 10, "at most a tenth"
+    assert list(hold_out(texts, 0, 7)) == ["train"]
+    with pytest.raises(HfclsError, match="none is left to learn from"):
+        hold_out(Dataset.from_dict({"text": ["같은 글"] * 30}), 3, 7)
+    assert texts_sha256(first["train"]) == texts_sha256(again["train"]) != texts_sha256(other["train"])
+
+
+def test_tokens_know_their_words_and_a_long_text_becomes_several():
+    texts = ["재미있다! 정말정말 재미있다", "[MASK] 정말", "정말 " * 30]
+    tokenizer = train_tokenizer(texts * 3, 60, mask_token="[MASK]")
+    encoded = encode_texts(of(texts), tokenizer, 20)["train"]
+    first = encoded[0]
+    assert first["words"][0] == first["words"][-1] == -1
+    pieces: dict[int, str] = {}
+    for token, word in zip(first["input_ids"], first["words"], strict=True):
+        pieces[word] = pieces.get(word, "") + tokenizer.convert_ids_to_tokens(token).replace("\u2581", "")
+    assert [pieces[word] for word in sorted(pieces) if word >= 0] == ["재미있다", "!", "정말정말", "재미있다"]
+    special = tokenizer.mask_token_id
+    assert encoded[1]["words"][encoded[1]["input_ids"].index(special)] == -1, "it is no word, though it was written"
+    assert len(encoded) > 3
+    assert max(map(len, encoded["input_ids"])) == 20
+    read = [token for row in encoded["input_ids"][2:] for token in row[1:-1]]
+    assert read == tokenizer(texts[2], add_special_tokens=False)["input_ids"]
+    assert token_count(encoded) == sum(map(len, encoded["input_ids"]))

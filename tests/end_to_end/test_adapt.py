@@ -1,0 +1,171 @@
+"""`hfcls adapt`: an encoder learns from unlabelled texts, goes on where it stopped, and is what `hfcls train` takes."""
+
+import hashlib
+import json
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import processes
+import pytest
+from conftest import WORDS
+from safetensors import safe_open
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+import hfcls
+from hfcls.errors import HfclsError
+
+SMALL = {
+    "max_length": 32,
+    "batch_size": 16,
+    "eval_batch_size": 16,
+    "num_train_epochs": 2,
+    "learning_rate": 3e-3,
+    "mlm_probability": 0.3,
+    "logging_steps": 4,
+    "report_to": "none",
+}
+SCRATCH = {**SMALL, "model": "scratch", "shape": "1x32", "vocab_size": 150}
+
+
+@pytest.fixture
+def texts(tmp_path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("".join(f"{' '.join(random.Random(i).choices(WORDS, k=9))} {i}\n" for i in range(120)), "utf-8")
+    return path
+
+
+def weights(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    clock = ("runtime", "per_second", "total_flos", "train_loss")
+    return [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in history]
+
+
+def test_an_encoder_from_scratch_learns_and_is_what_train_takes(texts, table, tmp_path):
+    result = hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / "adapted"), **SCRATCH)
+    evaluations = [entry["eval_perplexity"] for entry in log(tmp_path / "adapted") if "eval_perplexity" in entry]
+    assert result.perplexity is not None
+    assert result.perplexity <= evaluations[-1] + 1e-6 < evaluations[0] - 1
+    assert (result.num_texts, result.facts["texts"]) == (12, {"train": 108, "validation": 12})
+    assert result.tokens == 2 * round(result.tokens / 2) > 108 * 2 * 9
+    assert result.tokens_per_second > 0
+    assert json.loads((tmp_path / "adapted/results.json").read_text())["perplexity"] == result.perplexity
+    assert AutoTokenizer.from_pretrained(tmp_path / "adapted").mask_token == "[MASK]"
+
+    trained = hfcls.fine_tune(
+        model=str(tmp_path / "adapted"),
+        dataset=str(table(count=40)),
+        output_dir=str(tmp_path / "classifier"),
+        max_steps=1,
+        learning_rate=1e-30,
+        max_length=32,
+        report=False,
+        report_to="none",
+    )
+    with (
+        safe_open(tmp_path / "adapted/model.safetensors", "pt") as before,
+        safe_open(Path(trained.output_dir) / "model.safetensors", "pt") as after,
+    ):
+        shared = [name for name in before.keys() if name.startswith("bert.")]  # noqa: SIM118
+        assert len(shared) > 15
+        assert all((before.get_tensor(name) == after.get_tensor(name)).all() for name in shared)
+        new = {name.rpartition(".")[0] for name in after.keys()} - {name.rpartition(".")[0] for name in before.keys()}  # noqa: SIM118
+    assert new == {"classifier", "bert.pooler.dense"}
+
+
+def test_a_pretrained_encoder_goes_on_learning(texts, tiny_model, tmp_path, caplog):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"mask_token": tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)})
+    model = AutoModelForMaskedLM.from_pretrained(tiny_model)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    options = {**SMALL, "model": str(tmp_path / "model"), "whole_word_masking": True, "learning_rate": 1e-3}
+    result = hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / "adapted"), **options)
+    evaluations = [entry["eval_perplexity"] for entry in log(tmp_path / "adapted") if "eval_perplexity" in entry]
+    assert result.perplexity is not None
+    assert result.perplexity < evaluations[0]
+    with pytest.raises(HfclsError, match="the tokenizer of .* has no mask token"):
+        hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / "other"), **{**options, "model": tiny_model})
+
+
+@pytest.mark.parametrize("batching", ["packed", "longest"])
+def test_perplexity_does_not_depend_on_the_layout_of_batches(texts, tmp_path, batching):
+    options = {**SCRATCH, "max_steps": 2, "learning_rate": 1e-30, "eval_batch_size": 5 if batching == "packed" else 3}
+    results = [
+        hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / str(i)), **{**options, "batching": name})
+        for i, name in enumerate([batching, "fixed"])
+    ]
+    assert results[0].perplexity == pytest.approx(results[1].perplexity, rel=1e-5)
+    assert results[0].accuracy == results[1].accuracy
+
+
+def finish(options: dict[str, Any], *point: Any) -> int | None:
+    return processes.finish({"command": "adapt", **options}, *point)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "call"),
+    [
+        ("SIGTERM", "training_step", 9),
+        pytest.param("SIGKILL", "training_step", 20, marks=pytest.mark.slow),
+        pytest.param("SIGTERM", "prediction_step", 4, marks=pytest.mark.slow),
+        pytest.param("SIGINT", "training_step", 21, marks=pytest.mark.slow),
+    ],
+)
+def test_stopped_and_resumed_it_ends_as_the_run_that_was_left_alone(texts, tmp_path, name, at, call):
+    options = {**SCRATCH, "dataset": str(texts), "gradient_accumulation_steps": 2, "save_minutes": 0.003}
+    options |= {"whole_word_masking": True, "dataloader_num_workers": 2}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert finish({**options, "output_dir": str(whole)}) == 0, whole.with_suffix(".log").read_text()
+    options["output_dir"] = str(stopped)
+    point = f"hfcls.training.masked_lm:MaskedLMTrainer.{at}"
+    expected = {"SIGTERM": 143, "SIGINT": 130, "SIGKILL": -9}[name]
+    assert finish(options, getattr(signal, name), point, call) == expected, stopped.with_suffix(".log").read_text()
+    assert not (stopped / "results.json").exists()
+    assert finish({**options, "resume": True}) == 0, stopped.with_suffix(".log").read_text()
+    assert weights(stopped) == weights(whole)
+    assert log(stopped) == log(whole)
+    assert len([entry for entry in log(whole) if "eval_perplexity" in entry]) >= 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": None}, "which texts? give --dataset"),
+        ({"dataset": "absent.txt"}, "no file absent.txt: check the path"),
+        ({"shape": "4-256"}, "shape must be LAYERSxHIDDEN, such as 4x256"),
+        ({"shape": "4x100"}, "the hidden size a multiple of 64, found 4x100"),
+        (
+            {"model": "beomi/kcbert-base"},
+            "shape is for a model from scratch, found model beomi/kcbert-base: drop shape",
+        ),
+        ({"mlm_probability": 1.0}, "mlm_probability must be above 0 and below 1, found 1.0"),
+        ({"warmup": 1}, "warmup must be at least 0 and below 1, found 1.0"),
+        ({"row_length": 8}, "row_length must be at least 32, found 8"),
+        ({"batch_size": 5, "gradient_accumulation_steps": 2}, "batch_size 5 does not divide"),
+    ],
+)
+def test_bad_options_are_refused_by_name(texts, tmp_path, options, message):
+    with pytest.raises(HfclsError) as error:
+        hfcls.adapt(**{"dataset": str(texts), "output_dir": str(tmp_path / "run"), **SCRATCH, **options})
+    assert message in str(error.value)
+
+
+def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path):
+    options = {**SCRATCH, "dataset": str(texts), "output_dir": str(tmp_path / "run"), "max_steps": 2}
+    result = hfcls.adapt(**options)
+    with pytest.raises(HfclsError, match="holds a finished run"):
+        hfcls.adapt(**options)
+    with pytest.raises(HfclsError, match=r"with other options \(mlm_probability 0.3 -> 0.2\)"):
+        hfcls.adapt(**{**options, "mlm_probability": 0.2, "resume": True})
+    again = hfcls.adapt(**options, resume=True)
+    assert (again.perplexity, again.tokens, again.tokens_per_second) == (result.perplexity, result.tokens, 0)
+    assert "`hfcls adapt` on this file repeats it" in (tmp_path / "run/run.yaml").read_text(encoding="utf-8")
+    texts.write_text(texts.read_text("utf-8") + "하나 더\n", "utf-8")
+    with pytest.raises(HfclsError, match="the rows of train, validation are not those that it began with"):
+        hfcls.adapt(**options, resume=True)
