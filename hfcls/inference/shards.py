@@ -1,10 +1,11 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
-import json
+import logging
 import math
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -16,15 +17,22 @@ from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
 from hfcls.data.readers import SUFFIXES, read_tables, text_problem
 from hfcls.errors import HfclsError
-from hfcls.files import remove_leftovers, whole, write_whole
+from hfcls.files import remove_leftovers, whole
 from hfcls.inference.classifier import Classifier
+from hfcls.inference.sources import claim
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from hfcls.config.typed import PredictOptions
 
-SOURCES_FILE = "predict.json"  # what the shards beside it were made from
+logger = logging.getLogger(__name__)
+
+
+class _Shard(NamedTuple):
+    path: Path
+    rows: Dataset
+    indices: range
 
 
 def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[PredictOptions]") -> list[Path]:
@@ -32,7 +40,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
     the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. It is
-    written aside and renamed, so a shard that is there is whole and is not made again. No batch reaches over the end
+    written aside and renamed; a whole one of the same model and input is not made again. No batch reaches over the end
     of a shard: neither a restart nor the number of processes changes what is in it. Under `accelerate launch`, process
     `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
 
@@ -62,27 +70,25 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     )
     for path, rows in tables.items():
         _check_columns(path, rows, config, classifier.labels)
-    shards = []
-    for path, rows in tables.items():
-        count = math.ceil(len(rows) / config.shard_size)
-        for i in range(count):
-            indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
-            shards.append((output / f"{path.name}-{i:05d}-of-{count:05d}.{config.format}", rows, indices))
-    shards = shards[rank::world_size]
+    shards = _shards(tables, output, config)
     try:
-        _claim(output, config, files)
-        done = sum(len(indices) for path, _, indices in shards if path.exists())
-        total = sum(len(indices) for _, _, indices in shards)
-        with tqdm(total=total, initial=done, unit="rows", desc="predict", disable=True if rank else None) as progress:
-            for path, rows, indices in shards:
-                if not path.exists():
-                    _write(_labelled(rows, indices, classifier, config, progress), path)
+        sources = {name: value for name, value in vars(config).items() if name != "output"}
+        claim(output, sources, files, classifier, [shard.path for shard in shards])
+        shards = shards[rank::world_size]
+        added = _added_columns(classifier.labels, all_scores=config.all_scores)
+        missing = [shard for shard in shards if not _is_whole(shard, added)]
+        total, left = (sum(len(shard.indices) for shard in some) for some in (shards, missing))
+        with tqdm(
+            total=total, initial=total - left, unit="rows", desc="predict", disable=True if rank else None
+        ) as progress:
+            for shard in missing:
+                _write(_labelled(shard, classifier, config, progress), shard.path)
     except OSError as error:
         raise HfclsError(
             f"cannot write to {output}: {error.strerror or error}; finished shards are kept: mend it and give the same "
             "command again to continue"
         ) from error
-    return [path for path, _, _ in shards]
+    return [shard.path for shard in shards]
 
 
 def input_files(path: Path) -> list[Path]:
@@ -98,6 +104,17 @@ def input_files(path: Path) -> list[Path]:
     raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
 
 
+def _shards(tables: dict[Path, Dataset], output: Path, config: PredictConfig) -> list[_Shard]:
+    shards = []
+    for path, rows in tables.items():
+        count = math.ceil(len(rows) / config.shard_size)
+        for i in range(count):
+            indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
+            name = f"{path.name}-{i:05d}-of-{count:05d}.{config.format}"
+            shards.append(_Shard(output / name, rows, indices))
+    return shards
+
+
 def _check_columns(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> None:
     for option in ("text_column", "text_pair_column"):
         column = getattr(config, option)
@@ -105,44 +122,53 @@ def _check_columns(path: Path, rows: Dataset, config: PredictConfig, labels: lis
             raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --{option}")
         if column is not None and (problem := text_problem(rows, column)):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
-    ours = ["predicted_label", "predicted_score", *(f"probability_{label}" for label in labels)]
+    ours = _added_columns(labels, all_scores=True)
     if taken := [column for column in ours if column in rows.column_names]:
         raise HfclsError(f"{path} already has the column {', '.join(taken)}: rename it, since predictions go there")
 
 
-def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
-    """Write down what the shards of this folder are made from; another such note there is an error.
-
-    Every process does so, with the same bytes: none has to wait for another.
-    """
-    weights = Path(config.model) / "model.safetensors"
-    stamped = [*files, *([weights] if weights.is_file() else [])]
-    options = {name: value for name, value in vars(config).items() if name != "output"}
-    stamps = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in stamped}
-    output.mkdir(parents=True, exist_ok=True)
-    manifest = output / SOURCES_FILE
-    if manifest.exists():
-        try:
-            earlier = json.loads(manifest.read_text(encoding="utf-8"))
-            known = dict(earlier.pop("files"))
-            changed = [name for name in options if earlier.get(name) != options[name]]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise HfclsError(
-                f"{manifest} is not what hfcls wrote, so it is not known what the shards beside it are: choose another "
-                "--output, or delete that folder"
-            ) from error
-        if changed := changed + [path for path, stamp in stamps.items() if known.get(path, stamp) != stamp]:
-            raise HfclsError(
-                f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
-            )
-        stamps = {**known, **stamps}  # files may be added to the folder: finished shards stay as they are
-    write_whole(manifest, json.dumps({**options, "files": stamps}, ensure_ascii=False, indent=2) + "\n")
+def _added_columns(labels: list[str], *, all_scores: bool) -> list[str]:
+    return ["predicted_label", "predicted_score", *(f"probability_{label}" for label in labels if all_scores)]
 
 
-def _labelled(
-    rows: Dataset, indices: range, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]"
-) -> pa.Table:
-    table = rows.with_format("arrow")[indices.start : indices.stop]
+def _is_whole(shard: _Shard, added_columns: list[str]) -> bool:
+    """Whether the shard is there with all columns and all its rows; logs why not if it is there without them."""
+    path, columns, row_count = shard.path, [*shard.rows.column_names, *added_columns], len(shard.indices)
+    if not path.exists():
+        return False
+    try:
+        found = _parquet_rows(path, columns) if path.suffix == ".parquet" else _csv_rows(path, columns)
+        why = "" if found == row_count else f"it has {found:,} rows of {row_count:,}"
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+    if why:
+        logger.warning("%s is no whole shard and is made again: %s", path, why)
+    return not why
+
+
+def _parquet_rows(path: Path, columns: list[str]) -> int:
+    """How many rows the footer tells of; it is written last."""
+    footer = parquet.read_metadata(path)
+    if (found := footer.schema.to_arrow_schema().names) != columns:
+        raise ValueError(f"its columns are {', '.join(found)}")
+    return int(footer.num_rows)
+
+
+def _csv_rows(path: Path, columns: list[str]) -> int:
+    """How many rows a file of pyarrow's holds, from its first byte to its last: csv has no footer."""
+    header = pa.BufferOutputStream()
+    csv.write_csv(pa.table({name: pa.array([], pa.string()) for name in columns}), header)
+    content = path.read_bytes()
+    if not content.startswith(header.getvalue().to_pybytes()):
+        raise ValueError("its columns are others")
+    unquoted = re.sub(rb'"[^"]*"', b"", content)  # a quote within quotes is two
+    if b'"' in unquoted or not unquoted.endswith(b"\n"):
+        raise ValueError("its last row is cut")
+    return unquoted.count(b"\n") - 1
+
+
+def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]") -> pa.Table:
+    table = shard.rows.with_format("arrow")[shard.indices.start : shard.indices.stop]
     texts = [text or "" for text in table[config.text_column].to_pylist()]
     if config.text_pair_column:
         texts = list(zip(texts, (pair or "" for pair in table[config.text_pair_column].to_pylist()), strict=True))

@@ -16,12 +16,16 @@ def arriving_lines(descriptor: int) -> Iterator[list[str]]:
     Raises:
         HfclsError: a line is not UTF-8; names the line, after the lines before it were given.
     """
-    rest, number = b"", 0
+    rest, number = bytearray(), 0  # of the line whose end has not come: what was looked at is not looked at again
     while True:
         block = os.read(descriptor, BLOCK)
-        *lines, rest = (rest + block).split(b"\n")
-        if not block and rest:
-            lines.append(rest)
+        first, *others = block.split(b"\n")
+        rest += first
+        lines: list[bytes | bytearray] = []
+        if others:
+            lines, rest = [rest, *others[:-1]], bytearray(others[-1])
+        elif not block and rest:
+            lines = [rest]
         texts = []
         for line in lines:
             number += 1

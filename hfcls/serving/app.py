@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from hfcls.config.commands import ServeConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
+from hfcls.quoting import shortened
+from hfcls.runs.folder import RESULTS_FILE
 
 if TYPE_CHECKING:
     import gradio as gr
 
 EXAMPLE_CHARS = 60  # of a text that looks well on a button
+TELEMETRY = "HF_HUB_DISABLE_TELEMETRY"  # Gradio sets it for the whole process where no usage figures are wanted
 
 
 def launch_demo(
@@ -43,11 +48,13 @@ def launch_demo(
     Raises:
         HfclsError: Gradio is not installed, the port is taken, or there is no classifier.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
     try:
+        from starlette.middleware import Middleware
+
         from hfcls.serving.page import CSS, build_page, t, theme
+        from hfcls.serving.reading import BodyLimit, max_body
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("gradio"):
+        if not (error.name or "").startswith(("gradio", "starlette", "fastapi")):
             raise
         raise HfclsError('the demo needs Gradio: pip install "hfcls[serve]"') from error
     if port is not None:
@@ -55,19 +62,21 @@ def launch_demo(
     name = model if isinstance(model, str) else model.model.config.name_or_path
     if isinstance(model, str):
         model = Classifier.from_pretrained(model, trust_remote_code=trust_remote_code)
-    page = build_page(
-        model,
-        name=Path(name).name or "model",
-        examples=_examples(name),
-        max_chars=max_chars,
-        max_texts=max_texts,
-    )
+    with _kept_in_environment(TELEMETRY):
+        page = build_page(
+            model,
+            name=Path(name).name or "model",
+            examples=_examples(name),
+            max_chars=max_chars,
+            max_texts=max_texts,
+        )
     page.queue(max_size=1_000, default_concurrency_limit=os.cpu_count() or 1)
     try:
         page.launch(
-            server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=True,
+            server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=False,
             max_file_size="20mb", footer_links=["api"], run_history=False, ssr_mode=False, enable_monitoring=False,
             theme=theme(), css=CSS, i18n=t,
+            app_kwargs={"middleware": [Middleware(BodyLimit, max_bytes=max_body(max_chars, max_texts))]},
         )  # fmt: skip
     except OSError as error:
         raise HfclsError(f"no free port from 7860 to 7959 on {host}: set --port ({error})") from error
@@ -98,11 +107,23 @@ def _check_free(host: str, port: int) -> None:
         raise HfclsError(f"cannot listen on {host}, port {port} ({error.strerror}): choose another --port") from error
 
 
-def _examples(folder: str) -> list[str] | None:
+@contextmanager
+def _kept_in_environment(variable: str) -> Iterator[None]:
+    """Whatever is done in this context, the variable is as before after it."""
+    before = os.environ.get(variable)
+    try:
+        yield
+    finally:
+        os.environ.pop(variable, None)
+        if before is not None:
+            os.environ[variable] = before
+
+
+def _examples(folder: str) -> list[str]:
     """Held-out texts that the run kept in its results, if it did."""
     try:
-        results: dict[str, Any] = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
-        texts = [example["text"] for example in results["examples"]]
-        return [text for text in texts if len(text) <= EXAMPLE_CHARS][:4] or None
+        results: dict[str, Any] = json.loads((Path(folder) / RESULTS_FILE).read_text(encoding="utf-8"))
+        texts = [shortened(example["text"], EXAMPLE_CHARS) for example in results["examples"]]
+        return [text for text in texts if text][:4]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return []

@@ -3,16 +3,18 @@
 import csv
 import html
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
 
-from hfcls.data.readers import DELIMITERS, not_utf8, read_header
+from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import Part, occlusion
+from hfcls.quoting import one_line, spreadsheet_cell
+from hfcls.serving.reading import limited, read_rows
 
 T = TypeVar("T")
 
@@ -49,18 +51,13 @@ TEXTS = {
     },
 }
 t = gr.I18n(**TEXTS)  # chooses by the language of the browser; `launch` must be given it too
-EXAMPLES = [
-    "시간 가는 줄 모르고 봤어요",
-    "돈이 아까웠어요",
-    "배우는 좋은데 이야기가 너무 뻔해요",
-    "기대했는데 그저 그랬어요",
-]
 SHOWN = 100
 # Fonts of the system, one with Hangul on each: nothing is fetched.
 FONTS = ("system-ui", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans KR", "Noto Sans CJK KR", "NanumGothic")
 CSS = """
 .gradio-container, .gradio-container main { width: 100%; max-width: 46rem !important; margin: 0 auto !important; }
 footer > :not(.show-api) { display: none !important; }
+.hfcls-name .html-container { padding: 0 !important; }
 .hfcls-label { font-size: 1.75rem; font-weight: 600; margin: 0 0 .75rem; }
 .hfcls-bar { display: grid; grid-template-columns: minmax(4rem, max-content) 1fr 3.5rem; gap: .75rem;
   align-items: center; margin: .375rem 0; }
@@ -85,7 +82,7 @@ def theme() -> gr.themes.Base:
 
 
 def build_page(
-    classifier: Classifier, *, name: str, examples: list[str] | None = None, max_chars: int, max_texts: int
+    classifier: Classifier, *, name: str, examples: Sequence[str] = (), max_chars: int, max_texts: int
 ) -> gr.Blocks:
     """The page and the API `/classify`, `/classify_many` and `/explain`, which take the same limits."""
 
@@ -104,7 +101,7 @@ def build_page(
         return answer(scores, parts), gr.Markdown(visible=True)
 
     def label(texts: str, file: str | None) -> tuple[Any, Any]:
-        header, rows = _told(lambda: read_rows(texts, file))
+        header, rows = _told(lambda: read_rows(texts, file, max_chars, max_texts))
         column = header.index("text")
         answers = _told(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
         header = [*header, "predicted_label", "predicted_score"]
@@ -112,23 +109,25 @@ def build_page(
         with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
             path = Path(aside) / "labelled.csv"
             with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark tells Excel that it is UTF-8
-                csv.writer(out).writerows([header, *rows])
+                csv.writer(out).writerows([map(spreadsheet_cell, row) for row in (header, *rows)])
             kept = download.move_resource_to_block_cache(path)  # Gradio's copy, which goes with its `delete_cache`
         table = gr.Dataframe(value=rows[:SHOWN], headers=header, visible=True)
         return table, gr.DownloadButton(value=kept, visible=True)
 
-    with gr.Blocks(title=f"hfcls: {name}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title=f"hfcls: {one_line(name)}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(t("title"))
-        gr.Markdown(f"`{name}` · {' / '.join(classifier.labels[:12])}")
+        labels = " / ".join(map(one_line, classifier.labels[:12]))
+        gr.HTML(f"<code>{html.escape(one_line(name))}</code> · {html.escape(labels)}", elem_classes="hfcls-name")
         with gr.Tab(t("one")):
             text = gr.Textbox(label=t("text"), placeholder=t("text_hint"), lines=1, max_lines=8, autofocus=True)
             button = gr.Button(t("classify"), variant="primary")
             out = gr.HTML(label=t("answer"))
             legend = gr.Markdown(t("legend"), elem_classes="hfcls-legend", visible=False)
-            gr.Examples(
-                [[example] for example in examples or EXAMPLES], text, [out, legend], show, label=t("examples"),
-                run_on_click=True, cache_examples=False, api_visibility="private",
-            )  # fmt: skip
+            if examples:
+                gr.Examples(
+                    [[example] for example in examples], text, [out, legend], show, label=t("examples"),
+                    run_on_click=True, cache_examples=False, api_visibility="private",
+                )  # fmt: skip
             gr.on(
                 [text.submit, button.click],
                 show,
@@ -147,56 +146,6 @@ def build_page(
         for function in (classify, classify_many, explain):
             gr.api(function, api_name=function.__name__)
     return page
-
-
-def limited(texts: list[str], max_chars: int, max_texts: int) -> list[str]:
-    """The texts, if there are some and neither too many nor too long.
-
-    Raises:
-        HfclsError: otherwise; in Korean and English.
-    """
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise HfclsError("문자열이 필요합니다. A text is needed (a JSON string), or a list of texts.")
-    if not any(text.strip() for text in texts):
-        raise HfclsError("문장을 써 주세요. Type a text first.")
-    if len(texts) > max_texts:
-        raise HfclsError(
-            f"한 번에 {max_texts:,}개까지 됩니다 ({len(texts):,}개). At most {max_texts:,} texts at once, found "
-            f"{len(texts):,}: `hfcls predict --input FILE` labels files of any size."
-        )
-    for number, text in enumerate(texts, start=1):
-        if len(text) > max_chars:
-            raise HfclsError(
-                f"{number}번째 문장이 너무 깁니다 ({len(text):,}자, {max_chars:,}자까지). Text {number} has "
-                f"{len(text):,} characters; at most {max_chars:,} are taken."
-            )
-    return texts
-
-
-def read_rows(texts: str, file: str | None) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the lines typed, or of the file if there is one.
-
-    Raises:
-        HfclsError: the file is not UTF-8, is broken, or has no column `text`.
-    """
-    if not file:
-        return ["text"], [[line] for line in texts.splitlines() if line.strip()]
-    path = Path(file)
-    try:
-        if path.suffix == ".txt":
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            return ["text"], [[line] for line in lines if line.strip()]
-        if path.suffix not in DELIMITERS:
-            raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
-        header = read_header(path, DELIMITERS[path.suffix])
-        if "text" not in header:
-            raise HfclsError(
-                f"{path.name}: text 열이 없습니다. There is no column named text; found {', '.join(header)}."
-            )
-        with path.open(encoding="utf-8-sig", newline="") as lines_:
-            return header, [row for row in csv.reader(lines_, delimiter=DELIMITERS[path.suffix]) if row][1:]
-    except UnicodeDecodeError as error:
-        raise HfclsError(not_utf8(path)) from error
 
 
 def answer(scores: dict[str, float], parts: list[Part]) -> str:
@@ -223,8 +172,9 @@ def answer(scores: dict[str, float], parts: list[Part]) -> str:
 
 
 def _told(work: Callable[[], T]) -> T:
-    """Our errors reach the page and the API as they are; Gradio hides all others."""
+    """Our errors reach the page, which reads them as HTML, and the API; Gradio hides all others."""
     try:
         return work()
     except HfclsError as error:
-        raise gr.Error(str(error), duration=None, print_exception=False) from error
+        message = html.escape(str(error), quote=False)
+        raise gr.Error(message, duration=None, print_exception=False) from error

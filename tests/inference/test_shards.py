@@ -1,23 +1,31 @@
 """Every row is labelled once, in order, across kills and processes."""
 
+import contextlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+import torch
 from conftest import ROOT, reviews
+from huggingface_hub import constants
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForSequenceClassification
 
 from hfcls import cli
 from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.shards import predict_files
+from hfcls.inference.shards import _csv_rows, predict_files
 
 COUNT, SHARD = 250, 60
 
@@ -143,6 +151,164 @@ def test_shards_of_something_else_are_not_mixed(options, table):
         predict_files(PredictConfig(**{**options, "batch_size": 8}))
     table("in/comments.tsv", count=COUNT + 1)
     with pytest.raises(HfclsError, match="holds predictions with another .*comments.tsv: choose"):
+        predict_files(PredictConfig(**options))
+
+
+def rewrite_json(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), encoding="utf-8")
+
+
+def other_weights(folder):
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    torch.nn.init.ones_(model.classifier.weight)
+    return model
+
+
+def to_pickle(folder):
+    weights = other_weights(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+def to_several_files(folder):
+    model = other_weights(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="10KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+
+
+def swap_two_tokens(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    vocab = tokenizer["model"]["vocab"]
+    first, second = [token for token in vocab if len(token) == 1][:2]
+    vocab[first], vocab[second] = vocab[second], vocab[first]
+    rewrite_json(folder / "tokenizer.json", **tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (to_pickle, "weights"),
+        (to_several_files, "weights"),
+        (lambda folder: rewrite_json(folder / "config.json", id2label={"0": "긍정", "1": "부정"}), "config"),
+        (lambda folder: rewrite_json(folder / "config.json", hidden_act="relu"), "config"),
+        (swap_two_tokens, "tokenizer"),
+        (lambda folder: rewrite_json(folder / "tokenizer_config.json", model_max_length=9), "tokenizer"),
+    ],
+    ids=["pickle", "several files", "names", "config", "tokenizer", "max_length"],
+)
+def test_another_model_of_the_same_name_is_refused(options, tmp_path, change, parts):
+    folder = shutil.copytree(options["model"], tmp_path / "model")
+    options["model"] = str(folder)
+    shards = predict_files(PredictConfig(**options))
+    shards[1].unlink()  # as if it had been stopped
+    before = contents(tmp_path / "out")
+    change(folder)
+    with pytest.raises(
+        HfclsError, match=rf"out holds predictions with another model \({parts}\): choose another --out"
+    ):
+        predict_files(PredictConfig(**options))
+    assert contents(tmp_path / "out") == before
+
+
+def test_another_revision_of_the_hub_is_refused(options, tmp_path):
+    repository = Path(constants.HF_HUB_CACHE) / "models--tester--sentiment"
+    for revision in ("a" * 40, "b" * 40):
+        shutil.copytree(options["model"], repository / "snapshots" / revision)
+    second = repository / "snapshots" / ("b" * 40)
+    other_weights(second).save_pretrained(second)
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("a" * 40)
+    options["model"] = "tester/sentiment"
+    predict_files(PredictConfig(**options))
+    (repository / "refs/main").write_text("b" * 40)
+    with pytest.raises(HfclsError, match=r"another model \(weights\)"):
+        predict_files(PredictConfig(**options))
+
+
+def test_the_same_model_goes_on_from_other_files_and_another_place(options, tmp_path):
+    shards = predict_files(PredictConfig(**options))
+    whole = shards[1].read_bytes()
+    shards[1].unlink()
+    folder = shutil.copytree(options["model"], tmp_path / "moved")
+    AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(folder, max_shard_size="10KB")
+    (folder / "model.safetensors").unlink()
+    (folder / "README.md").write_text("another card")
+    predict_files(PredictConfig(**{**options, "model": str(folder)}))
+    assert shards[1].read_bytes() == whole
+
+
+def test_other_rows_of_the_same_size_and_time_are_refused(options):
+    predict_files(PredictConfig(**options))
+    path = Path(options["input"])
+    before = path.stat()
+    path.write_bytes(path.read_bytes().replace("최고".encode(), "별로".encode()))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(HfclsError, match="holds predictions with another .*comments.tsv: choose"):
+        predict_files(PredictConfig(**options))
+
+
+def rows_less(path):
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).slice(1), path)
+    else:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def another_column(path):
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).rename_columns(list("abcd")), path)
+    else:
+        path.write_bytes(path.read_bytes().replace(b"predicted_score", b"score", 1))
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes()[:-90]),
+        lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+        rows_less,
+        another_column,
+    ],
+    ids=["empty", "a byte", "some bytes", "half", "a row", "a column"],
+)
+def test_a_shard_that_is_not_whole_is_made_again(options, tmp_path, caplog, damage, format):
+    Path(options["input"]).write_text("text\tlabel\n" + '"첫 줄\n""둘째"", 줄"\t1\n' * COUNT, encoding="utf-8")
+    options["format"] = format
+    shards = predict_files(PredictConfig(**options))
+    whole = contents(tmp_path / "out")
+    damage(shards[2])
+    times = {path: path.stat().st_mtime_ns for path in shards if path != shards[2]}
+    predict_files(PredictConfig(**options))
+    assert contents(tmp_path / "out") == whole
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    (said,) = [message for message in caplog.messages if "no whole shard" in message]
+    assert said.startswith(f"{shards[2]} is no whole shard and is made again: ")
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=1, max_size=6),
+    cut=st.integers(1, 60),
+    name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=4),
+)
+def test_each_cut_of_a_csv_shard_is_seen(texts, cut, name, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cut") / "a.csv"
+    table = pyarrow.table({name: texts, f"{name}2": pyarrow.array(range(len(texts)))})
+    pyarrow.csv.write_csv(table, path)
+    assert _csv_rows(path, table.column_names) == len(texts)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with contextlib.suppress(ValueError):
+        assert _csv_rows(path, table.column_names) < len(texts)
+
+
+def test_shards_without_the_note_of_what_they_are_of_are_refused(options, tmp_path):
+    predict_files(PredictConfig(**options))
+    (tmp_path / "out/predict.json").unlink()
+    with pytest.raises(HfclsError, match=r"holds comments.tsv-00000-of-00005.parquet, but no predict.json that says"):
         predict_files(PredictConfig(**options))
 
 

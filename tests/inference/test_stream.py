@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import reviews
@@ -41,6 +42,15 @@ def test_a_character_may_lie_across_two_blocks(tmp_path):
     path.write_text("\n".join(lines), encoding="utf-8")
     with path.open("rb") as file:
         assert [line for chunk in arriving_lines(file.fileno()) for line in chunk] == lines
+
+
+def test_the_time_of_a_line_is_as_its_length(tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_bytes(b"a" * 24_000_000 + b"\nb")  # 11 s where each block is joined to all before it
+    start = time.process_time()
+    with path.open("rb") as file:
+        assert [len(line) for chunk in arriving_lines(file.fileno()) for line in chunk] == [24_000_000, 1]
+    assert time.process_time() - start < 3
 
 
 def test_what_is_not_utf8_is_named_after_the_lines_before_it():

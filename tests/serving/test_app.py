@@ -2,16 +2,24 @@
 
 import csv
 import gc
+import html
 import io
+import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tracemalloc
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -23,7 +31,9 @@ from hfcls.inference.classifier import Classifier
 pytest.importorskip("gradio", reason="needs the extra serve")
 
 from hfcls.inference.occlusion import Part
-from hfcls.serving.page import answer, build_page, limited, read_rows
+from hfcls.serving.app import _examples
+from hfcls.serving.page import answer, build_page
+from hfcls.serving.reading import limited, max_body, read_rows
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from serve import ask  # the REST API, as docs/serve.md calls it with curl
@@ -50,10 +60,35 @@ def served(folder: str, *flags: str) -> Iterator[tuple[str, subprocess.Popen[str
             process.kill()
 
 
+LIMITS = ("--max_chars", "100", "--max_texts", "10")
+
+
 @pytest.fixture(scope="module")
-def url(classifier_folder):
-    with served(classifier_folder, "--max_chars", "100", "--max_texts", "10") as (address, _):
+def url(classifier_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "sentiment"
+    shutil.copytree(classifier_folder, folder)
+    (folder / "results.json").write_text(json.dumps({"examples": [{"text": "배송이 너무\n늦었어요"}, {"text": " "}]}))
+    with served(str(folder), *LIMITS) as (address, _):
         yield address
+
+
+EVIL = (
+    "<img src=http://example.org/x.png onerror='document.title=1'>![a](http://example.org/y.png)`b`|$$x$$${document.title=1}"
+    '{{ 7*7 }}<script>document.title=1</script>\x1b[31m\u202e[l](http://example.org/z)"&amp;%s'
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(classifier_folder, tmp_path_factory):
+    """A folder with a hostile name, of a classifier with hostile labels and held-out texts."""
+    folder = tmp_path_factory.mktemp("hostile") / "a <b>x<!-- ![i](q) `n` & \"'"
+    shutil.copytree(classifier_folder, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["id2label"] = {str(i): f"{i}{EVIL}" for i in range(2)}
+    config["label2id"] = {label: int(i) for i, label in config["id2label"].items()}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "results.json").write_text(json.dumps({"examples": [{"text": f"최고 {EVIL}"}]}))
+    return folder
 
 
 def test_the_api_answers_as_the_classifier_does(url, classifier):
@@ -115,7 +150,10 @@ def test_what_the_page_of_the_documentation_tells_to_run_runs(classifier_folder,
     [
         ("a.txt", "좋다\n\n나쁘다, 정말\n".encode(), (["text"], [["좋다"], ["나쁘다, 정말"]])),
         ("a.csv", '\ufeffid,text\n1,"좋다, 정말"\n'.encode(), (["id", "text"], [["1", "좋다, 정말"]])),
+        ("a.CSV", b"text\n\n  \nx\n", (["text"], [["  "], ["x"]])),
         ("a.csv", b"id,body\n1,x\n", "There is no column named text; found id, body"),
+        ("a.csv", b"text,id,text\n1,x,2\n", "Several columns are named text; found text, id, text"),
+        ("a.csv", b"", "There is no column named text"),
         ("a.csv", "text\n좋다\n".encode("cp949"), "is not UTF-8 but CP949"),
         ("a.txt", "좋다\n".encode("cp949"), "is not UTF-8 but CP949"),
         ("a.tsv", b"text\tid\nx\n", "line 2: 1 fields, but the header has 2"),
@@ -126,10 +164,116 @@ def test_files_are_read_or_refused_with_a_reason(tmp_path, name, content, expect
     path = tmp_path / name
     path.write_bytes(content)
     if isinstance(expected, tuple):
-        assert read_rows("", str(path)) == expected
+        assert read_rows("", str(path), 100, 10) == expected
     else:
-        with pytest.raises(HfclsError, match=re.escape(expected)):
-            read_rows("", str(path))
+        with pytest.raises(HfclsError, match=re.escape(expected)) as caught:
+            read_rows("", str(path), 100, 10)
+        assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_file_that_is_gone_is_told_by_its_name_alone(tmp_path):
+    with pytest.raises(HfclsError, match=r"^a\.csv: .* It cannot be read \(No such file or directory\)"):
+        read_rows("", str(tmp_path / "a.csv"), 100, 10)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", None])
+def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
+    """5 MB of short lines took 4 s and 280 MB."""
+    lines = "text\n" + "좋다\n" * 700_000
+    path = tmp_path / (name or "unused")
+    path.write_text(lines, encoding="utf-8")
+    tracemalloc.start()
+    try:
+        with pytest.raises(HfclsError, match="At most 10 texts at once, found more"):
+            read_rows("" if name else lines, str(path) if name else None, 100, 10)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(lines) + 2**20
+    finally:
+        tracemalloc.stop()
+    path.write_text("text\n좋다\n" + "가" * 101 + "\n" + "좋다\n" * 20, encoding="utf-8")
+    with pytest.raises(HfclsError, match=r"Text [23] has 101 characters; at most 100 are taken"):
+        read_rows("" if name else path.read_text("utf-8"), str(path) if name else None, 100, 10)
+
+
+def test_a_file_above_the_limit_is_not_taken(url):
+    status = []
+    for size in (1_000_000, 21_000_000):
+        head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'
+        request = urllib.request.Request(
+            f"{url}/gradio_api/upload",
+            head + b"text\n" + b"a\n" * (size // 2) + b"\r\n--x--\r\n",
+            {"Content-Type": "multipart/form-data; boundary=x"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                status.append(response.status)
+        except urllib.error.HTTPError as error:
+            status.append(error.code)
+    assert status == [200, 413]
+
+
+def test_a_request_larger_than_the_limits_can_make_it_is_not_taken(url):
+    assert max_body(100, 10) < 100_000
+    longest = "\U0001f600" * 100  # twelve bytes each
+    assert len(ask(url, "classify_many", [longest] * 10)) == 10
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        ask(url, "classify_many", ["좋다"] * 100_000)
+
+
+def test_what_goes_wrong_inside_is_not_told_to_visitors_and_the_environment_stays_as_it_was(classifier_folder):
+    """Only our own messages are meant for visitors; others may name places on this machine."""
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[2]); before = dict(os.environ)\n"
+        "import hfcls, hfcls.serving.page as page; from serve import ask\n"
+        "def occlusion(*args): raise OSError(2, 'No such file', '/srv/secret/place')\n"
+        "page.occlusion = occlusion; demo = hfcls.launch_demo(sys.argv[1])\n"
+        "try: ask(demo.local_url.rstrip('/'), 'explain', 'a')\n"
+        "except RuntimeError as error: print('told', error)\n"
+        "print('sends figures', demo.analytics_enabled)\n"
+        "print('changed', {name: value for name, value in os.environ.items() if before.get(name) != value})\n"
+        "demo.close()"
+    )
+    clean = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name and "ANALYTICS" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", code, classifier_folder, ROOT / "benchmarks"],
+        capture_output=True, text=True, check=True, env=clean,
+    )  # fmt: skip
+    assert "told event: error" in done.stdout
+    assert "secret" not in done.stdout
+    assert "/srv/secret/place" in done.stderr  # who runs the server sees it
+    assert "sends figures False\nchanged {}\n" in done.stdout
+
+
+def blocks_of(classifier: Classifier, **options: Any) -> list[tuple[str, str]]:
+    """Kind and value of each part of the page."""
+    page = build_page(classifier, **options, max_chars=100, max_texts=10)
+    parts = [(type(block).__name__, str(getattr(block, "value", ""))) for block in page.blocks.values()]
+    del page
+    gc.collect()
+    return parts
+
+
+LEFT_OPEN = pytest.mark.filterwarnings("ignore:unclosed event loop:ResourceWarning")  # by Gradio
+
+
+@LEFT_OPEN
+def test_names_of_labels_and_of_the_folder_are_text_on_the_page(hostile):
+    parts = blocks_of(Classifier.from_pretrained(str(hostile)), name=hostile.name)
+    ((kind, shown),) = [(kind, value) for kind, value in parts if "example.org" in value]
+    assert kind == "HTML"  # Markdown would load the image
+    assert "<" not in shown.replace("<code>", "").replace("</code>", "")
+    assert html.unescape(shown).count("<script>document.title=1</script>") == 2
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
+@LEFT_OPEN
+def test_the_examples_are_held_out_texts_of_the_run_or_none(tmp_path, classifier):
+    assert _examples(str(tmp_path)) == []
+    texts = ["낱말 " * 40, "두\n줄", " ", "a\x1b[31mb", "넷", "다섯"]
+    (tmp_path / "results.json").write_text(json.dumps({"examples": [{"text": text} for text in texts]}))
+    assert _examples(str(tmp_path)) == [("낱말 " * 20).strip(), "두 줄", "a\ufffd[31mb", "넷"]
+    assert "Dataset" in [kind for kind, _ in blocks_of(classifier, name="a", examples=["가"])]
+    assert "Dataset" not in [kind for kind, _ in blocks_of(classifier, name="a")]
 
 
 def test_what_is_typed_is_escaped():
@@ -169,16 +313,20 @@ def test_a_signal_ends_it_also_while_the_model_is_loading(capsys, monkeypatch):
     assert "hfcls: interrupted" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore:unclosed event loop:ResourceWarning")  # Gradio leaves some behind
+@LEFT_OPEN
 def test_labelled_texts_lie_in_one_file_that_gradio_deletes(classifier, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     page = build_page(classifier, name="a", max_chars=100, max_texts=10)
     label = next(function.fn for function in page.fns.values() if function.name == "label")
-    label("최고 추천\n별로", None)
+    label("최고 추천\n=1+1\n별로", None)
     (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert "\n'=1+1," in path.read_text("utf-8-sig")  # Excel is to show it, not to compute it
     assert path.read_text("utf-8-sig").startswith("text,predicted_label,predicted_score\n최고 추천,")
     assert any(str(path) in files for files in page.temp_file_sets)
+    (tmp_path / "b.csv").write_text("<img src=x>\na\n")
+    with pytest.raises(Exception, match="found &lt;img src=x&gt;"):  # the page reads a message as HTML
+        label("", str(tmp_path / "b.csv"))
     del page, label
     gc.collect()
 
@@ -199,9 +347,9 @@ def test_signals_end_the_real_command_cleanly(classifier_folder, number):
         pass
 
 
-@pytest.fixture
-def browser_page(url, request):
-    """A page of a real browser that records every address it asks for."""
+@contextmanager
+def browsed(url: str, context_options: dict[str, object]) -> Iterator[Any]:
+    """A page of a real browser, which may ask for nothing elsewhere and complain of nothing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
     if not CHROMIUM.exists():
         pytest.skip(f"needs {CHROMIUM} (Debian: apt install chromium fonts-nanum)")
@@ -209,7 +357,7 @@ def browser_page(url, request):
     flags += ["--disable-component-update", "--disable-sync"]
     with playwright.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        context = browser.new_context(**request.param)
+        context = browser.new_context(**context_options)
         tab = context.new_page()
         asked: list[str] = []
         complaints: list[str] = []
@@ -223,6 +371,12 @@ def browser_page(url, request):
         assert not outside
         assert not complaints
         browser.close()
+
+
+@pytest.fixture
+def browser_page(url, request):
+    with browsed(url, request.param) as tab:
+        yield tab
 
 
 MOBILE = {"viewport": {"width": 390, "height": 844}, "locale": "ko-KR"}
@@ -256,9 +410,9 @@ def test_a_person_types_and_reads_the_answer(browser_page, classifier):
 @pytest.mark.slow
 @pytest.mark.parametrize("browser_page", [DESKTOP], indirect=True)
 def test_a_person_clicks_an_example(browser_page):
-    browser_page.get_by_text("돈이 아까웠어요").click()
+    browser_page.get_by_text("배송이 너무 늦었어요").click()
     browser_page.locator(".hfcls-label").wait_for(timeout=60_000)
-    assert browser_page.locator(".hfcls-word").all_inner_texts() == ["돈이", "아까웠어요"]
+    assert browser_page.locator(".hfcls-word").all_inner_texts() == ["배송이", "너무", "늦었어요"]
 
 
 @pytest.mark.slow
@@ -279,3 +433,32 @@ def test_a_person_uploads_a_file_and_downloads_the_result(browser_page, classifi
     assert [row["text"] for row in rows] == ["최고, 추천", "별로 실망"]
     assert [row["predicted_label"] for row in rows] == [a["label"] for a in classifier([row["text"] for row in rows])]
     assert tab.evaluate("document.documentElement.scrollWidth") <= tab.viewport_size["width"]
+
+
+@pytest.mark.slow
+def test_hostile_names_and_texts_are_text_in_a_browser(hostile, tmp_path):
+    """Labels, folder, typed text, header, cells, file name: nothing of them runs, loads or links."""
+    good, bad = tmp_path / "good <b>x<img src=q>.csv", tmp_path / "bad <img src=q>.csv"
+    with good.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text", EVIL], [EVIL, EVIL], ["=1+1", "@a"]])
+    with bad.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([[EVIL], ["x"]])
+    with served(str(hostile)) as (url, _), browsed(url, DESKTOP) as tab:
+        assert tab.title() == f"hfcls: {hostile.name}"
+        box = tab.get_by_role("textbox").first
+        box.fill(f"최고 {EVIL}")
+        box.press("Enter")
+        tab.locator(".hfcls-label").wait_for(timeout=60_000)
+        assert "<img src=http://example.org/x.png" in tab.locator(".hfcls-label").inner_text()
+        assert "${document.title=1}" in tab.locator(".hfcls-label").inner_text()
+        for path, sign in ((good, "Download all as csv"), (bad, "There is no column named text")):
+            tab.reload()
+            tab.get_by_role("tab").nth(1).click()
+            tab.locator("input[type=file]").first.set_input_files(str(path))
+            tab.get_by_text(path.name.split()[0]).first.wait_for(timeout=60_000)
+            tab.locator("button.primary:visible").click()
+            tab.get_by_text(sign).first.wait_for(timeout=60_000)
+            assert tab.get_by_text("<img src=http://example.org/x.png").first.is_visible()
+        assert tab.title() == f"hfcls: {hostile.name}"
+        assert tab.locator("main img").count() == 0
+        assert tab.locator("main a[href*=example]").count() == 0

@@ -1,0 +1,129 @@
+"""What the shards of a folder are made from, in a file beside them: options, and input and model by their content."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hfcls.errors import HfclsError
+from hfcls.files import write_whole
+from hfcls.inference.classifier import Classifier
+
+SOURCES_FILE = "predict.json"
+OF_THIS_PLACE = ("is_local", "local_files_only", "name_or_path")  # in tokenizer_config.json; no answer depends on them
+
+
+def claim(
+    output: Path, options: dict[str, Any], files: Iterable[Path], classifier: Classifier, shards: Iterable[Path]
+) -> None:
+    """Write down what the shards of this folder are made from; what is known to be something else is an error.
+
+    Every process does so, with the same bytes: none has to wait for another. Files may be added to the input: finished
+    shards stay as they are. A model may change its name and place, not its content.
+
+    Args:
+        options: all that change a shard, and the name of the model.
+        shards: that will be written; if one is there, so must be the note.
+
+    Raises:
+        HfclsError: the folder holds shards of something else, or of who knows what; or an input file cannot be read.
+    """
+    present = next((path for path in shards if path.exists()), None)  # looked for first: a note comes before a shard
+    note, sums = output / SOURCES_FILE, {str(path): _sum_of_file(path) for path in files}
+    sources: dict[str, Any] = {**options, "model_sha256": model_sums(classifier), "files": sums}
+    if note.exists():
+        earlier = _read(note)
+        if changed := _changes(earlier, sources):
+            raise HfclsError(
+                f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
+            )
+        sources["files"] = {**earlier["files"], **sums}
+    elif present:
+        raise HfclsError(
+            f"{output} holds {present.name}, but no {SOURCES_FILE} that says what it was made from: choose another "
+            "--output, or delete that folder"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    write_whole(note, json.dumps(sources, ensure_ascii=False, indent=2) + "\n")
+
+
+def _read(note: Path) -> dict[str, Any]:
+    try:
+        sources = json.loads(note.read_text(encoding="utf-8"))
+        if isinstance(sources["files"], dict) and isinstance(sources["model_sha256"], dict):
+            return dict(sources)
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise HfclsError(
+        f"{note} is not what hfcls wrote, or an earlier version did, so it is not known what the shards beside it are: "
+        "choose another --output, or delete that folder"
+    )
+
+
+def _changes(earlier: dict[str, Any], sources: dict[str, Any]) -> list[str]:
+    """What the two were made from that differs; a model that has the same content may have another name."""
+    options = sources.keys() - {"model", "model_sha256", "files"}
+    changed = [name for name in sources if name in options and earlier.get(name) != sources[name]]
+    known, sums = earlier["files"], sources["files"]
+    changed += [path for path in sums if known.get(path, sums[path]) != sums[path]]
+    if parts := [
+        part for part, its_sum in sources["model_sha256"].items() if earlier["model_sha256"].get(part) != its_sum
+    ]:
+        changed.append(f"model ({', '.join(parts)})")
+    return changed
+
+
+def model_sums(classifier: Classifier) -> dict[str, str]:
+    """SHA-256 of what decides an answer, as it is in memory: weights, config, tokenizer, and code if it is not ours.
+
+    So it does not matter how many files the weights lie in, of which kind, and whether they came from a folder or from
+    a revision of the Hub.
+    """
+    model, weights = classifier.model, hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        weights.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        weights.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    config = model.config.to_dict()
+    for name in ("_name_or_path", "transformers_version"):
+        config.pop(name, None)
+    # Code out of a repository lies in a module that is named after its content, or after its revision of the Hub.
+    code = f"{type(model).__module__} {type(classifier.tokenizer).__module__}"
+    return {
+        "weights": weights.hexdigest(),
+        "config": _sum(json.dumps(config, sort_keys=True, default=str).encode()),
+        "tokenizer": _sum_of_tokenizer(classifier),
+        "code": _sum(code.encode()),
+    }
+
+
+def _sum_of_tokenizer(classifier: Classifier) -> str:
+    digest = hashlib.sha256(f"max_length {classifier.max_length}\n".encode())
+    with tempfile.TemporaryDirectory() as aside:
+        classifier.tokenizer.save_pretrained(aside)
+        for path in sorted(Path(aside).rglob("*.*")):
+            content = path.read_bytes()
+            if path.name == "tokenizer_config.json":
+                settings = json.loads(content)
+                kept = {name: value for name, value in settings.items() if name not in OF_THIS_PLACE}
+                content = json.dumps(kept, sort_keys=True).encode()
+            digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _sum_of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    except OSError as error:
+        raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

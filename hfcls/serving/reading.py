@@ -1,0 +1,139 @@
+"""What a visitor gives, lines typed or a file, read no further than the limits allow."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from fastapi import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hfcls.data.readers import DELIMITERS, not_utf8
+from hfcls.errors import HfclsError
+
+CHARACTER_BYTES = 12  # that JSON may take for one, as in \ud83d\ude00
+UPLOAD = "/upload"  # ends the path to which Gradio lets files be sent, up to its `max_file_size`
+
+
+class BodyLimit:
+    """ASGI middleware: a request larger than `max_bytes` is answered with status 413 and not read to its end.
+
+    Gradio limits uploads and nothing else: 100 MB of JSON took it 1 GB, of which half stayed.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app, self.max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = 0
+
+        async def within_limit() -> Message:
+            nonlocal read
+            message: dict[str, Any] = dict(await receive())
+            read += len(message.get("body", b""))
+            if read > self.max_bytes:
+                raise HTTPException(413, f"the request is larger than {self.max_bytes:,} bytes")
+            return message
+
+        is_limited = scope["type"] == "http" and not scope["path"].endswith(UPLOAD)
+        await self.app(scope, within_limit if is_limited else receive, send)
+
+
+def max_body(max_chars: int, max_texts: int) -> int:
+    """Bytes that a request may have: as many as `max_texts` texts of `max_chars` characters can take in JSON."""
+    return max_texts * (CHARACTER_BYTES * max_chars + 4) + (1 << 16)
+
+
+def limited(texts: list[str], max_chars: int, max_texts: int) -> list[str]:
+    """The texts, if there are some and neither too many nor too long.
+
+    Raises:
+        HfclsError: otherwise; in Korean and English.
+    """
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise HfclsError("문자열이 필요합니다. A text is needed (a JSON string), or a list of texts.")
+    if len(texts) > max_texts:
+        raise _too_many(max_texts, f"{len(texts):,}")
+    for number, text in enumerate(texts, start=1):
+        _check_length(number, text, max_chars)
+    if not any(text.strip() for text in texts):
+        raise HfclsError("문장을 써 주세요. Type a text first.")
+    return texts
+
+
+def read_rows(texts: str, file: str | None, max_chars: int, max_texts: int) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the lines typed, or of the file if there is one.
+
+    Raises:
+        HfclsError: too many or too long texts, or the file is not UTF-8, is broken, or has no column `text`. It names
+            the file, not its place on this machine.
+    """
+    if not file:
+        return ["text"], _within_limits(_lines(io.StringIO(texts, newline=None)), 0, max_chars, max_texts)
+    path = Path(file)
+    suffix = path.suffix.lower()
+    if suffix not in DELIMITERS:
+        raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
+    try:
+        with path.open(encoding="utf-8-sig", newline=None if suffix == ".txt" else "") as opened:
+            if suffix == ".txt":
+                return ["text"], _within_limits(_lines(opened), 0, max_chars, max_texts)
+            rows = _table(opened, path.name, DELIMITERS[suffix])
+            header = next(rows, [])
+            if header.count("text") != 1:
+                found = "Several columns are" if header.count("text") else "There is no column"
+                raise HfclsError(
+                    f"{path.name}: text 열이 하나 있어야 합니다. {found} named text; found {', '.join(header):.200}."
+                )
+            return header, _within_limits(rows, header.index("text"), max_chars, max_texts)
+    except UnicodeDecodeError as error:
+        raise HfclsError(not_utf8(path).replace(str(path), path.name)) from error
+    except OSError as error:
+        raise HfclsError(f"{path.name}: 읽을 수 없습니다. It cannot be read ({error.strerror}).") from error
+
+
+def _lines(opened: TextIO) -> Iterator[list[str]]:
+    return ([line.rstrip("\n")] for line in opened if line.strip())
+
+
+def _table(opened: TextIO, name: str, delimiter: str) -> Iterator[list[str]]:
+    """The header of a csv or tsv file, then its rows, all of one length."""
+    reader = csv.reader(opened, delimiter=delimiter)
+    width = 0
+    try:
+        for row in filter(None, reader):
+            width = width or len(row)
+            if len(row) != width:
+                raise HfclsError(
+                    f"{name}, line {reader.line_num}: {len(row)} fields, but the header has {width}; a field that "
+                    "holds the delimiter or quotes must be quoted"
+                )
+            yield row
+    except csv.Error as error:
+        raise HfclsError(f"{name}, line {reader.line_num}: {error}") from error
+
+
+def _within_limits(rows: Iterable[list[str]], column: int, max_chars: int, max_texts: int) -> list[list[str]]:
+    kept: list[list[str]] = []
+    for row in rows:
+        if len(kept) == max_texts:
+            raise _too_many(max_texts, "more")
+        _check_length(len(kept) + 1, row[column], max_chars)
+        kept.append(row)
+    return kept
+
+
+def _check_length(number: int, text: str, max_chars: int) -> None:
+    if len(text) > max_chars:
+        raise HfclsError(
+            f"{number}번째 문장이 너무 깁니다 ({len(text):,}자, {max_chars:,}자까지). Text {number} has "
+            f"{len(text):,} characters; at most {max_chars:,} are taken."
+        )
+
+
+def _too_many(max_texts: int, found: str) -> HfclsError:
+    return HfclsError(
+        f"한 번에 {max_texts:,}개까지 됩니다. At most {max_texts:,} texts at once, found {found}: "
+        "`hfcls predict --input FILE` labels files of any size."
+    )
