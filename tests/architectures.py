@@ -1,14 +1,26 @@
-"""A small config of each architecture that packs."""
+"""A small config and model of each architecture that packs."""
 
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from conftest import reviews
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
     AlbertConfig,
+    AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     XLMRobertaConfig,
 )
+
+from hfcls.batching.packing import enable_packing
 
 SIZE = {
     "vocab_size": 100,
@@ -35,3 +47,49 @@ CONFIGS = {
         **SIZE, local_attention=16, global_attn_every_n_layers=2, classifier_pooling="mean", pad_token_id=0
     ),
 }
+
+
+def tiny(name: str, **options: object) -> PreTrainedModel:
+    """A model whose weights are wide enough for a wrong mask or position to show."""
+    torch.manual_seed(0)
+    config = copy.deepcopy(CONFIGS[name])
+    config.initializer_range = 0.2
+    for option in vars(config):
+        if "dropout" in option and isinstance(getattr(config, option), float):
+            setattr(config, option, 0.0)
+    model = AutoModelForSequenceClassification.from_config(config, **options)
+    enable_packing(model)
+    return model.eval()
+
+
+def tiny_tokenizer(pad_token_id: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most 100 tokens for the words of `conftest`, padding token 0, or 1 as RoBERTa has it."""
+    special = ["[PAD]", "[CLS]"] if pad_token_id == 0 else ["[CLS]", "[PAD]"]
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=95, special_tokens=[*special, "[SEP]", "[UNK]"], show_progress=False, min_frequency=1
+    )
+    tokenizer.train_from_iterator([text for text, _ in reviews(200)], trainer)
+    cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def encoder_folder(name: str, folder: Path, **options: Any) -> str:
+    """A folder with an encoder of this architecture, random weights without dropout, and its tokenizer."""
+    model = tiny(name)
+    for option, value in options.items():
+        setattr(model.config, option, value)
+    if options:
+        model = AutoModelForSequenceClassification.from_config(model.config)
+    model.base_model.save_pretrained(folder)
+    tiny_tokenizer(model.config.pad_token_id or 0).save_pretrained(folder)
+    return str(folder)

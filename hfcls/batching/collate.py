@@ -126,7 +126,7 @@ class PackedCollator:
                 cls_index[index] = start
                 start += lengths[index]
         offset = self.position_offset
-        positions = [[p for i in indices for p in range(offset, offset + lengths[i])] for indices in packed]
+        positions = [[p for i in indices for p in _positions(rows[i]["input_ids"], offset)] for indices in packed]
         segments = [[i + 1 for i in indices for _ in range(lengths[i])] for indices in packed]
         batch["cls_index"] = torch.tensor(cls_index)
         batch["input_ids"] = _filled(_joined(rows, packed, "input_ids"), width, self.pad_token_id)
@@ -139,6 +139,20 @@ class PackedCollator:
 
 def _labels(rows: Sequence[Row]) -> Batch:
     return {"labels": torch.tensor([row["labels"] for row in rows])} if "labels" in rows[0] else {}
+
+
+def _positions(input_ids: Sequence[int], offset: int) -> list[int]:
+    """The position ids of a text. RoBERTa-type models, which count from `padding_idx` + 1, do not count that token.
+
+    A text may hold it: the tokenizer reads a written `<pad>` as one. It has the position `padding_idx` itself.
+    """
+    if offset == 0 or offset - 1 not in input_ids:
+        return list(range(offset, offset + len(input_ids)))
+    positions, count = [], 0
+    for token in input_ids:
+        count += token != offset - 1
+        positions.append(offset - 1 if token == offset - 1 else offset - 1 + count)
+    return positions
 
 
 def _joined(rows: Sequence[Row], packed: Sequence[Sequence[int]], key: str) -> list[list[int]]:

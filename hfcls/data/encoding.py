@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
+from hfcls.errors import HfclsError
+
 D = TypeVar("D", Dataset, DatasetDict)
 
 
@@ -18,7 +20,14 @@ def tokenize(
     """`input_ids`, and `token_type_ids` for pairs; special tokens included, cut at `max_length`, not padded.
 
     Training, evaluation and `Classifier` all come through here.
+
+    Raises:
+        HfclsError: a pair has no room within `max_length`.
     """
+    if text_pairs is not None and (special := tokenizer.num_special_tokens_to_add(pair=True)) + 2 > max_length:
+        raise HfclsError(
+            f"max_length {max_length} leaves no room for two texts beside {special} special tokens: raise --max_length"
+        )
     encoded = tokenizer(
         texts,
         text_pairs,

@@ -13,6 +13,7 @@ from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
 from hfcls.errors import HfclsError
 from hfcls.models.loading import load_classifier
+from hfcls.models.positions import check_positions, usable_length
 
 Text = str | tuple[str, str]
 
@@ -43,7 +44,8 @@ class Classifier:
     ) -> None:
         """
         Args:
-            max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
+            max_length: tokens per text; default: what the model was fine-tuned with, as far as it has positions for it;
+                512 where nothing is known of either.
             batch_size: texts per forward pass. They are dealt to batches by their length, so the result comes sooner;
                 it comes in the order of the input.
             batching: packed, longest, fixed or exact; default: packed where that gives a padded batch's logits, else
@@ -56,7 +58,10 @@ class Classifier:
         """
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.max_length = max_length or min(tokenizer.model_max_length, 512)
+        self.max_length = max_length or usable_length(model.config, tokenizer)
+        check_positions(model.config, self.max_length)
+        # labels that do not exclude each other: each has a probability of its own
+        self.multi_label = model.config.problem_type == "multi_label_classification"
         self.batch_size = batch_size
         self.exact = batching == "exact"
         self.collator = collator_for(
@@ -129,8 +134,12 @@ class Classifier:
         return answers[0] if single else answers
 
     def probabilities(self, texts: Sequence[Text]) -> torch.Tensor:
-        """Softmax of `logits`: float32 [len(texts), num_labels], on the CPU."""
-        return self.logits(texts).softmax(dim=-1)
+        """Softmax of `logits`, or their sigmoid where labels do not exclude each other.
+
+        Float32 [len(texts), num_labels], on the CPU, as transformers' pipeline gives them.
+        """
+        logits = self.logits(texts)
+        return logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[Text]) -> torch.Tensor:

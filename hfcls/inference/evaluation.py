@@ -145,6 +145,8 @@ def _load(model: str, rows: Dataset, config: EvaluateConfig) -> Classifier:
         batch_size=config.batch_size,
         batching=config.batching,
     )
+    if classifier.multi_label:
+        raise HfclsError(f"{model} gives a text any number of labels: evaluate scores models that give it one")
     names = rows.features["label"].names
     if unknown := [name for name in names if name not in classifier.labels]:
         raise HfclsError(

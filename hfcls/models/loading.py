@@ -14,10 +14,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
+from hfcls.models.classes import carry_classes, class_names_of, name_classes
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, local_folder
-from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import fit_tokenizer, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def model_and_tokenizer(
         tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
         model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
         check_same_vocabulary(name, model, tokenizer)
+        fit_tokenizer(tokenizer, model.config)
     tokenizer.model_max_length = max_length
     return model, tokenizer
 
@@ -71,8 +73,9 @@ def load_model(
 ) -> PreTrainedModel:
     """An encoder with a head of `len(label_names)` classes, in float32, its label names in the config.
 
-    The head of a model that has none, or another number of classes, starts from random weights: seed before the call.
-    Weights stored in half precision are widened, since Adam in float16 ends in NaN.
+    Of a classifier that names its classes, those of `label_names` keep their rows of the head, wherever they stand in
+    it; other classes, and the whole head of any other model, start from random weights: seed before the call. Weights
+    stored in half precision are widened, since Adam in float16 ends in NaN.
 
     Args:
         max_length: tokens per text that the model must have positions for.
@@ -82,46 +85,56 @@ def load_model(
         HfclsError: no weights, weights that do not fit, too few positions, code that is not trusted, weights that
             are not mere tensors, or the Hub is out of reach.
     """
-    return load_weights(
+    earlier = class_names_of(load_config(name, trust_remote_code=trust_remote_code))
+    names = label_names if earlier is None else earlier
+    model = load_weights(
         AutoModelForSequenceClassification,
         name,
         max_length=max_length,
         trust_remote_code=trust_remote_code,
-        id2label=dict(enumerate(label_names)),
-        label2id={label: i for i, label in enumerate(label_names)},
+        id2label=dict(enumerate(names)),
+        label2id={label: i for i, label in enumerate(names)},
         ignore_mismatched_sizes=True,
     )
+    carry_classes(model, names, label_names)
+    name_classes(model, label_names)
+    return model
 
 
 def load_weights(
-    auto_class: Any, name: str, *, max_length: int = 0, trust_remote_code: bool = False, **options: Any
+    auto_class: Any,
+    name: str,
+    *,
+    max_length: int = 0,
+    trust_remote_code: bool = False,
+    reports: list[dict[str, Any]] | None = None,
+    **options: Any,
 ) -> PreTrainedModel:
     """A model of transformers' `auto_class` in float32; only its head may be new. Raises as `load_model`.
 
     Args:
+        reports: takes transformers' report of missing, left-over and misshapen weights.
         **options: of `from_pretrained`.
     """
+    config = load_config(name, trust_remote_code=trust_remote_code)
+    check_positions(config, max_length)
     folder = local_folder(name)
-    if folder and not (folder / "config.json").is_file():
-        raise HfclsError(f"{name} is not a model folder: it has no config.json")
     if folder and not any((folder / file).is_file() for file in WEIGHT_FILES):
         raise HfclsError(f"{name} holds no weights: one of {', '.join(WEIGHT_FILES)} is needed")
     name = str(folder or name)
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its load report is replaced by the checks below
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-        check_positions(config, max_length)
         model, report = auto_class.from_pretrained(
             name, dtype=torch.float32, output_loading_info=True, trust_remote_code=trust_remote_code, **options
         )
-    except HfclsError:
-        raise
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
     _check_loaded(name, model, report)
+    if reports is not None:
+        reports.append(report)
     return model
 
 
@@ -129,18 +142,56 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
     """A fine-tuned model with its own head and label names, and its tokenizer, for prediction.
 
     Raises:
-        HfclsError: as `load_model`, and if the model has no trained classification head.
+        HfclsError: as `load_model`; the model has no classification head, or one that gives a number in place of
+            classes; a weight is missing, left over or of another shape; or the tokenizer is not that of the model.
     """
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    name = str(local_folder(name) or name)
+    config = load_config(name, trust_remote_code=trust_remote_code)
+    names = class_names_of(config)
+    if names is None:
+        raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
+    if config.problem_type == "regression" or len(names) < 2:
+        raise HfclsError(f"{name} gives a number, not classes (problem_type regression): use transformers' pipeline")
+    reports: list[dict[str, Any]] = []
+    model = load_weights(
+        AutoModelForSequenceClassification,
+        name,
+        trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,
+        reports=reports,
+    )
+    _check_complete(name, reports[0])
+    check_same_vocabulary(name, model, tokenizer)
+    fit_tokenizer(tokenizer, model.config)
+    return model, tokenizer
+
+
+def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
+    """The config of a Hub id or folder; raises HfclsError if it cannot be loaded."""
+    folder = local_folder(name)
+    if folder and not (folder / "config.json").is_file():
+        raise HfclsError(f"{name} is not a model folder: it has no config.json")
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(str(folder or name), trust_remote_code=trust_remote_code)
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error
-    if not any("ForSequenceClassification" in architecture for architecture in config.architectures or []):
-        raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
-    names = [config.id2label[i] for i in range(config.num_labels)]
-    return load_model(name, names, trust_remote_code=trust_remote_code), tokenizer
+
+
+def _check_complete(name: str, report: dict[str, Any]) -> None:
+    """Raises HfclsError unless each weight of the model was in its file, in its shape, and no other.
+
+    A weight that is not there would be random, and the model would answer all the same.
+    """
+    found = {
+        "missing": report["missing_keys"],
+        "of another shape": [key for key, *_ in report["mismatched_keys"]],
+        "left over": [key for key in report["unexpected_keys"] if not key.endswith("position_ids")],  # a buffer once
+    }
+    if wrong := [f"{len(keys)} {what}, {sorted(keys)[0]} for one" for what, keys in found.items() if keys]:
+        raise HfclsError(
+            f"the weights of {name} do not fit its config.json ({'; '.join(wrong)}), so its answers would be random: "
+            f"fine-tune it first (hfcls train --model {name})"
+        )
 
 
 def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:

@@ -1,12 +1,14 @@
-"""How an encoder counts the positions of its tokens."""
+"""How an encoder counts the positions of its tokens, and how many it has."""
 
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
 
 AFTER_PADDING = ("camembert", "roberta", "xlm-roberta")  # count from padding_idx + 1
+UNKNOWN_LENGTH = 512  # tokens of a text where neither model nor tokenizer knows a limit
+NO_LIMIT = 10**6  # a tokenizer that knows none says 10**30
 
 
 def position_offset(config: PreTrainedConfig) -> int:
@@ -14,11 +16,20 @@ def position_offset(config: PreTrainedConfig) -> int:
     return config.pad_token_id + 1 if config.model_type in AFTER_PADDING else 0
 
 
+def position_count(config: Any) -> int | None:
+    """How many tokens of a text have a position; None where the model has no such limit."""
+    positions = getattr(config, "max_position_embeddings", None)
+    return None if positions is None or positions <= 0 else positions - position_offset(config)
+
+
+def usable_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens of the longest text that a saved model reads: as it was fine-tuned, at most what it has positions for."""
+    limits = [tokenizer.model_max_length, position_count(config)]
+    return min((limit for limit in limits if limit is not None and limit < NO_LIMIT), default=UNKNOWN_LENGTH)
+
+
 def check_positions(config: Any, max_length: int) -> None:
     """Raises HfclsError if the encoder has fewer positions than `max_length` tokens need."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return
-    positions -= position_offset(config)
-    if max_length > positions:
+    positions = position_count(config)
+    if positions is not None and max_length > positions:
         raise HfclsError(f"max_length {max_length} is more than the model's {positions} positions; lower --max_length")

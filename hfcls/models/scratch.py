@@ -28,6 +28,7 @@ def scratch_model(tokenizer: PreTrainedTokenizerBase, label_names: list[str], ma
         pad_token_id=tokenizer.pad_token_id,
         id2label=dict(enumerate(label_names)),
         label2id={label: i for i, label in enumerate(label_names)},
+        problem_type="single_label_classification",
     )
     return AutoModelForSequenceClassification.from_config(config)
 

@@ -59,6 +59,15 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     return tokenizer
 
 
+def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, config: Any) -> None:
+    """Let the tokenizer give no `token_type_ids` to a model that knows one type only; what is saved keeps it so.
+
+    klue/roberta has one type and BERT's tokenizer, whose 1 for a second text its embedding does not hold.
+    """
+    if getattr(config, "type_vocab_size", 2) < 2 and "token_type_ids" in tokenizer.model_input_names:
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+
+
 def train_tokenizer(
     texts: Iterable[str], vocab_size: int = 2000, *, mask_token: str | None = None, alphabet: int | None = None
 ) -> PreTrainedTokenizerBase:

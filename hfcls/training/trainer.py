@@ -63,6 +63,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             )
             args._n_gpu = 1
         super().__init__(model=model, args=args, **kwargs)
+        self._pad_token_id = model.config.pad_token_id
         self.remove_callback(PrinterCallback if args.disable_tqdm else DEFAULT_PROGRESS_CALLBACK)
         self.add_callback(PlainProgressCallback())
         self.add_callback(NonFiniteLossCallback())
@@ -99,6 +100,8 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any) -> tuple[Any, ...]:
         """Trainer's own, from which the number of optimizer steps in an epoch is kept for the scheduler."""
+        # Trainer has just put the tokenizer's in its place, from which a reloaded RoBERTa would count other positions
+        self.model.config.pad_token_id = self._pad_token_id
         values = super().set_initial_training_values(args, dataloader)
         self._update_steps_per_epoch: int = values[1]
         return values

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import CONFIGS, SIZE
+from architectures import CONFIGS, SIZE, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
@@ -32,19 +32,6 @@ BATCHES = given(
     seed=st.integers(0, 1000),
     pairs=st.booleans(),
 )
-
-
-def tiny(name: str, **options: object) -> PreTrainedModel:
-    """A model whose weights are wide enough for a wrong mask or position to show."""
-    torch.manual_seed(0)
-    config = copy.deepcopy(CONFIGS[name])
-    config.initializer_range = 0.2
-    for option in vars(config):
-        if "dropout" in option and isinstance(getattr(config, option), float):
-            setattr(config, option, 0.0)
-    model = AutoModelForSequenceClassification.from_config(config, **options)
-    enable_packing(model)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")

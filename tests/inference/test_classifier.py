@@ -5,10 +5,10 @@ import threading
 
 import pytest
 import torch
+from architectures import CONFIGS, tiny
 from conftest import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_packing import CONFIGS, tiny
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hfcls.batching.bins import tight_rows

@@ -1,0 +1,71 @@
+"""The classes of a head: whose row is whose, when a classifier is fine-tuned for other classes."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+logger = logging.getLogger(__name__)
+
+
+def class_names_of(config: PreTrainedConfig) -> list[str] | None:
+    """The names that a classifier gives its classes, in the order of their ids; None of an encoder, which has none.
+
+    A model that was never told their names calls them LABEL_0, LABEL_1 and so on.
+    """
+    if not any("ForSequenceClassification" in name for name in config.architectures or []):
+        return None
+    id2label: Any = config.id2label
+    return [str(id2label[i]) for i in sorted(id2label)]
+
+
+def output_layer(model: PreTrainedModel) -> tuple[torch.nn.Module, str]:
+    """The module that holds the last linear layer of the head, and its name there: a row of it is a class."""
+    found: tuple[torch.nn.Module, str] | None = None
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and not path.startswith(f"{model.base_model_prefix}."):
+            parent, _, name = path.rpartition(".")
+            found = (model.get_submodule(parent), name)
+    assert found is not None, f"{type(model).__name__} has no linear head"
+    return found
+
+
+def name_classes(model: PreTrainedModel, names: Sequence[str]) -> None:
+    """Write the names of the classes into the config, and that a text has exactly one of them."""
+    config: Any = model.config
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: i for i, name in enumerate(names)}
+    config.problem_type = "single_label_classification"
+    model.num_labels = len(names)  # type: ignore[assignment]
+
+
+def carry_classes(model: PreTrainedModel, earlier: Sequence[str], names: Sequence[str]) -> None:
+    """Give the head one row for each of `names`: that of the class of this name, or a new one from random weights.
+
+    Seed before the call. Tells in one log line which classes are new and which are gone.
+
+    Args:
+        earlier: names of the rows that the head has.
+        names: of the rows that it is to have.
+    """
+    if list(earlier) == list(names):
+        return
+    holder, name = output_layer(model)
+    old: Any = getattr(holder, name)
+    new = torch.nn.Linear(old.in_features, len(names), bias=old.bias is not None, dtype=old.weight.dtype)
+    model._init_weights(new)
+    kept = [(i, earlier.index(label)) for i, label in enumerate(names) if label in earlier]
+    with torch.no_grad():
+        for row, old_row in kept:
+            new.weight[row] = old.weight[old_row]
+            if old.bias is not None:
+                new.bias[row] = old.bias[old_row]
+    setattr(holder, name, new)
+    fresh = [label for label in names if label not in earlier]
+    gone = [label for label in earlier if label not in names]
+    logger.info(
+        "the head keeps its rows of %s; new from random weights: %s; left out: %s",
+        *(", ".join(labels[:10]) or "none" for labels in ([names[i] for i, _ in kept], fresh, gone)),
+    )
