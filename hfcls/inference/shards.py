@@ -1,11 +1,13 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
@@ -14,7 +16,7 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.readers import SUFFIXES, read_tables, text_problem
+from hfcls.data.readers import SUFFIXES, read_tables, readable_files, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.files import remove_leftovers, whole, write_whole
 from hfcls.inference.classifier import Classifier
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from hfcls.config.typed import PredictOptions
 
+logger = logging.getLogger(__name__)
+
 SOURCES_FILE = "predict.json"  # what the shards beside it were made from
 
 
@@ -31,10 +35,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     """Label every row of the files of `input`; returns the shards that this process answers for.
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
-    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. It is
-    written aside and renamed, so a shard that is there is whole and is not made again. No batch reaches over the end
-    of a shard: neither a restart nor the number of processes changes what is in it. Under `accelerate launch`, process
-    `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
+    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. These
+    are null where the text is null; the log says how often. A shard is written aside and renamed, so one that is there
+    is whole and is not made again. No batch reaches over the end of a shard: neither a restart nor the number of
+    processes changes what is in it. Under `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every
+    WORLD_SIZE-th shard and needs to know nothing of the others.
 
     Args:
         config: options; default `PredictConfig()`.
@@ -60,8 +65,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         batch_size=config.batch_size,
         batching=config.batching,
     )
+    columns = [name for name in (config.text_column, config.text_pair_column) if name]
     for path, rows in tables.items():
         _check_columns(path, rows, config, classifier.labels)
+        if rank == 0 and (missing := without_text(rows, columns).sum()):
+            logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
     shards = []
     for path, rows in tables.items():
         count = math.ceil(len(rows) / config.shard_size)
@@ -86,14 +94,14 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
 
 
 def input_files(path: Path) -> list[Path]:
-    """The file itself, or the readable files of a folder by name.
+    """The file itself, or the readable files of a folder by name; the log names what else lies there.
 
     Raises:
         HfclsError: nothing there, or a folder without a file that can be read.
     """
     if not path.is_dir():
         return [path]
-    if files := sorted(file for file in path.iterdir() if file.suffix in SUFFIXES):
+    if files := readable_files(path):
         return files
     raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
 
@@ -143,21 +151,23 @@ def _labelled(
     rows: Dataset, indices: range, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]"
 ) -> pa.Table:
     table = rows.with_format("arrow")[indices.start : indices.stop]
-    texts = [text or "" for text in table[config.text_column].to_pylist()]
-    if config.text_pair_column:
-        texts = list(zip(texts, (pair or "" for pair in table[config.text_pair_column].to_pylist()), strict=True))
+    columns = [table[name].to_pylist() for name in (config.text_column, config.text_pair_column) if name]
+    texts = list(zip(*columns, strict=True))
+    there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
+    texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]
     size = 32 * config.batch_size
-    chunks = []
+    probabilities = np.zeros((len(table), len(classifier.labels)), np.float32)
     for start in range(0, len(texts), size):
-        chunks.append(classifier.probabilities(texts[start : start + size]))
-        progress.update(len(chunks[-1]))
-    probabilities = torch.cat(chunks)
-    scores, best = probabilities.max(dim=-1)
-    table = table.append_column("predicted_label", pa.array([classifier.labels[i] for i in best.tolist()]))
-    table = table.append_column("predicted_score", pa.array(scores.numpy()))
+        part = classifier.probabilities(texts[start : start + size])
+        probabilities[np.flatnonzero(there)[start : start + size]] = part.numpy()
+        progress.update(len(part))
+    progress.update(len(table) - len(texts))
+    names = np.array(classifier.labels, object)[probabilities.argmax(axis=-1)]
+    table = table.append_column("predicted_label", pa.array(names, pa.string(), mask=~there))
+    table = table.append_column("predicted_score", pa.array(probabilities.max(axis=-1), mask=~there))
     if config.all_scores:
         for label, column in zip(classifier.labels, probabilities.T, strict=True):
-            table = table.append_column(f"probability_{label}", pa.array(column.contiguous().numpy()))
+            table = table.append_column(f"probability_{label}", pa.array(column, mask=~there))
     return table
 
 

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from hfcls.data.readers import DELIMITERS, not_utf8, read_header
+from hfcls.data.formats.delimited import open_delimited
+from hfcls.data.formats.encodings import not_utf8
+from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import Part, occlusion
@@ -188,13 +190,14 @@ def read_rows(texts: str, file: str | None) -> tuple[list[str], list[list[str]]]
             return ["text"], [[line] for line in lines if line.strip()]
         if path.suffix not in DELIMITERS:
             raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
-        header = read_header(path, DELIMITERS[path.suffix])
+        table = open_delimited(path, DELIMITERS[path.suffix])
+        header = list(table.features)
         if "text" not in header:
             raise HfclsError(
                 f"{path.name}: text 열이 없습니다. There is no column named text; found {', '.join(header)}."
             )
-        with path.open(encoding="utf-8-sig", newline="") as lines_:
-            return header, [row for row in csv.reader(lines_, delimiter=DELIMITERS[path.suffix]) if row][1:]
+        columns = (part.to_pydict().values() for part in table.parts)
+        return header, [list(row) for part in columns for row in zip(*part, strict=True)]
     except UnicodeDecodeError as error:
         raise HfclsError(not_utf8(path)) from error
 

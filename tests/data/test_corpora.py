@@ -12,7 +12,7 @@ from conftest import ROOT
 from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetGenerationError
 
-from hfcls.data import corpora
+from hfcls.data import sources
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
 from hfcls.data.splits import carve_validation
@@ -130,14 +130,14 @@ def test_a_hub_id_without_a_network_is_one_message():
 
 def test_a_hub_dataset_without_known_splits_or_with_a_failing_reader_is_one_message(monkeypatch):
     rows = Dataset.from_dict({"text": ["가", "나"], "label": [0, 1]})
-    monkeypatch.setattr(corpora, "load_dataset", lambda *args: DatasetDict({"unlabelled": rows, "extra": rows}))
+    monkeypatch.setattr(sources, "load_dataset", lambda *args: DatasetDict({"unlabelled": rows, "extra": rows}))
     with pytest.raises(HfclsError, match="'a/b' has no split of a known name; it has unlabelled, extra: load it in"):
         load_corpus("a/b")
 
     def fail(*args):
         raise DatasetGenerationError("An error occurred while generating the dataset")
 
-    monkeypatch.setattr(corpora, "load_dataset", fail)
+    monkeypatch.setattr(sources, "load_dataset", fail)
     with pytest.raises(HfclsError, match=r"'a/b' \(there is no file or folder of that name here\): An error occurred"):
         load_corpus("a/b")
 
@@ -166,10 +166,10 @@ def test_an_empty_folder_is_told_what_to_hold(tmp_path):
         (
             "aab",
             0.1,
-            "cannot keep 0.1 of 3 training rows for validation: b has one row only, and each class",
+            "cannot keep 0.1 of 3 different training texts for validation: b has one text only, and each class",
         ),
-        ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 rows cannot hold each of 2 classes; choose another --val"),
-        ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 rows cannot hold each of 2 classes; choose another --val"),
+        ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 texts cannot hold each of 2 classes; choose another --val"),
+        ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 texts cannot hold each of 2 classes; choose another --val"),
     ],
 )
 def test_a_validation_split_that_cannot_be_cut_is_explained(table, labels, size, message):
@@ -194,7 +194,7 @@ def test_validation_is_carved_seeded_stratified_and_without_loss(table, tiny_mod
     assert sorted([*parts["train"]["text"], *parts["validation"]["text"]]) == sorted(corpus["train"]["text"])
     assert list(parts["validation"]["text"]) == list(carve_validation(corpus, 0.2, seed=7)["validation"]["text"])
     assert list(parts["validation"]["text"]) != list(carve_validation(corpus, 0.2, seed=8)["validation"]["text"])
-    encoded = carve_validation(encode(corpus, load_tokenizer(tiny_model), 16), 0.2, seed=7)
-    assert list(encoded["validation"]["labels"]) == list(parts["validation"]["label"])
+    with pytest.raises(HfclsError, match="call carve_validation before encode"):
+        carve_validation(encode(corpus, load_tokenizer(tiny_model), 16), 0.2, seed=7)
     with pytest.raises(HfclsError, match="set --validation_size 0 to train without one"):
         carve_validation(load_corpus(str(table(lines=["text\tlabel", "가\ta", "나\tb"]))), 0.5, seed=7)
