@@ -170,7 +170,7 @@ def readable_files(folder: Path) -> list[Path]:
     found: list[Path] = []
     other: list[str] = []
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
             found.append(path)
         else:
             other.append(f"{path.name}/" if path.is_dir() else path.name)
