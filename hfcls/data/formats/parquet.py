@@ -26,8 +26,21 @@ def open_parquet(path: Path) -> Table:
         if not schema.names or len(set(schema.names)) < len(schema.names):
             raise HfclsError(f"{path} must name each column once, found {schema.names}")
         fields = [column.with_type(PLAIN.get(column.type, column.type)) for column in schema]
+        for column in fields:
+            _check_known(path, column)
         features = Features.from_arrow_schema(pa.schema(fields, schema.metadata))
     return Table(features, _parquet_parts(path, features))
+
+
+def _check_known(path: Path, column: pa.Field) -> None:
+    """Raises HfclsError for a type that datasets has no name for, such as a map."""
+    try:
+        Features.from_arrow_schema(pa.schema([column]))
+    except ValueError as error:
+        raise HfclsError(
+            f"{path}: column {column.name!r} is of the type {column.type}, which cannot be read: leave it out, or "
+            "write it as text"
+        ) from error
 
 
 def _parquet_parts(path: Path, features: Features) -> Iterator[pa.Table]:
