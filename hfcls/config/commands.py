@@ -39,6 +39,10 @@ class EvaluateConfig(DataConfig):
     split: Literal["train", "validation", "test"] | None = option(
         None, "split to score (default test, or the only one)"
     )
+    label_names: str | None = option(
+        None,
+        "names of the model's classes in the order of their ids, such as 부정,긍정, where it has other names or none",
+    )
     max_samples: int | None = option(None, "score the first N rows only")
     batch_size: int = option(128, "rows per forward pass")
     batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")

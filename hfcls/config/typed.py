@@ -114,6 +114,7 @@ class EvaluateOptions(TypedDict, total=False):
     trust_remote_code: bool
     compare: str | None
     split: Literal["train", "validation", "test"] | None
+    label_names: str | None
     max_samples: int | None
     batch_size: int
     batching: Literal["packed", "longest", "fixed"] | None

@@ -1,6 +1,8 @@
-"""Which classes a corpus has, and the class id of each row."""
+"""Which classes a corpus has, and the class that each value of its label column stands for."""
 
-from datasets import ClassLabel, DatasetDict
+from typing import Any
+
+from datasets import ClassLabel, Dataset, DatasetDict
 
 from hfcls.errors import HfclsError
 
@@ -11,17 +13,32 @@ def class_names(raw: DatasetDict, dataset: str, column: str) -> list[str]:
     feature = raw[split].features[column]
     if isinstance(feature, ClassLabel):
         return list(feature.names)
-    kind = getattr(feature, "dtype", type(feature).__name__)
-    if not str(kind).startswith(("string", "large_string", "int", "uint", "bool")):
+    names = {name for name in value_names(raw[split], f"{dataset} ({split})", column).values() if name is not None}
+    if len(names) < 2:
         raise HfclsError(
-            f"{dataset} ({split}): column {column!r} holds {kind}, not class labels: write them as whole numbers or "
-            "text, one in each row"
-        )
-    values = [str(value) for value in raw[split].unique(column) if value not in (None, "")]
-    if len(values) < 2:
-        raise HfclsError(
-            f"{dataset} ({split}): column {column!r} holds one class only ({', '.join(values) or 'none'}); "
+            f"{dataset} ({split}): column {column!r} holds one class only ({', '.join(names) or 'none'}); "
             "a classifier needs at least two"
         )
-    numeric = all(value.removeprefix("-").isdecimal() and len(value) < 20 for value in values)
-    return sorted(values, key=int) if numeric else sorted(values)
+    numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in names)
+    return sorted(names, key=int) if numeric else sorted(names)
+
+
+def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]:
+    """The name of the class that each value in the label column stands for; None: of no class.
+
+    A column that declares its classes holds their ids, in an order of its own.
+
+    Raises:
+        HfclsError: the column is of a type that names no classes; says `where`.
+    """
+    feature = rows.features[column]
+    if isinstance(feature, ClassLabel):
+        names = dict(enumerate(feature.names))
+        return {value: names.get(value) for value in rows.unique(column)}
+    kind = str(getattr(feature, "dtype", type(feature).__name__))
+    if not kind.startswith(("string", "large_string", "int", "uint", "bool")):
+        raise HfclsError(
+            f"{where}: column {column!r} holds {kind}, not class labels: write them as whole numbers or text, one in "
+            "each row"
+        )
+    return {value: None if value in (None, "") else str(value) for value in rows.unique(column)}

@@ -13,7 +13,8 @@ from datasets import Dataset, DatasetDict, Features, Sequence, Value, concatenat
 from transformers import PreTrainedTokenizerBase
 
 from hfcls.data.duplicates import normalized
-from hfcls.data.readers import SUFFIXES, not_utf8, read_tables, text_problem
+from hfcls.data.formats.encodings import not_utf8
+from hfcls.data.readers import SUFFIXES, read_tables, text_problem
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.readers import SUFFIXES, read_tables, text_problem
+from hfcls.data.readers import SUFFIXES, read_tables, readable_files, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.files import remove_leftovers, whole
 from hfcls.inference.classifier import Classifier
@@ -39,10 +40,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     """Label every row of the files of `input`; returns the shards that this process answers for.
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
-    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. It is
-    written aside and renamed; a whole one of the same model and input is not made again. No batch reaches over the end
-    of a shard: neither a restart nor the number of processes changes what is in it. Under `accelerate launch`, process
-    `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
+    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. These
+    are null where the text is null; the log says how often. A shard is written aside and renamed; a whole one of the
+    same model and input is not made again. No batch reaches over the end of a shard: neither a restart nor the number
+    of processes changes what is in it. Under `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every
+    WORLD_SIZE-th shard and needs to know nothing of the others.
 
     Args:
         config: options; default `PredictConfig()`.
@@ -68,8 +70,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         batch_size=config.batch_size,
         batching=config.batching,
     )
+    columns = [name for name in (config.text_column, config.text_pair_column) if name]
     for path, rows in tables.items():
         _check_columns(path, rows, config, classifier.labels)
+        if rank == 0 and (missing := without_text(rows, columns).sum()):
+            logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
     shards = _shards(tables, output, config)
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}
@@ -92,14 +97,14 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
 
 
 def input_files(path: Path) -> list[Path]:
-    """The file itself, or the readable files of a folder by name.
+    """The file itself, or the readable files of a folder by name; the log names what else lies there.
 
     Raises:
         HfclsError: nothing there, or a folder without a file that can be read.
     """
     if not path.is_dir():
         return [path]
-    if files := sorted(file for file in path.iterdir() if file.suffix in SUFFIXES):
+    if files := readable_files(path):
         return files
     raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
 
@@ -169,21 +174,23 @@ def _csv_rows(path: Path, columns: list[str]) -> int:
 
 def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]") -> pa.Table:
     table = shard.rows.with_format("arrow")[shard.indices.start : shard.indices.stop]
-    texts = [text or "" for text in table[config.text_column].to_pylist()]
-    if config.text_pair_column:
-        texts = list(zip(texts, (pair or "" for pair in table[config.text_pair_column].to_pylist()), strict=True))
+    columns = [table[name].to_pylist() for name in (config.text_column, config.text_pair_column) if name]
+    texts = list(zip(*columns, strict=True))
+    there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
+    texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]
     size = 32 * config.batch_size
-    chunks = []
+    probabilities = np.zeros((len(table), len(classifier.labels)), np.float32)
     for start in range(0, len(texts), size):
-        chunks.append(classifier.probabilities(texts[start : start + size]))
-        progress.update(len(chunks[-1]))
-    probabilities = torch.cat(chunks)
-    scores, best = probabilities.max(dim=-1)
-    table = table.append_column("predicted_label", pa.array([classifier.labels[i] for i in best.tolist()]))
-    table = table.append_column("predicted_score", pa.array(scores.numpy()))
+        part = classifier.probabilities(texts[start : start + size])
+        probabilities[np.flatnonzero(there)[start : start + size]] = part.numpy()
+        progress.update(len(part))
+    progress.update(len(table) - len(texts))
+    names = np.array(classifier.labels, object)[probabilities.argmax(axis=-1)]
+    table = table.append_column("predicted_label", pa.array(names, pa.string(), mask=~there))
+    table = table.append_column("predicted_score", pa.array(probabilities.max(axis=-1), mask=~there))
     if config.all_scores:
         for label, column in zip(classifier.labels, probabilities.T, strict=True):
-            table = table.append_column(f"probability_{label}", pa.array(column.contiguous().numpy()))
+            table = table.append_column(f"probability_{label}", pa.array(column, mask=~there))
     return table
 
 
@@ -191,9 +198,19 @@ def _write(table: pa.Table, path: Path) -> None:
     remove_leftovers(path)  # a shard is one process's
     with whole(path) as aside:
         if path.suffix == ".parquet":
-            parquet.write_table(table.replace_schema_metadata(), aside)
+            with aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
+                parquet.write_table(table.replace_schema_metadata(), file)
             return
         try:
-            csv.write_csv(table, aside)
+            csv.write_csv(
+                pa.table([_without_json(column) for column in table.columns], names=table.column_names), aside
+            )
         except pa.ArrowInvalid as error:
             raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
+
+
+def _without_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What is kept as JSON, as the text that it is: pyarrow writes no other to csv."""
+    if not isinstance(column.type, pa.JsonType):
+        return column
+    return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)

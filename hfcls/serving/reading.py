@@ -9,7 +9,8 @@ from typing import Any, TextIO
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hfcls.data.readers import DELIMITERS, not_utf8
+from hfcls.data.formats.encodings import not_utf8
+from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 
 CHARACTER_BYTES = 12  # that JSON may take for one, as in \ud83d\ude00
