@@ -6,12 +6,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from hub_server import card_errors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import hfcls
 from hfcls import cli
+from hfcls.config.sources import load_recipe
 from hfcls.runs.results import Example, Result, sample_texts
 
 EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'
@@ -88,6 +92,29 @@ def test_a_pair_is_tried_as_a_pair(tiny_model, tmp_path, table, capsys):
     assert capsys.readouterr().out.startswith("{'label': ")
     card = (out / "README.md").read_text("utf-8")
     assert f'"text": "{kept["text"]}", "text_pair": "별로' in card
+
+
+def test_a_run_on_hostile_names_and_texts_leaves_whole_files(tiny_model, tmp_path, capsys, caplog):
+    """File, folder, classes and texts, through every file that a run leaves."""
+    names = ["<script>x</script>![a](b)|`c`", "=1+1 %s {{ 2 }}\x1b[31m\u202e: - #'\""]
+    corpus = tmp_path / "a: {c} 'd' \"e\" #f %s \x1b <g> `h` & |.jsonl"
+    rows = [{"text": f"{EVIL} {i}\n{names[i % 2]}", "label": names[i % 2]} for i in range(80)]
+    corpus.write_text("\n".join(json.dumps(row) for row in rows))
+    out = tmp_path / "o: {{ u }} <t> 'x' \"y\" `z` %d"
+    flags = ["--max_steps=2", "--max_length=32", f"--output_dir={out}"]
+    assert cli.main(["train", f"--dataset={corpus}", f"--model={tiny_model}", *flags]) == 0
+    assert not [record for record in caplog.records if "failed" in record.getMessage()]
+    config = load_recipe(out / "run.yaml")
+    assert (config.dataset, config.output_dir) == (str(corpus), str(out))
+    assert set(hfcls.load_results(out).facts.splits["train"].classes) == set(names)
+    assert card_errors((out / "README.md").read_text("utf-8")) == []
+    for path in out.glob("report/*.svg"):
+        ElementTree.parse(path)
+    assert "<script" not in (out / "report.html").read_text("utf-8") + (out / "README.md").read_text("utf-8")
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert cli.main(printed_trial(said)[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] in names
 
 
 def test_a_terminal_obeys_nothing_in_the_data(classifier_folder, table, tmp_path, capsys):
