@@ -19,11 +19,13 @@ from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError, PushError
+from hfcls.quoting import python_string, visible
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
 
+EXAMPLE_CHARS = 40  # of the text in the last line of `hfcls train`
 REAL_RUN = (
-    "This was a demonstration: a small model with random weights on the 1,700 reviews that ship with hfcls.\n"
+    "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
     "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"
     "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
 )
@@ -142,20 +144,33 @@ def _train(args: argparse.Namespace) -> None:
     from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 
     from hfcls.finetune import fine_tune
-    from hfcls.runs.results import load_results
+    from hfcls.runs.results import load_results, sample_texts
 
     disable_progress_bar()  # of loading and saving weights; the bar of training is another
     try:
         result = fine_tune(config)
     except PushError:
-        print(f"\n{load_results(config.output_dir).table()}\n")
+        print(visible(f"\n{load_results(config.output_dir).table()}\n"))
         raise
     if not PartialState().is_main_process:
         return
-    print(f"\n{result.table()}\n")
+    print(visible(f"\n{result.table()}\n"))
     if config.dataset == "demo":
-        print(f"{REAL_RUN.format(accelerate=_command('accelerate'))}\n")
-    print(f'Try it: {_command("hfcls")} predict --model {shlex.quote(config.output_dir)} "정말 재미있게 봤어요"')
+        model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
+        print(f"{REAL_RUN.format(model=model, accelerate=_command('accelerate'))}\n")
+    texts = sample_texts(result, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
+    print(f"Try it: {_trial(config.output_dir, texts)}")
+
+
+def _trial(folder: str, texts: list[str]) -> str:
+    """A shell command that labels a text, or a pair of texts, with the model in `folder`."""
+    if len(texts) == 2:  # which `hfcls predict` takes from a file only
+        name, first, second = map(python_string, [folder, *texts])
+        code = f"import hfcls; print(hfcls.Classifier.from_pretrained({name})(({first}, {second})))"
+        return f"{_command('python')} {shlex.join(['-c', code])}"
+    model = [f"--model={folder}"] if folder.startswith("-") else ["--model", folder]
+    end_of_options = ["--"] if texts[0].startswith("-") else []
+    return f"{_command('hfcls')} {shlex.join(['predict', *model, *end_of_options, *texts])}"
 
 
 def _adapt(args: argparse.Namespace) -> None:
@@ -173,17 +188,18 @@ def _adapt(args: argparse.Namespace) -> None:
 
 
 def _command(name: str) -> str:
-    """How the user starts a command of this environment: by its name if that is on the PATH, else by its path."""
-    if shutil.which(name):
+    """How the user starts a command of this environment: by its name if the PATH leads to it, else by its path."""
+    here, found = Path(sys.executable).with_name(name), shutil.which(name)
+    if found and (found == str(here) or not here.exists()):
         return name
-    return shlex.quote(os.path.relpath(Path(sys.executable).with_name(name)))
+    return shlex.quote(os.path.relpath(here))
 
 
 def _check(args: argparse.Namespace) -> None:
     config = config_from(args, CheckConfig)
     from hfcls.checks.inspect import check
 
-    print(check(config).text())
+    print(visible(check(config).text()))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -194,7 +210,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     disable_progress_bar()  # of loading weights
     result = evaluate(config)
-    print("\n\n".join([result.table(), *result.details()]))
+    print(visible("\n\n".join([result.table(), *result.details()])))
 
 
 def _report(args: argparse.Namespace) -> None:

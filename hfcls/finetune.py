@@ -314,7 +314,7 @@ def _score(
         metrics=analysis.metrics(),
         note=note if split == "test" else f"{note}; there is no test split",
         examples=[
-            Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()))
+            Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()), row.get("text_pair"))
             for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
         ],
         analysis=analysis,

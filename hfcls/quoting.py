@@ -11,7 +11,8 @@ from typing import Any
 UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
-MARKDOWN = re.compile(r"[\\`*_\[\]|~$#]")  # `$` opens a formula on GitHub and on the Hub
+# `$` opens a formula on GitHub and on the Hub; `_` within a word opens nothing.
+MARKDOWN = re.compile(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])")
 FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # OWASP's list of what makes a spreadsheet compute a cell
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?", re.IGNORECASE)
 
@@ -37,6 +38,13 @@ def shortened(text: str, width: int) -> str:
 def markdown(value: Any) -> str:
     """A value that shows as its own text in Markdown, also in a table, and holds no HTML, link or image."""
     return MARKDOWN.sub(r"\\\g<0>", html.escape(one_line(value), quote=False))
+
+
+def markdown_code(value: Any) -> str:
+    """A value as a code span of Markdown."""
+    text = one_line(value)
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if text.startswith("`") or text.endswith("`") else f"{ticks}{text}{ticks}"
 
 
 def python_string(text: str) -> str:

@@ -21,18 +21,20 @@ def try_report(folder: Path) -> None:
         logger.info(
             "no report, since %s is not installed: pip install 'hfcls[report]', then hfcls report %s",
             error.name,
-            folder,
+            shlex.quote(str(folder)),
         )
     except Exception as error:
-        logger.warning("the run is saved, its report failed (%s); hfcls report %s tries again", error, folder)
+        again = shlex.join(["hfcls", "report", str(folder)])
+        logger.warning("the run is saved, its report failed (%s); %s tries again", error, again)
 
 
 def try_card(folder: Path) -> None:
     """Write the model card of a finished run; a failure is one line."""
     try:
         write_card(folder)
-    except OSError as error:
-        logger.warning("the run is saved, its model card could not be written (%s)", error.strerror or error)
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or error
+        logger.warning("the run is saved, its model card could not be written (%s)", reason)
 
 
 def push_or_explain(folder: Path, repo_id: str, *, hub_private: bool) -> None:
@@ -41,7 +43,6 @@ def push_or_explain(folder: Path, repo_id: str, *, hub_private: bool) -> None:
         logger.info("pushed to %s", push(folder, repo_id, hub_private=hub_private))
     except (HfclsError, KeyboardInterrupt) as error:
         why = str(error) or "the push was interrupted"
-        again = (
-            f"hfcls push {shlex.quote(str(folder))} --hub_model_id {repo_id}{' --hub_private' if hub_private else ''}"
-        )
+        private = ["--hub_private"] if hub_private else []
+        again = shlex.join(["hfcls", "push", str(folder), "--hub_model_id", repo_id, *private])
         raise PushError(f"the model is safe in {folder}, but {why}; try again with: {again}") from error

@@ -12,17 +12,19 @@ from typing import Any
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 from huggingface_hub.errors import HTTPError
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from hfcls.config.train import TrainConfig
 from hfcls.files import write_whole
+from hfcls.quoting import markdown, markdown_code, one_line, python_string
+from hfcls.runs.card import MARKER, TAG, is_our_card
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
-from hfcls.runs.results import Result, load_results
+from hfcls.runs.results import Result, load_results, sample_texts
 from hfcls.terminal import duration
 
 logger = logging.getLogger(__name__)
 
-TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
 FIGURES = {  # of the report, where the extra is installed
     f"{REPORT_FOLDER}/confusion.png": "confusion matrix",
     f"{REPORT_FOLDER}/reliability.png": "accuracy by confidence",
@@ -31,7 +33,11 @@ FIGURES = {  # of the report, where the extra is installed
     f"{REPORT_FOLDER}/accuracy.png": "accuracy",
     f"{REPORT_FOLDER}/learning_rate.png": "learning rate",
 }
-REPO_NAME = re.compile(r'(?<=model=)"[^"]*"|(?<=from_pretrained\()"[^"]*"')  # in the examples of a card
+# In the lines of a card's examples, which begin so; no name out of the data begins a line.
+REPO_NAME = re.compile(
+    r'^((?:\w+ = )?(?:pipeline\(.*?\bmodel=|Classifier\.from_pretrained\())"(?:[^"\\]|\\.)*"', re.MULTILINE
+)
+EXAMPLE_CHARS = 60
 CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
 FEW_CLASSES = 12  # more of them do not fit a table of class against class
 
@@ -45,7 +51,7 @@ def write_card(folder: Path) -> None:
         HfclsError: no finished run there.
     """
     present = folder / CARD_FILE
-    if present.exists() and f"\n- {TAG}\n" not in present.read_text(encoding="utf-8", errors="replace"):
+    if present.exists() and not is_our_card(present):
         logger.warning("%s is not a model card of hfcls and is left as it is: this run has no card", present)
         return
     result = load_results(folder)
@@ -68,20 +74,26 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
     title = f"{base} fine-tuned on {corpus}"
     labels = list(facts.splits["train"].classes)
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=True,
+        finalize=_in_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    environment.filters["plain"] = _plain
+    environment.filters["code"] = lambda value: Markup(markdown_code(value))
     template = (files("hfcls.publishing") / "card.md.jinja").read_text(encoding="utf-8")
     card = environment.from_string(template).render(
-        metadata=_metadata(title, corpus, result, facts, licence).to_yaml(),
+        metadata=Markup(_metadata(title, corpus, result, facts, licence).to_yaml()),
+        marker=Markup(MARKER),
         title=title,
-        name=folder.resolve().name,
+        name=Markup(python_string(folder.resolve().name)),
         base=base,
         corpus=corpus,
         licence=licence,
         labels=labels,
         few_classes=len(labels) <= FEW_CLASSES,
-        pairs=facts.options.get("text_pair_column") is not None,
+        **_example(result, pair=facts.options.get("text_pair_column") is not None),
         result=result,
         analysis=result.analysis,
         seen=result.num_rows - result.unseen.num_rows if result.unseen else 0,
@@ -94,6 +106,21 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
     return re.sub(r"\n{3,}", "\n\n", card)
 
 
+def _in_markdown(value: Any) -> Markup:
+    """What the template puts in: as text, unless the template says that it is Markdown or code."""
+    return value if isinstance(value, Markup) else Markup(markdown(value))
+
+
+def _example(result: Result, *, pair: bool) -> dict[str, Any]:
+    """The argument of the two calls that the card shows."""
+    texts = [python_string(text) for text in sample_texts(result, pair=pair, width=EXAMPLE_CHARS)]
+    return {
+        "example_for_pipeline": Markup('{{"text": {}, "text_pair": {}}}'.format(*texts) if pair else texts[0]),
+        "example": Markup("({}, {})".format(*texts) if pair else texts[0]),
+        "is_held_out": any(example.text.strip() for example in result.examples),
+    }
+
+
 def _settings(changed: dict[str, Any]) -> dict[str, Any]:
     """The options that the card lists: some always, others where they are not at their defaults."""
     options = fields(TrainConfig)
@@ -104,7 +131,7 @@ def _settings(changed: dict[str, Any]) -> dict[str, Any]:
 
 def for_repository(card: str, repo_id: str) -> str:
     """The card with examples that load `repo_id`."""
-    return REPO_NAME.sub(f'"{repo_id}"', card)
+    return REPO_NAME.sub(rf'\1"{repo_id}"', card)
 
 
 def base_licence(model: str) -> str | None:
@@ -177,7 +204,7 @@ def _course(state_file: Path) -> list[dict[str, Any]]:
 
 def _shown(name: str) -> str:
     """A Hub id as it is; of a path on this machine its last part."""
-    return _plain(name if _on_hub(name) else Path(os.path.expanduser(name)).resolve().name)
+    return one_line(name if _on_hub(name) else Path(os.path.expanduser(name)).resolve().name)
 
 
 def _on_hub(name: str) -> bool:
@@ -189,8 +216,3 @@ def _on_hub(name: str) -> bool:
 def _is_newer(path: Path, than: Path) -> bool:
     """Whether a figure was drawn for the run with these results, not for an earlier one in the same folder."""
     return path.is_file() and than.is_file() and path.stat().st_mtime >= than.stat().st_mtime
-
-
-def _plain(value: Any) -> str:
-    """A value as it may stand in a table of Markdown."""
-    return " ".join(str(value).replace("|", "\\|").split())

@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hfcls.quoting import one_line
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
 
 BLUE, ORANGE, GREY = "#3f7fbf", "#d1782f", "#868686"  # apart for the colour-blind, readable on white and on black
@@ -92,7 +93,7 @@ def save_figures(curves: Curves, analysis: Analysis | None, folder: Path) -> dic
     pages = {}
     with matplotlib.rc_context(style):
         figures = plain = draw(curves, analysis, lambda text: True)
-        if not all(map(drawable, ["한국어", *(analysis.label_names if analysis else [])])):
+        if not all(map(drawable, ["한국어", *(map(one_line, analysis.label_names) if analysis else [])])):
             plain = draw(curves, analysis, drawable)
         for name, figure in figures.items():
             file = io.StringIO()
@@ -119,7 +120,8 @@ def draw(curves: Curves, analysis: Analysis | None, drawable: Drawable) -> dict[
     }
     figures = {name: _curves(curves, labels, both) for name, labels in lines.items() if labels.keys() & curves.points}
     if analysis is not None:
-        short = [f"{name[:LONGEST_NAME]}…" if len(name) > LONGEST_NAME else name for name in analysis.label_names]
+        whole = map(one_line, analysis.label_names)  # XML holds no control characters
+        short = [f"{name[:LONGEST_NAME]}…" if len(name) > LONGEST_NAME else name for name in whole]
         names = [name if drawable(name) else str(i) for i, name in enumerate(short)]
         figures["confusion"] = _confusion(np.array(analysis.confusion), names, both)
         figures["reliability"] = _reliability(analysis.reliability, both)
@@ -145,7 +147,9 @@ def inline_svg(svg: str, name: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # axes_1 and the like
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", svg)  # markers and clips
+    svg = re.sub(
+        "<[^>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), svg
+    )  # markers, clips
     languages = r'<text lang="ko"\1>\2</text><text lang="en"\1>\3</text>'
     return re.sub(rf"<text([^>]*)>([^<]*?){BETWEEN_LANGUAGES}([^<]*)</text>", languages, svg)
 

@@ -13,7 +13,8 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from huggingface_hub.utils import validate_repo_id
 
 from hfcls.errors import HfclsError
-from hfcls.publishing.card import FIGURES, TAG, for_repository
+from hfcls.publishing.card import FIGURES, for_repository
+from hfcls.runs.card import TAG
 from hfcls.runs.folder import CARD_FILE
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
@@ -75,7 +76,7 @@ def upload(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
     _check_name(repo_id)
     files: dict[str, Path | bytes] = {path.relative_to(folder).as_posix(): path for path in _glob(folder, UPLOADED)}
     card = _read(folder / CARD_FILE)
-    files |= {name: folder / name for name in FIGURES if f"({name})" in card and (folder / name).is_file()}
+    files |= {name: folder / name for name in FIGURES if f"]({name})" in card and (folder / name).is_file()}
     return {**files, CARD_FILE: for_repository(card, repo_id).encode()}
 
 

@@ -14,6 +14,7 @@ from pyarrow import ArrowException
 from hfcls.errors import HfclsError
 from hfcls.files import write_whole
 from hfcls.publishing.figures import Curves, save_figures
+from hfcls.quoting import visible
 from hfcls.runs.folder import CHECK_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER, STATE_FILE
 from hfcls.runs.predictions import confident_errors
 from hfcls.runs.results import Result, load_results
@@ -66,7 +67,9 @@ def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]]
         errors: of `confident_errors`.
         check: content of check.json.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=_visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = (files("hfcls.publishing") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         result=result,
@@ -79,6 +82,11 @@ def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]]
         confusions=frequent_confusions(result.analysis) if result.analysis else [],
         shown_characters=SHOWN_CHARACTERS,
     )
+
+
+def _visible(value: Any) -> Any:
+    """A text of the run without control characters, which HTML does not allow; anything else as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def frequent_confusions(analysis: Analysis) -> list[dict[str, Any]]:

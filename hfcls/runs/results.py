@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from hfcls.errors import HfclsError
 from hfcls.files import write_whole
+from hfcls.quoting import one_line, shortened
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import save_predictions
 from hfcls.runs.record import RunFacts
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
 
+SHOWN_CHARS = 70
+
 
 @dataclass
 class Example:
-    """One held-out text and what the model says of it."""
+    """One held-out text, or pair of texts, and what the model says of it."""
 
     text: str
     label: str
     predicted: str
     score: float
+    text_pair: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,16 +93,24 @@ class Result:
         if not self.examples:
             return []
         lines = ["", f"Reviews of the {self.split} split, as the model sees them (true label in brackets):"]
-        width = max(cell_len(example.predicted) for example in self.examples)
-        for example in self.examples:
-            predicted = example.predicted + " " * (width - cell_len(example.predicted))
-            text = " ".join(example.text.split())[:70]  # of several lines
-            lines.append(f"  {predicted} {example.score:6.1%}  {text}  [{example.label}]")
+        names = [one_line(example.predicted) for example in self.examples]
+        width = max(map(cell_len, names))
+        for example, name in zip(self.examples, names, strict=True):
+            predicted = name + " " * (width - cell_len(name))
+            texts = [shortened(text, SHOWN_CHARS) for text in (example.text, example.text_pair) if text is not None]
+            lines.append(f"  {predicted} {example.score:6.1%}  {' / '.join(texts)}  [{one_line(example.label)}]")
         return lines
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
         return f"<pre>{html.escape(self.table())}</pre>"
+
+
+def sample_texts(result: Result, *, pair: bool, width: int) -> list[str]:
+    """A text, or a pair of texts, of at most `width` characters to try the model on: held-out if the run kept some."""
+    kept = next((example for example in result.examples if example.text.strip()), None)
+    texts = [kept.text, kept.text_pair or ""] if kept else ["여기에 글을 쓰세요", "여기에 짝을 쓰세요"]
+    return [shortened(text, width) for text in (texts if pair else texts[:1])]
 
 
 def score_rows(split: str | None, num_rows: int, note: str, analysis: Analysis | None) -> list[tuple[str, str]]:

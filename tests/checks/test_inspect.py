@@ -12,6 +12,8 @@ import pytest
 
 import hfcls
 from hfcls import cli
+from hfcls.batching.choice import collator_for
+from hfcls.checks.cost import Cost
 from hfcls.config.commands import CheckConfig
 from hfcls.models.tokenizers import load_tokenizer
 from hfcls.runs.folder import PREDICTIONS_FILE
@@ -83,6 +85,34 @@ def test_padding_and_cost_are_those_of_training(table, tiny_model):
     assert 16 * model.num_parameters() < found.cost.memory < 200 * 2**20
     assert found.seconds_per_epoch == pytest.approx(10 * found.cost.seconds_per_step)
     assert "padding in random batches of 32: packed" in found.text()
+
+
+@pytest.mark.parametrize("longest_first", [False, True])
+def test_padding_and_cost_are_measured_on_batches_in_random_order(table, tiny_model, monkeypatch, longest_first):
+    """Sorted lengths would need next to no padding, and cost less than training does."""
+    texts = sorted((" ".join(["영화"] * (1 + i % 28)) for i in range(640)), key=len, reverse=longest_first)
+    path = table(lines=["text\tlabel", *(f"{text}\t{i % 2}" for i, text in enumerate(texts))])
+    widths = []
+
+    def measure(model, batches):
+        widths.extend(int(batch["attention_mask"].shape[-1]) for batch in batches)
+        return Cost("cpu", 1, 1, 1.0, 1)
+
+    monkeypatch.setattr("hfcls.checks.inspect.measure_cost", measure)
+    monkeypatch.setattr("hfcls.checks.inspect.collator_for", lambda *args, **options: padded(*args, **options))
+    found = hfcls.check(dataset=str(path), model=tiny_model, max_length=64, batch_size=32)
+    lengths = [len(ids) for ids in load_tokenizer(tiny_model)(texts)["input_ids"]]
+    batches = [lengths[start : start + 32] for start in range(0, 640, 32)]
+    in_order = 1 - sum(lengths) / sum(32 * max(batch) for batch in batches)
+    shuffled = 1 - sum(lengths) / (640 * max(lengths))  # each batch of 32 has a text of about the greatest length
+    assert in_order < 0.1
+    assert found.padding["longest"] == pytest.approx(shuffled, abs=0.05)
+    assert len(widths) == 20
+    assert min(widths) > 0.8 * max(lengths)
+
+
+def padded(model, *, pad_token_id, max_length):
+    return collator_for(model, pad_token_id=pad_token_id, max_length=max_length, batching="longest")
 
 
 def test_a_tokenizer_that_does_not_know_the_language_is_called_out(table, tiny_model):

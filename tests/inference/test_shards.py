@@ -226,6 +226,25 @@ def test_another_revision_of_the_hub_is_refused(options, tmp_path):
         predict_files(PredictConfig(**options))
 
 
+def test_other_code_of_a_trusted_repository_is_refused(options, tmp_path):
+    folder = shutil.copytree(options["model"], tmp_path / "own_model")
+    code = (
+        "from transformers import BertConfig, BertForSequenceClassification\n"
+        "class OwnConfig(BertConfig):\n    model_type = 'own'\n"
+        "class OwnModel(BertForSequenceClassification):\n    config_class = OwnConfig\n"
+    )
+    (folder / "own.py").write_text(code)
+    places = {"AutoConfig": "own.OwnConfig", "AutoModelForSequenceClassification": "own.OwnModel"}
+    rewrite_json(
+        folder / "config.json", model_type="own", architectures=["OwnForSequenceClassification"], auto_map=places
+    )
+    options |= {"model": str(folder), "trust_remote_code": True}
+    predict_files(PredictConfig(**options))
+    (folder / "own.py").write_text(code + "    def forward(self, **inputs): return super().forward(**inputs)\n")
+    with pytest.raises(HfclsError, match=r"another model \(code\)"):
+        predict_files(PredictConfig(**options))
+
+
 def test_the_same_model_goes_on_from_other_files_and_another_place(options, tmp_path):
     shards = predict_files(PredictConfig(**options))
     whole = shards[1].read_bytes()

@@ -5,18 +5,25 @@ import json
 import re
 import time
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hub_server import card_errors
 from huggingface_hub import ModelCard
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 import hfcls
 from hfcls.data.splits import SplitFacts
+from hfcls.publishing.after_run import try_card
 from hfcls.publishing.card import base_licence, for_repository, model_card
+from hfcls.quoting import one_line, shortened
+from hfcls.runs.card import MARKER, is_our_card
 from hfcls.runs.record import RunFacts
-from hfcls.runs.results import Result, Unseen
+from hfcls.runs.results import Example, Result, Unseen
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import wilson
 
@@ -155,6 +162,96 @@ def test_many_classes_and_odd_names(result, tmp_path):
     assert rows_of(card, "train")[0][2] == "30 classes"
 
 
+class Shown(HTMLParser):
+    """What a reader of HTML sees: the tags, the cells of tables and the blocks of code."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.cells: list[str] = []
+        self.code: list[str] = []
+        self.inside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag in ("td", "th", "pre"):
+            self.inside = self.code if tag == "pre" else self.cells
+            self.inside.append("")
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th", "pre"):
+            self.inside = []
+
+    def handle_data(self, data):
+        if self.inside:
+            self.inside[-1] += data
+
+
+EVIL = (
+    "<script>alert(1)</script><img src=x>![a](b) [l](c) `d` ```|*e*|_f_ $x$ {{ 1 }} {% raw %} %s & &amp; \\ # ' \" -->"
+    '\n---\n- hfcls\n```\n\x1b[31m\u202e model="a" from_pretrained("b") (report/loss.png)'
+)
+names = st.text("`*_[]()<>|&\\!~$#\"'{}% -=:\n\t\x00\x1b\x85\u202e가a1", min_size=1, max_size=12).filter(str.strip)
+
+
+@settings(deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([EVIL, f"{EVIL}2"], EVIL, "run")
+@given(st.lists(names, min_size=2, max_size=3, unique_by=one_line), names, names.filter(lambda name: "\0" not in name))
+def test_whatever_names_and_texts_hold_the_card_says_what_it_says(result, tmp_path, labels, text, folder):
+    """Read as the Hub reads it: front matter by YAML, the rest by CommonMark with tables, the examples by Python."""
+    count = len(labels)
+    analysis = analyse(np.arange(30) % count, np.eye(count)[np.arange(30) % count], labels)
+    splits = {"train": SplitFacts(30, dict.fromkeys(labels, 10), "c" * 64)}
+    options = {"text_pair_column": text, "lr_scheduler_type": text}
+    facts = replace(
+        result.facts, splits=splits, dataset="/data/" + text.replace("\0", ""), hardware=text, options=options
+    )
+    examples = [Example(text, labels[0], labels[0], 0.9, f"{text} {text}")]
+    card = model_card(
+        replace(result, analysis=analysis, facts=facts, examples=examples),
+        tmp_path / folder.replace("/", ""),
+        "mit",
+    )
+    assert card_errors(card) == []
+    assert ModelCard(card).data.tags == ["hfcls"]
+    body = card.split("\n---\n", 1)[1]
+    shown = Shown(MarkdownIt("commonmark").enable("table").render(body.replace(MARKER, "")))
+    tables = {"table", "thead", "tbody", "tr", "th", "td"}
+    assert shown.tags <= {"h1", "h2", "p", "pre", "code", "ul", "li", *tables}
+    for label in labels:
+        assert shown.cells.count(one_line(label)) >= 3, "once as a class, twice in the confusion matrix"
+    assert ", ".join(f"{one_line(label)} 10" for label in labels) in shown.cells
+    assert shown.cells[shown.cells.index("lr_scheduler_type") + 1] == one_line(text)
+    name, pair = (
+        (tmp_path / folder.replace("/", "")).resolve().name,
+        (shortened(text, 60), shortened(f"{text} {text}", 60)),
+    )
+    assert [literals(code) for code in shown.code] == [
+        ["text-classification", name, {"text": pair[0], "text_pair": pair[1]}],
+        [name, pair],
+    ]
+    pushed = for_repository(card, "tester/nsmc").splitlines()
+    assert len([line for line, before in zip(pushed, card.splitlines(), strict=True) if line != before]) == 2
+
+
+def literals(code: str) -> list[object]:
+    """The arguments of the two calls of an example."""
+    calls = [statement.value for statement in ast.parse(code).body if not isinstance(statement, ast.ImportFrom)]
+    given = [[*call.args, *(keyword.value for keyword in call.keywords[:1])] for call in calls]
+    return [ast.literal_eval(argument) for arguments in given for argument in arguments]
+
+
+def test_the_examples_of_the_card_are_held_out_texts_in_whole_words(result, tmp_path):
+    examples = [Example(" ", "a", "a", 1.0), Example("배송이 너무 늦었어요 " * 9, "a", "a", 1.0)]
+    card = model_card(replace(result, examples=examples), tmp_path, None)
+    assert card.count('classifier("' + " ".join(["배송이 너무 늦었어요"] * 4) + ' 배송이 너무 늦었어요")') == 2
+    assert "The example is from the test split." in card
+    without = model_card(result, tmp_path, None)
+    assert without.count('classifier("여기에 글을 쓰세요")') == 2
+    assert "The example is from" not in without
+
+
 def test_the_examples_of_a_pushed_card_load_its_repository(result, tmp_path):
     card = for_repository(model_card(result, tmp_path / "out", None), "tester/nsmc")
     code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
@@ -186,3 +283,46 @@ def test_a_readme_that_is_no_card_is_left_as_it_is(table, tmp_path, caplog):
     hfcls.fine_tune(dataset=str(table(count=60)), model="scratch", max_length=16, max_steps=1, output_dir=str(tmp_path))
     assert (tmp_path / "README.md").read_text() == "# My project\n"
     assert f"{tmp_path}/README.md is not a model card of hfcls and is left as it is" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Notes\n\n- hfcls\n- transformers\n",
+        "---\ntags:\n- hfcls\n---\n# My own card\n",
+        f"---\ntags: hfcls\n---\n{MARKER}\n",
+        f"---\ntags: [\n---\n- hfcls\n{MARKER}\n",
+        f"---\n- tags\n---\n{MARKER}\n",
+        f"{MARKER}\n- hfcls\n",
+        f"---\ntags:\n- hfcls\n---\nThe line `{MARKER}` tells a card of hfcls.\n",
+    ],
+)
+def test_only_a_card_with_both_signs_is_ours(result, tmp_path, text):
+    (tmp_path / "README.md").write_text(text)
+    result.save(tmp_path / "results.json")
+    assert not is_our_card(tmp_path / "README.md")
+    try_card(tmp_path)
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_our_card_is_written_anew_until_its_line_is_deleted(result, tmp_path):
+    result.save(tmp_path / "results.json")
+    card = tmp_path / "README.md"
+    try_card(tmp_path)
+    written = card.read_text("utf-8")
+    card.write_text(written.replace("## Limits", "## Its limits"), encoding="utf-8")
+    try_card(tmp_path)
+    assert card.read_text("utf-8") == written
+    card.write_text(written.replace(MARKER + "\n", ""), encoding="utf-8")
+    try_card(tmp_path)
+    assert MARKER not in card.read_text("utf-8")
+    card.write_bytes(b"\xff\xfe")
+    assert not is_our_card(card)
+
+
+def test_a_card_that_fails_costs_one_line(result, tmp_path, caplog):
+    result.save(tmp_path / "results.json")
+    (tmp_path / "trainer_state.json").write_text("{")
+    try_card(tmp_path)
+    assert len(caplog.records) == 1
+    assert "the run is saved, its model card could not be written (" in caplog.text

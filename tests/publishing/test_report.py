@@ -4,11 +4,15 @@ import json
 import logging
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from conftest import reviews
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 import hfcls
 from hfcls import cli
@@ -18,6 +22,7 @@ from hfcls.scoring.analysis import analyse
 
 figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
 from hfcls.publishing.report import read_curves, render, write_report  # noqa: E402
+from hfcls.quoting import visible  # noqa: E402
 from hfcls.runs.predictions import confident_errors  # noqa: E402
 from hfcls.training.arguments import trackers  # noqa: E402
 
@@ -157,6 +162,74 @@ def test_many_classes_and_odd_names(tmp_path):
         assert page.count("<figure") == 2
         (pair,) = re.findall(r"most frequent confusions</span>:\n(.*?) → (.*?) (\d+),", page)
         assert int(pair[2]) == max(c for i, row in enumerate(analysis.confusion) for j, c in enumerate(row) if i != j)
+
+
+HOSTILE = [
+    "\x00nul\x1b[31m\x85\ufffe\u202e",
+    'id="a" url(#b) href="#c"',
+    "한\u00a0/\u00a0en",
+    "<script>x</script> --> & \"'`",
+    "$x_1$ %s {{ 1 }} {0}",
+    "![a](b)\nzwei\tZeilen",
+]
+
+
+def test_hostile_class_names_leave_the_figures_whole(tmp_path):
+    import numpy as np
+
+    analysis = analyse(np.arange(60) % 6, np.eye(6)[np.arange(60) % 6], HOSTILE)
+    pages = figures.save_figures(figures.Curves({"loss": [(1, 2)]}, None), analysis, tmp_path)
+    expected = {"\ufffdnul\ufffd[31m\ufffd\ufffd\ufffd", 'id="a" url(#b) href=…', "한 / en", "<script>x</script> -…"}
+    expected |= {HOSTILE[4], "![a](b) zwei Zeilen"}
+    for svg in ((tmp_path / "confusion.svg").read_text("utf-8"), pages["confusion"]):
+        svg = svg.replace("xlink:", "")
+        found = {
+            text.text for text in ElementTree.fromstring(svg[svg.index("<svg") :]).iter() if text.tag.endswith("text")
+        }
+        assert {" ".join(name.split())[:20] for name in expected} <= {(name or "")[:20] for name in found}
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", svg)
+    for path in tmp_path.glob("*.svg"):
+        ElementTree.parse(path)
+    ids = re.findall(r'\bid="([^"]*)"', re.sub(">[^<]*<", "><", pages["confusion"]))
+    assert all(name.startswith("confusion-") for name in ids)
+
+
+class Tags(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, list[tuple[str, str | None]]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, attrs))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+names = st.text("`*_[]()<>|&\\!~$#\"'{}% -=:;\n\t\x00\x1b\x85\u202e\ud800가a1", min_size=1, max_size=12)
+
+
+@settings(deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(HOSTILE[:2], "".join(HOSTILE))
+@given(st.lists(names, min_size=2, max_size=2, unique=True), names)
+def test_whatever_names_and_texts_hold_the_page_stays_one(run, labels, text):
+    import numpy as np
+
+    analysis = analyse(np.arange(30) % 2, np.eye(2)[np.arange(30) % 2], labels)
+    splits = {name: replace(split, classes=dict.fromkeys(labels, 3)) for name, split in run.facts.splits.items()}
+    facts = replace(run.facts, splits=splits, hardware=text, architecture=text, options={text: text}, protocol=text)
+    errors = [{"text": text, "text_pair": text, "label": labels[0], "predicted": text, "probability": 0.9}]
+    nothing = {"warnings": [text], "splits": {}, "duplicates": {"normalized": {}}, "model": None}
+    result = replace(run, analysis=analysis, facts=facts)
+    page = render(result, {}, errors, nothing)
+    plain = replace(run, analysis=replace(analysis, label_names=["a", "b"]), facts=replace(facts, options={"a": "a"}))
+    assert Tags(page).tags == Tags(render(plain, {}, errors, nothing)).tags, "no tag more, no attribute more"
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", page)
+    page.encode()
+    shown = visible(labels[0])
+    assert any(shown in text for text in Tags(page).texts)
 
 
 def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):

@@ -1,0 +1,131 @@
+"""What the commands print for a person: a last line that can be typed, and nothing that a terminal obeys."""
+
+import ast
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from hub_server import card_errors
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import hfcls
+from hfcls import cli
+from hfcls.config.sources import load_recipe
+from hfcls.runs.results import Example, Result, sample_texts
+
+EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'
+
+
+def printed_trial(out: str) -> list[str]:
+    (line,) = [line for line in out.splitlines() if line.startswith("Try it: ")]
+    return shlex.split(line.removeprefix("Try it: "))
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@example(EVIL, EVIL)
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
+    st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(str.strip),
+)
+def test_the_command_holds_folder_and_text_as_they_are(folder, text):
+    result = Result(
+        output_dir=folder, split="test", num_rows=1, seed=1, metrics={}, rows_per_second=1.0,
+        examples=[Example(" ", "a", "a", 1.0), Example(text, "a", "a", 1.0, text)],
+    )  # fmt: skip
+    single, pair = sample_texts(result, pair=False, width=40), sample_texts(result, pair=True, width=40)
+    args = cli._parser().parse_args(shlex.split(cli._trial(folder, single))[1:])
+    assert (args.model, args.texts) == (folder, single)
+    assert "\n" not in single[0]
+    assert not single[0].startswith("\x1b")
+    code = ast.parse(shlex.split(cli._trial(folder, pair))[2])
+    strings = [node.value for node in ast.walk(code) if isinstance(node, ast.Constant)]
+    assert sorted(strings) == sorted([folder, *pair])
+
+
+def test_a_shell_reads_the_command_as_it_is_meant(tmp_path):
+    command = cli._trial(EVIL, [EVIL]).split(" ", 1)[1]
+    done = subprocess.run(
+        ["bash", "-c", f'printf "%s\\0" {command}'], cwd=tmp_path, capture_output=True, check=True, text=True
+    )
+    assert done.stdout.split("\0")[:-1] == ["predict", f"--model={EVIL}", "--", EVIL]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_demonstration_names_the_model_that_was_trained(tiny_model, tmp_path, capsys):
+    options = {
+        "dataset": "demo",
+        "model": tiny_model,
+        "max_steps": 1,
+        "max_length": 32,
+        "output_dir": tmp_path / "my run",
+    }
+    assert cli.main(["train", "--no-report", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    out = capsys.readouterr().out
+    assert f"This was a demonstration: {tiny_model} on the 1,700 reviews that ship with hfcls." in out
+    assert "random weights" not in out
+    trial = printed_trial(out)
+    held_out = json.loads((tmp_path / "my run/results.json").read_text("utf-8"))["examples"][0]["text"]
+    assert held_out.startswith(trial[-1])
+    assert (held_out + " ")[len(trial[-1])] == " ", "whole words"
+    assert cli.main(trial[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == trial[-1]
+
+
+def test_a_pair_is_tried_as_a_pair(tiny_model, tmp_path, table, capsys):
+    lines = [f"최고 {i}\t별로 {i} \x1b[31m'\"\t{i % 2}" for i in range(60)]
+    path = table("pairs.tsv", lines=["text\tpair\tlabel", *(line.replace('"', "") for line in lines)])
+    out = tmp_path / "out"
+    flags = ["--text_pair_column=pair", "--max_steps=1", "--max_length=32", f"--output_dir={out}", "--no-report"]
+    assert cli.main(["train", f"--dataset={path}", f"--model={tiny_model}", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    kept = json.loads((out / "results.json").read_text("utf-8"))["examples"][0]
+    assert f"{kept['text']} / {kept['text_pair']}".replace("\x1b", "\ufffd") in said
+    python, flag, code = printed_trial(said)
+    assert (Path(python).name, flag) == (Path(sys.executable).with_name("python").name, "-c")
+    exec(code)
+    assert capsys.readouterr().out.startswith("{'label': ")
+    card = (out / "README.md").read_text("utf-8")
+    assert f'"text": "{kept["text"]}", "text_pair": "별로' in card
+
+
+def test_a_run_on_hostile_names_and_texts_leaves_whole_files(tiny_model, tmp_path, capsys, caplog):
+    """File, folder, classes and texts, through every file that a run leaves."""
+    names = ["<script>x</script>![a](b)|`c`", "=1+1 %s {{ 2 }}\x1b[31m\u202e: - #'\""]
+    corpus = tmp_path / "a: {c} 'd' \"e\" #f %s \x1b <g> `h` & |.jsonl"
+    rows = [{"text": f"{EVIL} {i}\n{names[i % 2]}", "label": names[i % 2]} for i in range(80)]
+    corpus.write_text("\n".join(json.dumps(row) for row in rows))
+    out = tmp_path / "o: {{ u }} <t> 'x' \"y\" `z` %d"
+    flags = ["--max_steps=2", "--max_length=32", f"--output_dir={out}"]
+    assert cli.main(["train", f"--dataset={corpus}", f"--model={tiny_model}", *flags]) == 0
+    assert not [record for record in caplog.records if "failed" in record.getMessage()]
+    config = load_recipe(out / "run.yaml")
+    assert (config.dataset, config.output_dir) == (str(corpus), str(out))
+    assert set(hfcls.load_results(out).facts.splits["train"].classes) == set(names)
+    assert card_errors((out / "README.md").read_text("utf-8")) == []
+    for path in out.glob("report/*.svg"):
+        ElementTree.parse(path)
+    assert "<script" not in (out / "report.html").read_text("utf-8") + (out / "README.md").read_text("utf-8")
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert cli.main(printed_trial(said)[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] in names
+
+
+def test_a_terminal_obeys_nothing_in_the_data(classifier_folder, table, tmp_path, capsys):
+    names = ["부정\x1b[2J", "긍정"]
+    path = table(lines=["text\tlabel", *(f"글 {i} 하나\t{names[i % 2]}" for i in range(20))])
+    model = shutil.copytree(classifier_folder, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    config |= {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
+    (model / "config.json").write_text(json.dumps(config))
+    assert cli.main(["check", f"--dataset={path}"]) == 0
+    assert cli.main(["evaluate", f"--dataset={path}", f"--model={model}"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("부정\ufffd[2J") >= 2
+    assert "\x1b" not in said
