@@ -79,6 +79,7 @@ def pretraining_arguments(
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":
         args.optim = "adamw_torch"  # XLA has no fused one
+        args.eval_accumulation_steps = 1  # or sums grow on the device, with a graph to compile for each length
         args.dataloader_pin_memory = False
     return args
 
