@@ -192,14 +192,17 @@ def test_bad_options_are_refused_by_name(texts, tmp_path, options, message):
     assert message in str(error.value)
 
 
-def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path):
+def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path, monkeypatch):
     options = {**SCRATCH, "dataset": str(texts), "output_dir": str(tmp_path / "run"), "max_steps": 2}
     result = hfcls.adapt(**options)
     with pytest.raises(HfclsError, match="holds a finished run"):
         hfcls.adapt(**options)
     with pytest.raises(HfclsError, match=r"with other options \(mlm_probability 0.3 -> 0.2\)"):
         hfcls.adapt(**{**options, "mlm_probability": 0.2, "resume": True})
+    learned: list[str] = []
+    monkeypatch.setattr("hfcls.models.masked_lm.train_tokenizer", lambda *_, **__: learned.append("train_tokenizer"))
     again = hfcls.adapt(**options, resume=True)
+    assert "train_tokenizer" not in learned, "that of the checkpoint is taken, whatever the library learns by now"
     assert (again.perplexity, again.tokens, again.tokens_per_second) == (result.perplexity, result.tokens, 0)
     assert "`hfcls adapt` on this file repeats it" in (tmp_path / "run/run.yaml").read_text(encoding="utf-8")
     texts.write_text(texts.read_text("utf-8") + "하나 더\n", "utf-8")
