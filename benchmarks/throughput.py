@@ -274,11 +274,11 @@ def prediction_table(
         print(f"| {side} | {len(texts) / typical:,.1f} | {ratio(seconds, side, 'hfcls.Classifier'):.2f} |")
 
 
-def matmul_peak() -> float:
-    """FLOP/s of float32 matrix products, of the better of two sizes, each kept up for 34 GFLOP (about 0.2 s)."""
+def matmul_peak(dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of matrix products, of the better of two sizes, each kept up for 34 GFLOP (about 0.2 s in float32)."""
     rates = []
     for n, times in ((1024, 16), (2048, 2)):
-        a, b = torch.randn(n, n), torch.randn(n, n)
+        a, b = torch.randn(n, n, dtype=dtype), torch.randn(n, n, dtype=dtype)
         a @ b  # warm up
         start = time.perf_counter()
         for _ in range(times):

@@ -16,11 +16,11 @@ from hfcls.batching.choice import choose_batching, collator_for_run
 from hfcls.batching.collate import for_training
 from hfcls.batching.masking import DrawnRows, Masking, MaskingCollator
 from hfcls.config.options import changed_options, resumable_options, with_options
-from hfcls.config.pretraining import AdaptConfig
+from hfcls.config.pretraining import SCRATCH_VOCABULARY, AdaptConfig
 from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
 from hfcls.errors import HfclsError
 from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
-from hfcls.runs.checkpoints import check_space
+from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.pretrained import AdaptResult, save_adapted
 from hfcls.runs.record import hardware, versions
@@ -124,7 +124,8 @@ def _prepare(config: AdaptConfig) -> _Preparation:
         max_length=config.max_length,
         texts=texts["train"]["text"],
         shape=config.layers_and_width(),
-        vocab_size=config.vocab_size or 8000,
+        vocab_size=config.vocab_size or SCRATCH_VOCABULARY,
+        earlier=newest_whole_checkpoint(Path(config.output_dir)) if config.resume else None,
         trust_remote_code=config.trust_remote_code,
     )
     if config.dropout is not None:
@@ -170,6 +171,7 @@ def _trainer(config: AdaptConfig, args: TrainingArguments, run: _Preparation, si
         data_collator=MaskingCollator(layout, masking),
         processing_class=run.tokenizer,
         tokens=run.tokens,
+        save_minutes=config.save_minutes,
         signals=signals,
     )
     logger.info(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
+SCRATCH_SHAPE, SCRATCH_VOCABULARY = "4x256", 8000
 MOST_LAYERS, MOST_WIDTH, MOST_WORDS = 2**8, 2**15, 2**22
 
 
@@ -39,9 +40,9 @@ class EncoderConfig(Config):
         in_card="never",
     )
     shape: str | None = option(
-        None, "of a model from scratch: layers x hidden size, such as 4x256 (which is the default)"
+        None, f"of a model from scratch: layers x hidden size, such as {SCRATCH_SHAPE} (which is the default)"
     )
-    vocab_size: int | None = option(None, "of a tokenizer from scratch (default 8000)")
+    vocab_size: int | None = option(None, f"of a tokenizer from scratch (default {SCRATCH_VOCABULARY})")
     max_length: int = option(
         128, "tokens per text, special tokens included; longer texts become several", in_card="always"
     )
@@ -62,7 +63,7 @@ class EncoderConfig(Config):
 
     def layers_and_width(self) -> tuple[int, int]:
         """Of `shape`: (4, 256) for 4x256."""
-        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", self.shape or "4x256")
+        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", self.shape or SCRATCH_SHAPE)
         layers, width = map(int, found.groups()) if found else (0, 0)
         good = 0 < layers <= MOST_LAYERS and 0 < width <= MOST_WIDTH and (width % 64 == 0 or width in (16, 32))
         check_range("shape", self.shape, good, "LAYERSxHIDDEN, such as 4x256, the hidden size a multiple of 64")
@@ -169,7 +170,7 @@ class AdaptConfig(AdaptRunConfig, PretrainingConfig, MaskingConfig, EncoderConfi
     def training_options(self) -> dict[str, Any]:
         """The arguments of `hfcls.training.masked_lm.pretraining_arguments`."""
         of_run = [
-            *("output_dir", "seed", "save_minutes", "eval_steps", "eval_batch_size", "logging_steps"),
+            *("output_dir", "seed", "eval_steps", "eval_batch_size", "logging_steps"),
             *("dataloader_num_workers", "report_to"),
         ]
         of_training = [f.name for f in fields(PretrainingConfig) if f.name != "dropout"]

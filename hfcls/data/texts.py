@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,19 +98,22 @@ def hold_out(texts: Dataset, size: int, seed: int) -> DatasetDict:
         return DatasetDict({"train": texts})
     order = np.random.default_rng(seed).permutation(len(texts))
     validation = texts.select(np.sort(order[:size]))
-    held_out = {normalized(text) for text in validation["text"]}
-    rest = np.sort(order[size:])
-    kept = [int(i) for i, text in zip(rest, _each(texts.select(rest)), strict=True) if normalized(text) not in held_out]
-    if not kept:
+    train = texts.select(np.sort(order[size:])).filter(
+        _is_not_held_out,
+        batched=True,
+        fn_kwargs={"held_out": sorted({normalized(text) for text in validation["text"]}), "version": 1},
+        desc="not held out",
+    )
+    if len(train) == 0:
         raise HfclsError("the texts are too few, or all the same: none is left to learn from beside the held-out ones")
-    if len(kept) < len(rest):
-        logger.info("%d texts are left out that also stand among the %d held-out ones", len(rest) - len(kept), size)
-    return DatasetDict({"train": texts.select(kept), "validation": validation})
+    if repeated := len(texts) - size - len(train):
+        logger.info("%d texts are left out that also stand among the %d held-out ones", repeated, size)
+    return DatasetDict({"train": train, "validation": validation})
 
 
-def _each(texts: Dataset) -> Iterator[str]:
-    for batch in texts.iter(10_000):
-        yield from batch["text"]
+def _is_not_held_out(batch: dict[str, list[str]], *, held_out: list[str], version: int) -> list[bool]:
+    seen = set(held_out)
+    return [normalized(text) not in seen for text in batch["text"]]
 
 
 def texts_sha256(texts: Dataset) -> str:

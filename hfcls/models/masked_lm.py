@@ -1,7 +1,8 @@
 """Encoders with a masked-LM head and their tokenizers: loaded, or begun from scratch."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,9 +29,10 @@ def masked_lm_and_tokenizer(
     name: str,
     *,
     max_length: int,
-    texts: Collection[str],
+    texts: Iterable[str],
     shape: tuple[int, int],
     vocab_size: int,
+    earlier: Path | None = None,
     trust_remote_code: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model to pretrain, in float32, and its tokenizer, which keeps `max_length`.
@@ -40,12 +42,16 @@ def masked_lm_and_tokenizer(
         texts: a tokenizer from scratch is learned from these.
         shape: layers and hidden size of a model from scratch.
         vocab_size: of a tokenizer from scratch.
+        earlier: a checkpoint of the run that is resumed: a tokenizer from scratch is that one, not learned again.
 
     Raises:
         HfclsError: no model there, one that has no masked-LM head, or a tokenizer that does not fit it.
     """
     if name == SCRATCH:
-        tokenizer = train_tokenizer(texts, vocab_size, mask_token="[MASK]", alphabet=vocab_size // 4)
+        if earlier:
+            tokenizer = load_tokenizer(str(earlier))
+        else:
+            tokenizer = train_tokenizer(texts, vocab_size, mask_token="[MASK]", alphabet=vocab_size // 4)
         model: PreTrainedModel = scratch_masked_lm(tokenizer, *shape, positions=max(max_length, LEAST_POSITIONS))
     else:
         tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)

@@ -166,6 +166,11 @@ def load_results(folder: str | Path) -> Result:
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        if "perplexity" in values:
+            raise HfclsError(
+                f"{folder} holds an encoder that `hfcls adapt` pretrained, which classifies nothing: fine-tune it "
+                f"first (hfcls train --model {folder})"
+            )
         values["examples"] = [Example(**example) for example in values["examples"]]
         values["analysis"] = Analysis.from_dict(values["analysis"]) if values.get("analysis") else None
         values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None

@@ -1,5 +1,6 @@
 """Trainer's arguments with the book's defaults, and what a run derives for them."""
 
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from transformers import TrainingArguments
 from transformers.utils import is_torch_xla_available
 
 from hfcls.errors import HfclsError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -78,6 +81,16 @@ def only_cpu() -> bool:
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
         return True
     return not (torch.accelerator.is_available() or is_torch_xla_available())
+
+
+def use_one_gpu(args: TrainingArguments) -> None:
+    """DataParallel, which Trainer takes else, would multiply the batch by the GPUs, and cannot split packed rows."""
+    if args.n_gpu > 1:
+        logger.warning(
+            "%d GPUs are visible, but one process uses one of them; `accelerate launch --multi_gpu` uses all",
+            args.n_gpu,
+        )
+        args._n_gpu = 1
 
 
 def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_steps: int) -> int:

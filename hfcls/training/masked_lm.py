@@ -18,7 +18,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
 from hfcls.batching.collate import IGNORED_LABEL
-from hfcls.training.arguments import batch_per_process, only_cpu, trackers
+from hfcls.training.arguments import batch_per_process, only_cpu, trackers, use_one_gpu
 from hfcls.training.callbacks import (
     GraphCountCallback,
     NonFiniteLossCallback,
@@ -41,7 +41,6 @@ def pretraining_arguments(
     max_steps: int | None,
     warmup: float,
     eval_steps: int | None,
-    save_minutes: float,
     report_to: str,
     **others: Any,
 ) -> TrainingArguments:
@@ -51,7 +50,6 @@ def pretraining_arguments(
         batch_size: texts per optimizer step, over all processes and accumulation steps.
         warmup: share of the steps.
         eval_steps: None: a tenth of the run.
-        save_minutes: kept as an attribute of that name.
         **others: fields of `TrainingArguments`.
 
     Raises:
@@ -75,10 +73,10 @@ def pretraining_arguments(
         use_cpu=only_cpu(),
         **others,
     )
-    args.save_minutes = save_minutes  # type: ignore[attr-defined]
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":
         args.optim = "adamw_torch"  # XLA has no fused one
+        args.eval_accumulation_steps = 1  # or sums grow on the device, with a graph to compile for each length
         args.dataloader_pin_memory = False
     return args
 
@@ -122,6 +120,7 @@ class MaskedLMTrainer(ResumableTrainer, WholeBatchTrainer):
     Args:
         args: of `pretraining_arguments`.
         tokens: of all training rows together, for tokens a second.
+        save_minutes: after which a checkpoint is written.
         signals: tells when to stop for SIGTERM or Ctrl-C.
         **kwargs: Trainer's.
     """
@@ -132,10 +131,11 @@ class MaskedLMTrainer(ResumableTrainer, WholeBatchTrainer):
         args: TrainingArguments,
         *,
         tokens: int,
+        save_minutes: float = 10.0,
         signals: StopSignals | None = None,
         **kwargs: Any,
     ) -> None:
-        args._n_gpu = min(args.n_gpu, 1)  # DataParallel would multiply the batch, and cannot split packed rows
+        use_one_gpu(args)
         super().__init__(
             model=model, args=args, compute_metrics=perplexity_metrics, compute_loss_func=masked_lm_loss, **kwargs
         )
@@ -147,7 +147,7 @@ class MaskedLMTrainer(ResumableTrainer, WholeBatchTrainer):
         if args.device.type == "xla":
             self.add_callback(GraphCountCallback())
         self.add_callback(ExactResumeCallback(self))
-        self.add_callback(TimedCheckpointCallback(self.accelerator, args.save_minutes, signals))  # type: ignore[attr-defined]
+        self.add_callback(TimedCheckpointCallback(self.accelerator, save_minutes, signals))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Trainer's own, with the tokens that were learned from a second since the line before."""

@@ -1,6 +1,5 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
-import logging
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from transformers.trainer_callback import PrinterCallback
 from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
 from hfcls.scoring.metrics import classification_metrics
-from hfcls.training.arguments import ClassificationTrainingArguments
+from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
 from hfcls.training.callbacks import (
     ChanceLossCallback,
     EarlyStopCallback,
@@ -26,8 +25,6 @@ from hfcls.training.optim import EpochExponentialLR, adam
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
 from hfcls.training.whole_batches import WholeBatchTrainer
-
-logger = logging.getLogger(__name__)
 
 
 class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
@@ -56,12 +53,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
         kwargs.setdefault("compute_loss_func", classification_loss)
-        if args.n_gpu > 1:  # DataParallel would multiply the batch by the number of GPUs, and cannot split packed rows
-            logger.warning(
-                "%d GPUs are visible, but one process uses one of them; `accelerate launch --multi_gpu` uses all",
-                args.n_gpu,
-            )
-            args._n_gpu = 1
+        use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id
         self.remove_callback(PrinterCallback if args.disable_tqdm else DEFAULT_PROGRESS_CALLBACK)

@@ -1,6 +1,7 @@
 """Which tokens are hidden follows from (seed, epoch, row) alone, and a packed masked batch is held to a padded one."""
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
+from hfcls.batching.choice import collator_for_run
 from hfcls.batching.collate import PackedCollator, PaddedCollator
 from hfcls.batching.masking import NO_WORD, DrawnRows, Masking, MaskingCollator, hidden_positions, labels_at_most
 from hfcls.batching.packing import enable_packing
@@ -187,3 +189,30 @@ def test_a_batch_with_nothing_hidden_has_the_loss_zero():
         batch = MaskingCollator(layout, masking())(list(DrawnRows(encoded([2, 3]), 7, each_epoch=True)))
         labels = batch.pop("labels")
         assert masked_lm_loss(model(**batch), labels).item() == 0
+
+
+def test_on_xla_all_batches_of_a_run_have_one_shape_and_lose_no_label():
+    """One for training and one for evaluation, or cores that train together would wait for each other's graphs."""
+    rng = np.random.default_rng(3)
+    splits = {name: encoded(rng.integers(3, 40, n).tolist(), n) for name, n in (("train", 70), ("validation", 21))}
+    args: Any = SimpleNamespace(
+        device=SimpleNamespace(type="xla"), train_batch_size=16, eval_batch_size=8, world_size=1,
+        gradient_accumulation_steps=1, seed=7, data_seed=None, max_steps=-1, num_train_epochs=3,
+    )  # fmt: skip
+    layout: Any = collator_for_run(masked_lm("bert"), args, splits, pad_token_id=0, max_length=64)
+    collate, free = MaskingCollator(layout, masking()), MaskingCollator(layouts(masked_lm("bert"))[0], masking())
+    for name, size in (("train", 16), ("validation", 8)):
+        filled = FilledDataset(DrawnRows(splits[name], 7, each_epoch=name == "train"), size)
+        sampler = EpochSampler(filled, 7 if name == "train" else None)
+        shapes = set()
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            order = list(sampler)
+            for start in range(0, len(order), size):
+                rows = filled.__getitems__(order[start : start + size])
+                batch = collate(rows)
+                shapes.add(tuple((key, tuple(value.shape)) for key, value in batch.items()))
+                assert sorted(batch["labels"][batch["labels"] != -100].tolist()) == sorted(
+                    label for label in free(rows)["labels"].tolist() if label != -100
+                )
+        assert len(shapes) == 1

@@ -33,8 +33,10 @@ def test_command_line_wins_over_recipe_and_recipe_over_defaults(tmp_path):
 
 
 def test_shipped_recipes_load_and_say_what_they_are():
-    recipes = sorted((ROOT / "recipes").glob("*.yaml"))
-    assert [path.stem for path in recipes] == ["nsmc", "nsmc_kcbert", "quickstart"]
+    adapt, *recipes = sorted((ROOT / "recipes").glob("*.yaml"))
+    assert [path.stem for path in (adapt, *recipes)] == ["adapt_nsmc_crawl", "nsmc", "nsmc_kcbert", "quickstart"]
+    assert load_recipe(adapt, AdaptConfig).output_dir == "outputs/adapt_nsmc_crawl"
+    assert f"hfcls adapt recipes/{adapt.name}" in adapt.read_text(encoding="utf-8")
     for path in recipes:
         config = load_recipe(path)
         assert config.output_dir == f"outputs/{path.stem}"

@@ -4,6 +4,8 @@ import hashlib
 import json
 import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,8 @@ def test_an_encoder_from_scratch_learns_and_is_what_train_takes(texts, table, tm
     assert result.tokens_per_second > 0
     assert json.loads((tmp_path / "adapted/results.json").read_text())["perplexity"] == result.perplexity
     assert AutoTokenizer.from_pretrained(tmp_path / "adapted").mask_token == "[MASK]"
+    with pytest.raises(HfclsError, match="holds an encoder that `hfcls adapt` pretrained, which classifies nothing"):
+        hfcls.load_results(tmp_path / "adapted")
 
     trained = hfcls.fine_tune(
         model=str(tmp_path / "adapted"),
@@ -102,6 +106,38 @@ def test_perplexity_does_not_depend_on_the_layout_of_batches(texts, tmp_path, ba
     ]
     assert results[0].perplexity == pytest.approx(results[1].perplexity, rel=1e-5)
     assert results[0].accuracy == results[1].accuracy
+
+
+def losses(folder: Path) -> list[float]:
+    return [entry[name] for entry in log(folder) for name in ("loss", "eval_loss") if name in entry]
+
+
+def test_the_experiment_is_one_however_it_is_divided(texts, tmp_path):
+    """1 x 16, 1 x 4 with accumulation 4, padded: the same steps up to the order of sums (dropout is off)."""
+    options = {**SCRATCH, "dataset": str(texts), "dropout": 0.0, "logging_steps": 1, "max_steps": 9}
+    divided = {"1x16": {}, "1x4x4": {"gradient_accumulation_steps": 4}, "padded": {"batching": "longest"}}
+    for name, changes in divided.items():
+        hfcls.adapt(**options, **changes, output_dir=str(tmp_path / name))
+    expected = losses(tmp_path / "1x16")
+    assert expected[-1] < expected[0] - 0.1
+    for name in divided:
+        assert losses(tmp_path / name) == pytest.approx(expected, abs=1e-4), name
+
+
+@pytest.mark.slow
+def test_two_processes_run_the_experiment_of_one(texts, tmp_path):
+    options = {**SCRATCH, "dataset": texts, "dropout": 0.0, "logging_steps": 1, "max_steps": 9, "batch_size": 32}
+    flags = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for start, name in ((launch, "2x16"), ([sys.executable], "1x32")):
+        command = [*start, "-m", "hfcls.cli", "adapt", *flags, "--output_dir", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("of hidden tokens, 12 held-out texts") == 1
+    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("1x32", "2x16")]
+    assert results[1]["perplexity"] == pytest.approx(results[0]["perplexity"], rel=1e-4)
+    assert results[1]["accuracy"] == results[0]["accuracy"]
+    assert losses(tmp_path / "2x16") == pytest.approx(losses(tmp_path / "1x32"), abs=1e-4)
 
 
 def finish(options: dict[str, Any], *point: Any) -> int | None:
@@ -156,14 +192,17 @@ def test_bad_options_are_refused_by_name(texts, tmp_path, options, message):
     assert message in str(error.value)
 
 
-def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path):
+def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path, monkeypatch):
     options = {**SCRATCH, "dataset": str(texts), "output_dir": str(tmp_path / "run"), "max_steps": 2}
     result = hfcls.adapt(**options)
     with pytest.raises(HfclsError, match="holds a finished run"):
         hfcls.adapt(**options)
     with pytest.raises(HfclsError, match=r"with other options \(mlm_probability 0.3 -> 0.2\)"):
         hfcls.adapt(**{**options, "mlm_probability": 0.2, "resume": True})
+    learned: list[str] = []
+    monkeypatch.setattr("hfcls.models.masked_lm.train_tokenizer", lambda *_, **__: learned.append("train_tokenizer"))
     again = hfcls.adapt(**options, resume=True)
+    assert "train_tokenizer" not in learned, "that of the checkpoint is taken, whatever the library learns by now"
     assert (again.perplexity, again.tokens, again.tokens_per_second) == (result.perplexity, result.tokens, 0)
     assert "`hfcls adapt` on this file repeats it" in (tmp_path / "run/run.yaml").read_text(encoding="utf-8")
     texts.write_text(texts.read_text("utf-8") + "하나 더\n", "utf-8")

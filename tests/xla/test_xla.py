@@ -39,14 +39,14 @@ def options(tmp_path_factory, tiny_model) -> list[str]:
     return [str(word) for name, value in values.items() for word in (f"--{name}", value)]
 
 
-def train(*flags: object, plain: bool = False) -> str:
+def train(*flags: object, plain: bool = False, program: tuple[object, ...] = (ROOT / "train.py",)) -> str:
     """What a run writes to stderr: launched on the XLA device, or started on the plain CPU."""
     accelerate = Path(sys.executable).with_name("accelerate")
     launch = [accelerate, "launch", "--config_file", ROOT / "accelerate_configs/tpu_1.yaml"]
     # accelerate asks a TPU for its local rank, and LOCAL_RANK on other XLA devices
     env = {"ACCELERATE_USE_CPU": "true", "USE_TORCH_XLA": "0"} if plain else {"PJRT_DEVICE": "CPU", "LOCAL_RANK": "0"}
     done = subprocess.run(
-        [*([sys.executable] if plain else launch), ROOT / "train.py", *map(str, flags)],
+        [*([sys.executable] if plain else launch), *program, *map(str, flags)],
         capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL, env=os.environ | env,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -79,3 +79,21 @@ def test_xla_learns_what_the_cpu_learns_with_few_graphs_and_resumes(options, tmp
     assert "checkpoint-7" in log
     assert history(cut, "loss") == pytest.approx(history(xla, "loss"), abs=1e-6)
     assert history(cut, "learning_rate") == history(xla, "learning_rate")
+
+
+def test_pretraining_on_xla_learns_what_it_learns_on_the_cpu_with_few_graphs(options, tmp_path):
+    texts = tmp_path / "texts.txt"
+    lines = Path(options[options.index("--dataset") + 1]).joinpath("train.tsv").read_text("utf-8").splitlines()[1:]
+    texts.write_text("".join(f"{line.partition(chr(9))[0]} {i}\n" for i, line in enumerate(lines)), encoding="utf-8")
+    flags = ["--dataset", texts, "--model", "scratch", "--shape", "2x32", "--vocab_size", 200, "--max_length", 64]
+    flags += ["--batch_size", 16, "--eval_batch_size", 8, "--learning_rate", 1e-3, "--logging_steps", 1]
+    flags += ["--num_train_epochs", 2, "--eval_steps", 4, "--dropout", 0.0]
+    program, folders = ("-m", "hfcls.cli", "adapt"), [tmp_path / name for name in ("cpu", "xla")]
+    train(*flags, "--output_dir", folders[0], plain=True, program=program)
+    log = train(*flags, "--output_dir", folders[1], program=program)
+    for key in ("loss", "eval_loss", "eval_perplexity"):
+        assert history(folders[1], key) == pytest.approx(history(folders[0], key), rel=1e-3)
+    training, evaluation, later = map(int, COMPILED.search(log).groups())
+    assert 1 <= training <= 8, log
+    assert 1 <= evaluation <= 8, log
+    assert later == 0, log
