@@ -5,7 +5,6 @@ encoder ever gets (linear probing, then fine-tuning: Kumar et al. 2022). Here th
 computed once, and the head becomes the logistic regression on them. Only weights change: the model stays what it is.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,6 @@ STRENGTHS = (
 )  # C of the regression on standardised features, weakest penalty first
 FOLDS = 3
 MAX_ROWS = 20_000  # a head has a few thousand weights: more rows change little
-MEAN_SCALE = 10.0  # of the mean beside the first token, to which the layer's residual adds it
 
 
 @dataclass(frozen=True)
@@ -135,6 +133,13 @@ def warm_head(model: PreTrainedModel, features: Tensor, labels: Tensor) -> float
     return loss
 
 
+def out_of_fold_loss(features: Tensor, labels: Tensor) -> float:
+    """The mean loss of a linear probe on rows it has not seen, at its best penalty; arguments as for `warm_head`."""
+    labels = labels.cpu()
+    outputs = labels.shape[1] if labels.ndim == 2 else 1 if labels.is_floating_point() else int(labels.max()) + 1
+    return _fitted(features, labels, outputs)[2]
+
+
 def _deviation(values: Tensor) -> Tensor:
     """The standard deviation of each column; 1 of a constant one, which then has no part in anything."""
     deviation = values.std(0, unbiased=False)
@@ -183,45 +188,3 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim == 2:
         return F.binary_cross_entropy_with_logits(logits, labels)
     return F.mse_loss(logits.squeeze(-1), labels)
-
-
-def add_mean_pooling(model: PreTrainedModel) -> bool:
-    """Let the head read the mean over a text's tokens, in place; False where the architecture has no way to say so.
-
-    The heads of BERT and its kin read the first token, but some encoders, such as E5, were trained for the mean. One
-    more layer can give it: with a query of 0, attention weighs all tokens alike, and with values and output as
-    they are, the first token becomes their mean. Its feed-forward network adds 0. All of it is ordinary weights and
-    trains with the others; the saved model is a plain one with a layer more.
-
-    Raises:
-        ValueError: packing is enabled already; its hook stands on what was the last layer.
-    """
-    m: Any = model
-    kind = model.config.model_type
-    if kind == "modernbert":
-        model.config.classifier_pooling = "mean"
-        return True
-    if kind not in ("bert", "distilbert", "electra", "roberta", "xlm-roberta"):  # albert's layers are one and the same
-        return False
-    layers = m.base_model.transformer.layer if kind == "distilbert" else m.base_model.encoder.layer
-    if layers[-1].attention._forward_hooks:
-        raise ValueError("add_mean_pooling comes before enable_packing")
-    layer = copy.deepcopy(layers[-1])
-    if kind == "distilbert":
-        attention, norms = layer.attention, (layer.sa_layer_norm, layer.output_layer_norm)
-        query, value, output, last = attention.q_lin, attention.v_lin, attention.out_lin, layer.ffn.lin2
-    else:
-        self_attention, norms = layer.attention.self, (layer.attention.output.LayerNorm, layer.output.LayerNorm)
-        query, value = self_attention.query, self_attention.value
-        output, last = layer.attention.output.dense, layer.output.dense
-    with torch.no_grad():
-        for linear, diagonal in ((query, 0.0), (value, 1.0), (output, MEAN_SCALE), (last, 0.0)):
-            linear.bias.zero_()
-            linear.weight.zero_().fill_diagonal_(diagonal)
-        for norm in norms:
-            norm.weight.fill_(1.0)
-            norm.bias.zero_()
-    layers.append(layer)
-    depth = "n_layers" if kind == "distilbert" else "num_hidden_layers"
-    setattr(model.config, depth, len(layers))
-    return True

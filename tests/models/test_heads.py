@@ -24,7 +24,8 @@ from transformers import (
 from hfcls.batching.choice import collator_for
 from hfcls.batching.collate import PaddedCollator
 from hfcls.models import heads
-from hfcls.models.heads import add_mean_pooling, head_features, head_layers, warm_head
+from hfcls.models.heads import head_features, head_layers, warm_head
+from hfcls.models.pooling import add_mean_pooling
 
 SIZE = {
     "vocab_size": 60,
@@ -161,53 +162,12 @@ def test_other_labels_and_few_rows(task):
         assert ((logits > 0).float() == labels).float().mean() > 0.67
 
 
-@ARCHITECTURES
-def test_mean_pooling_is_the_mean_in_a_plain_model(kind, tmp_path):
-    model, rows = model_of(kind), rows_of(30)
-    batch = PaddedCollator(model.config.pad_token_id, None)(rows)
-    batch.pop("labels")
-    with torch.inference_mode():
-        hidden = model.base_model(**batch).last_hidden_state
-    mask = batch["attention_mask"].unsqueeze(-1)
-    mean = (hidden * mask).sum(1) / mask.sum(1)
-    assert add_mean_pooling(model) == (kind != "albert")
-    if kind == "albert":
-        return
-    plain = head_features(model, rows, PaddedCollator(model.config.pad_token_id, None))
-    if kind == "modernbert":
-        assert torch.allclose(plain, mean, atol=1e-5)
-    else:
-        expected = F.layer_norm(heads.MEAN_SCALE * mean + hidden[:, 0], mean.shape[-1:])
-        assert torch.allclose(plain, expected, atol=1e-4)
-    packed = collator_for(model, pad_token_id=model.config.pad_token_id, max_length=64)
-    assert torch.allclose(head_features(model, rows, packed), plain, atol=1e-4)
-    model.save_pretrained(tmp_path)
-    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
-    assert torch.allclose(padded_logits(again, rows), padded_logits(model, rows), atol=1e-6)
-
-
-def test_the_mean_layer_learns_where_to_look():
-    """A query and a key of 0 would both stay there: each one's gradient has the other as a factor."""
-    model = model_of("bert")
-    add_mean_pooling(model)
-    rows = rows_of(16)
-    model(**PaddedCollator(0, None)(rows)).loss.backward()
-    layer = model.bert.encoder.layer[-1]
-    for linear in (layer.attention.self.query, layer.attention.self.value, layer.output.dense):
-        assert linear.weight.grad.abs().max() > 0
-
-
-def test_what_cannot_be_done_says_so():
-    model = model_of("bert")
-    collator_for(model, pad_token_id=0, max_length=64)
-    with pytest.raises(ValueError, match="before enable_packing"):
-        add_mean_pooling(model)
+def test_an_unknown_head_says_so():
     gpt = AutoModelForSequenceClassification.from_config(
         GPT2Config(vocab_size=60, n_embd=32, n_layer=1, n_head=2, num_labels=2, pad_token_id=0)
     )
     with pytest.raises(ValueError, match="head of a gpt2 model is not known"):
         head_layers(gpt)
-    assert not add_mean_pooling(gpt)
 
 
 def test_a_real_corpus_of_words_is_learned_without_touching_the_encoder(tiny_model):
