@@ -1,0 +1,126 @@
+"""What the head reads: the mean of a text's tokens in place of its first one, after as many layers as serve the task.
+
+Both are set in ordinary weights and config, so that the model stays a plain one.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hfcls.models.heads import out_of_fold_loss
+
+MEAN_SCALE = 10.0  # of the mean beside the first token, to which the layer's residual adds it
+DEPTH_ROWS = 2_000  # they tell one layer from another well enough
+# Those whose layers stand in a list, each ending in a norm: any of them can be the last.
+STACKED = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
+
+
+def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of a model of `STACKED`, from the bottom."""
+    encoder: Any = model.base_model
+    return encoder.transformer.layer if model.config.model_type == "distilbert" else encoder.encoder.layer
+
+
+@torch.inference_mode()
+def layer_means(
+    model: PreTrainedModel, rows: Sequence[dict[str, Any]], collator: Callable[..., Any], *, batch_size: int = 64
+) -> Tensor:
+    """The mean over each text's tokens after each layer, float32 [layers, len(rows), hidden_size], on the CPU.
+
+    Args:
+        rows: encoded texts, as the collator takes them.
+        collator: of padded batches, which have an `attention_mask`.
+    """
+    layers = encoder_layers(model)
+    states: list[Tensor] = []
+    hooks = [layer.register_forward_hook(lambda module, args, output: states.append(output)) for layer in layers]
+    means = torch.empty(len(layers), len(rows), model.config.hidden_size)
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+    training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            batch = {name: value.to(model.device) for name, value in collator([rows[i] for i in indices]).items()}
+            states.clear()
+            model(**{name: value for name, value in batch.items() if name != "labels"})
+            mask = batch["attention_mask"].unsqueeze(-1)
+            for depth, state in enumerate(states):
+                means[depth, indices] = ((state * mask).sum(1) / mask.sum(1)).float().cpu()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(training)
+    return means
+
+
+def best_depth(means: Tensor, labels: Tensor) -> int:
+    """How many layers to keep, of the upper two thirds: where a linear probe has the least loss out of fold.
+
+    The last layers of an encoder serve what it was pretrained for. With 300 rows of 5 Korean sets and a multilingual
+    E5 of 12 layers, the probe's accuracy was .738 at the chosen depths of 5 to 11, and .721 after all 12.
+
+    Args:
+        means: of the training texts, from `layer_means`.
+        labels: as for `warm_head`.
+    """
+    keep = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:DEPTH_ROWS]
+    depths = range(max(1, len(means) // 3), len(means) + 1)
+    losses = {depth: out_of_fold_loss(means[depth - 1, keep], labels[keep]) for depth in depths}
+    return min(losses, key=losses.__getitem__)
+
+
+def keep_layers(model: PreTrainedModel, depth: int) -> None:
+    """Drop the layers above the first `depth`, in place; before `add_mean_pooling` and `enable_packing`."""
+    del encoder_layers(model)[depth:]
+    _tell_depth(model)
+
+
+def _tell_depth(model: PreTrainedModel) -> None:
+    name = "n_layers" if model.config.model_type == "distilbert" else "num_hidden_layers"
+    setattr(model.config, name, len(encoder_layers(model)))
+
+
+def add_mean_pooling(model: PreTrainedModel) -> bool:
+    """Let the head read the mean over a text's tokens, in place; False where the architecture has no way to say so.
+
+    The heads of BERT and its kin read the first token, but some encoders, such as E5, were trained for the mean. One
+    more layer can give it: with a query of 0, attention weighs all tokens alike, and with values and output as
+    they are, the first token becomes their mean. Its feed-forward network adds 0. All of it is ordinary weights and
+    trains with the others; the saved model is a plain one with a layer more.
+
+    Raises:
+        ValueError: packing is enabled already; its hook stands on what was the last layer.
+    """
+    kind = model.config.model_type
+    if kind == "modernbert":
+        model.config.classifier_pooling = "mean"
+        return True
+    if kind not in STACKED:  # albert's layers are one and the same
+        return False
+    layers = encoder_layers(model)
+    last_attention: Any = layers[-1].attention
+    if last_attention._forward_hooks:
+        raise ValueError("add_mean_pooling comes before enable_packing")
+    layer: Any = copy.deepcopy(layers[-1])
+    if kind == "distilbert":
+        attention, norms = layer.attention, (layer.sa_layer_norm, layer.output_layer_norm)
+        query, value, output, last = attention.q_lin, attention.v_lin, attention.out_lin, layer.ffn.lin2
+    else:
+        self_attention, norms = layer.attention.self, (layer.attention.output.LayerNorm, layer.output.LayerNorm)
+        query, value = self_attention.query, self_attention.value
+        output, last = layer.attention.output.dense, layer.output.dense
+    with torch.no_grad():
+        for linear, diagonal in ((query, 0.0), (value, 1.0), (output, MEAN_SCALE), (last, 0.0)):
+            linear.bias.zero_()
+            linear.weight.zero_().fill_diagonal_(diagonal)
+        for norm in norms:
+            norm.weight.fill_(1.0)
+            norm.bias.zero_()
+    layers.append(layer)
+    _tell_depth(model)
+    return True

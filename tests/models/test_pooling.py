@@ -1,0 +1,96 @@
+"""Mean pooling and depth: the plain model computes what they promise, padded, packed and loaded again."""
+
+import pytest
+import torch
+from test_heads import ARCHITECTURES, labels_of, model_of, padded_logits, rows_of
+from torch.nn import functional as F
+from transformers import AutoModelForSequenceClassification
+
+from hfcls.batching.choice import collator_for
+from hfcls.batching.collate import PaddedCollator
+from hfcls.models.heads import head_features
+from hfcls.models.pooling import (
+    MEAN_SCALE,
+    STACKED,
+    add_mean_pooling,
+    best_depth,
+    encoder_layers,
+    keep_layers,
+    layer_means,
+)
+
+
+@ARCHITECTURES
+def test_mean_pooling_is_the_mean_in_a_plain_model(kind, tmp_path):
+    model, rows = model_of(kind), rows_of(30)
+    batch = PaddedCollator(model.config.pad_token_id, None)(rows)
+    batch.pop("labels")
+    with torch.inference_mode():
+        hidden = model.base_model(**batch).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(-1)
+    mean = (hidden * mask).sum(1) / mask.sum(1)
+    assert add_mean_pooling(model) == (kind != "albert")
+    if kind == "albert":
+        return
+    plain = head_features(model, rows, PaddedCollator(model.config.pad_token_id, None))
+    if kind == "modernbert":
+        assert torch.allclose(plain, mean, atol=1e-5)
+    else:
+        expected = F.layer_norm(MEAN_SCALE * mean + hidden[:, 0], mean.shape[-1:])
+        assert torch.allclose(plain, expected, atol=1e-4)
+    packed = collator_for(model, pad_token_id=model.config.pad_token_id, max_length=64)
+    assert torch.allclose(head_features(model, rows, packed), plain, atol=1e-4)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert torch.allclose(padded_logits(again, rows), padded_logits(model, rows), atol=1e-6)
+
+
+def test_the_mean_layer_learns_where_to_look():
+    """A query and a key of 0 would both stay there: each one's gradient has the other as a factor."""
+    model = model_of("bert")
+    add_mean_pooling(model)
+    rows = rows_of(16)
+    model(**PaddedCollator(0, None)(rows)).loss.backward()
+    layer = model.bert.encoder.layer[-1]
+    for linear in (layer.attention.self.query, layer.attention.self.value, layer.output.dense):
+        assert linear.weight.grad.abs().max() > 0
+
+
+def test_mean_pooling_comes_before_packing():
+    model = model_of("bert")
+    collator_for(model, pad_token_id=0, max_length=64)
+    with pytest.raises(ValueError, match="before enable_packing"):
+        add_mean_pooling(model)
+
+
+@pytest.mark.parametrize("kind", STACKED)
+def test_a_model_of_fewer_layers_is_one_whose_upper_layers_never_ran(kind, tmp_path):
+    model, rows = model_of(kind), rows_of(20)
+    collator = PaddedCollator(model.config.pad_token_id, None)
+    means = layer_means(model.train(), rows, collator, batch_size=7)
+    assert model.training
+    assert means.shape == (2, 20, 32)
+    keep_layers(model, 1)
+    batch = collator(rows)
+    mask = batch["attention_mask"].unsqueeze(-1)
+    batch.pop("labels")
+    model.eval().save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert len(encoder_layers(again)) == 1
+    with torch.inference_mode():
+        hidden = again.base_model(**batch).last_hidden_state
+    assert torch.allclose((hidden * mask).sum(1) / mask.sum(1), means[0], atol=1e-5)
+    assert torch.allclose(padded_logits(again, rows), padded_logits(model, rows), atol=1e-6)
+    add_mean_pooling(again)
+    assert len(encoder_layers(again)) == 2
+
+
+def test_the_depth_is_where_a_probe_sees_the_classes():
+    labels = labels_of(rows_of(90))
+    means = torch.randn(6, 90, 8, generator=torch.Generator().manual_seed(0))
+    means[3] += 3 * F.one_hot(labels, 8)
+    assert best_depth(means, labels) == 4
+    assert best_depth(means, F.one_hot(labels, 3).float()) == 4
+    assert best_depth(means, labels.float()) == 4
+    means[0] += 9 * F.one_hot(labels, 8)  # too low to be the last
+    assert best_depth(means, labels) == 4
