@@ -144,6 +144,7 @@ def _load(model: str, rows: Dataset, config: EvaluateConfig) -> Classifier:
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
+        precision=config.precision,
     )
     names = rows.features["label"].names
     if unknown := [name for name in names if name not in classifier.labels]:

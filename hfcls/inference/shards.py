@@ -59,6 +59,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
+        precision=config.precision,
     )
     for path, rows in tables.items():
         _check_columns(path, rows, config, classifier.labels)
@@ -115,8 +116,8 @@ def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
 
     Every process does so, with the same bytes: none has to wait for another.
     """
-    weights = Path(config.model) / "model.safetensors"
-    stamped = [*files, *([weights] if weights.is_file() else [])]
+    weights = [Path(config.model) / name for name in ("model.safetensors", "model.onnx")]
+    stamped = [*files, *(file for file in weights if file.is_file())]
     options = {name: value for name, value in vars(config).items() if name != "output"}
     stamps = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in stamped}
     output.mkdir(parents=True, exist_ok=True)

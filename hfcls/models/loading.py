@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -14,6 +14,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
+from hfcls.models.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, local_folder
@@ -110,11 +111,16 @@ def load_model(
 def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned model with its own head and label names, and its tokenizer, for prediction.
 
+    The folder of an exported model gives an `ExportedModel`, which is called as the others are.
+
     Raises:
         HfclsError: as `load_model`, and if the model has no trained classification head.
     """
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    name = str(local_folder(name) or name)
+    folder = local_folder(name)
+    if folder and is_exported(folder):
+        return cast(PreTrainedModel, ExportedModel(folder)), tokenizer
+    name = str(folder or name)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
