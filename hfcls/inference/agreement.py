@@ -112,19 +112,24 @@ def _circumstances(folder: Path, classifier: "Classifier") -> dict[str, Any]:
 
 def _known(path: Path, precision: str, circumstances: dict[str, Any]) -> Agreement | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))[precision]
+        found = _findings(path)[precision]
         return Agreement(**found["agreement"]) if found["circumstances"] == circumstances else None
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or not ours: find it again
+    except (KeyError, TypeError):  # not there, or not ours: find it again
         return None
 
 
 def _remember(path: Path, precision: str, circumstances: dict[str, Any], agreement: Agreement) -> None:
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = {}
     found = {precision: {"circumstances": circumstances, "agreement": asdict(agreement)}}
     try:
-        write_whole(path, json.dumps({**earlier, **found}, indent=2) + "\n")
+        write_whole(path, json.dumps({**_findings(path), **found}, indent=2) + "\n")
     except OSError as error:
         logger.info("what was found is not kept (%s): the next start finds it again", error.strerror or error)
+
+
+def _findings(path: Path) -> dict[str, Any]:
+    """What stands in precision.json; nothing where it is not what we wrote."""
+    try:
+        findings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return findings if isinstance(findings, dict) else {}
