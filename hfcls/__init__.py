@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfcls.checks.inspect import check as check
     from hfcls.config.commands import CheckConfig as CheckConfig
     from hfcls.config.commands import EvaluateConfig as EvaluateConfig
+    from hfcls.config.commands import ExportConfig as ExportConfig
     from hfcls.config.commands import PredictConfig as PredictConfig
     from hfcls.config.pretraining import AdaptConfig as AdaptConfig
     from hfcls.config.sources import load_recipe as load_recipe
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from hfcls.inference.classifier import Classifier as Classifier
     from hfcls.inference.evaluation import Evaluation as Evaluation
     from hfcls.inference.evaluation import evaluate as evaluate
+    from hfcls.inference.exporting import Exported as Exported
+    from hfcls.inference.exporting import export as export
+    from hfcls.inference.onnx_classifier import OnnxClassifier as OnnxClassifier
     from hfcls.inference.shards import predict_files as predict_files
     from hfcls.models.loading import load_model as load_model
     from hfcls.models.scratch import scratch_model as scratch_model
@@ -75,10 +79,13 @@ _HOME = {
     "Estimate": "scoring.intervals",
     "EvaluateConfig": "config.commands",
     "Evaluation": "inference.evaluation",
+    "ExportConfig": "config.commands",
+    "Exported": "inference.exporting",
     "Findings": "checks.findings",
     "HfclsError": "errors",
     "Interrupted": "training.preemption",
     "McNemar": "scoring.intervals",
+    "OnnxClassifier": "inference.onnx_classifier",
     "PredictConfig": "config.commands",
     "PushError": "errors",
     "Result": "runs.results",
@@ -92,6 +99,7 @@ _HOME = {
     "classification_metrics": "scoring.metrics",
     "encode": "data.encoding",
     "evaluate": "inference.evaluation",
+    "export": "inference.exporting",
     "fine_tune": "finetune",
     "launch_demo": "serving.app",
     "load_corpus": "data.corpora",

@@ -1,7 +1,4 @@
-"""The command line: `hfcls train | adapt | check | evaluate | report | predict | serve | push`.
-
-`train.py` is `hfcls train`.
-"""
+"""The command line: `hfcls train | adapt | check | evaluate | report | predict | export | serve | push`."""
 
 import argparse
 import json
@@ -14,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
@@ -116,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
     predict.set_defaults(run=_predict)
+
+    export = _add_command(commands, "export", "[model]", "write a fine-tuned classifier as ONNX")
+    export.add_argument("model", nargs="?", default=argparse.SUPPRESS, help="the same as --model")
+    add_options(export, ExportConfig)
+    export.set_defaults(run=_export)
 
     serve = _add_command(commands, "serve", "model", "try a model in the browser")
     serve.add_argument("model", help="folder or Hub id of a fine-tuned classifier")
@@ -238,6 +240,7 @@ def _predict(args: argparse.Namespace) -> None:
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
+        precision=config.precision,
     )
     if not args.texts and sys.stdin.isatty():
         print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
@@ -245,6 +248,16 @@ def _predict(args: argparse.Namespace) -> None:
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
             print(json.dumps({"text": text, **answer}, ensure_ascii=False))
         sys.stdout.flush()
+
+
+def _export(args: argparse.Namespace) -> None:
+    config = config_from(args, ExportConfig)
+    from transformers.utils.logging import disable_progress_bar
+
+    from hfcls.inference.exporting import export
+
+    disable_progress_bar()  # of loading weights
+    print(export(config).text())
 
 
 def _serve(args: argparse.Namespace) -> None:

@@ -46,6 +46,9 @@ class EvaluateConfig(DataConfig):
     max_samples: int | None = option(None, "score the first N rows only")
     batch_size: int = option(128, "rows per forward pass")
     batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")
+    precision: Literal["float32", "int8", "bf16"] = option(
+        "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
+    )
     output: str | None = option(None, "also write the metrics to this JSON file", path=True)
 
     def check(self) -> None:
@@ -63,6 +66,9 @@ class PredictConfig(Config):
     batching: Literal["packed", "longest", "fixed", "exact"] | None = option(
         None, "how a batch is laid out, as in training; exact: no text changes another's result, to the last bit"
     )
+    precision: Literal["float32", "int8", "bf16"] = option(
+        "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
+    )
     all_scores: bool = option(False, "give the probability of every class")
     input: str | None = option(None, "csv, tsv, json, jsonl or parquet file, or a folder of these, to label", path=True)
     output: str | None = option(None, "folder for the labelled shards of --input", path=True)
@@ -79,6 +85,17 @@ class PredictConfig(Config):
         for name in ("format", "text_column", "text_pair_column", "shard_size"):
             if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
+
+
+@dataclass
+class ExportConfig(Config):
+    """All options of `hfcls export` and `hfcls.export`."""
+
+    model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier", path=True)
+    format: Literal["onnx"] = option("onnx", "what to write")
+    int8: bool = option(False, "weights in 8 bits: a quarter of the size, faster on a CPU")
+    output: str | None = option(None, "folder to write (default: MODEL-onnx, MODEL-onnx-int8)", path=True)
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
 
 
 @dataclass
@@ -102,6 +119,9 @@ class ServeConfig(Config):
     max_chars: int = option(2_000, "characters that a text may have")
     max_texts: int = option(1_000, "texts that may come at once")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+    precision: Literal["float32", "int8", "bf16"] = option(
+        "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
+    )
 
     def check(self) -> None:
         check_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")

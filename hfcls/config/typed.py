@@ -118,6 +118,7 @@ class EvaluateOptions(TypedDict, total=False):
     max_samples: int | None
     batch_size: int
     batching: Literal["packed", "longest", "fixed"] | None
+    precision: Literal["float32", "int8", "bf16"]
     output: str | None
 
 
@@ -128,6 +129,7 @@ class PredictOptions(TypedDict, total=False):
     trust_remote_code: bool
     batch_size: int
     batching: Literal["packed", "longest", "fixed", "exact"] | None
+    precision: Literal["float32", "int8", "bf16"]
     all_scores: bool
     input: str | None
     output: str | None
@@ -135,3 +137,13 @@ class PredictOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     shard_size: int
+
+
+class ExportOptions(TypedDict, total=False):
+    """Of `ExportConfig`."""
+
+    model: str
+    format: Literal["onnx"]
+    int8: bool
+    output: str | None
+    trust_remote_code: bool

@@ -1,7 +1,7 @@
 """Classifier: texts in, labels and probabilities out."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, overload
 
@@ -11,11 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hfcls.batching.choice import collator_for
 from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
-from hfcls.errors import HfclsError
+from hfcls.inference.agreement import verify_precision
+from hfcls.inference.texts import Text, answers, as_batch, check_texts
 from hfcls.models.loading import load_classifier
 from hfcls.models.positions import check_positions, usable_length
-
-Text = str | tuple[str, str]
+from hfcls.models.precision import check_exact, lower_precision
 
 # How many texts of one length `exact` batches hold, and up to which length: longer ones keep a CPU busy one at a time.
 EXACT_COUNT, EXACT_LENGTH = 16, 32
@@ -64,6 +64,7 @@ class Classifier:
         self.multi_label = model.config.problem_type == "multi_label_classification"
         self.batch_size = batch_size
         self.exact = batching == "exact"
+        check_exact(model, self.exact)
         self.collator = collator_for(
             model,
             pad_token_id=tokenizer.pad_token_id,
@@ -93,20 +94,30 @@ class Classifier:
         max_length: int | None = None,
         batch_size: int = 128,
         batching: str | None = None,
+        precision: str = "float32",
     ) -> "Classifier":
-        """Load a folder that `hfcls train` wrote, or a Hub id; `device` defaults to the accelerator if there is one.
+        """Load a folder that `hfcls train` or `hfcls export` wrote, or a Hub id.
 
-        The last three options are those of `Classifier`.
+        Args:
+            device: default: the accelerator if there is one; a CPU for int8 and for exported models.
+            precision: float32, int8 (on a CPU) or bf16 (where the device has it). Fewer bits are held to the rows that
+                the run was scored on: see `hfcls.inference.agreement`.
+            max_length, batch_size, batching: see `Classifier`.
 
         Raises:
             HfclsError: not a fine-tuned classifier, weights or tokenizer missing, it needs Python code out of its
-                repository and `trust_remote_code` is not set, or the Hub is out of reach.
+                repository and `trust_remote_code` is not set, the Hub is out of reach, or the precision is not to be
+                had or costs too much.
         """
         model, tokenizer = load_classifier(name, trust_remote_code=trust_remote_code)
         if device is None:
-            device = str(torch.accelerator.current_accelerator() or "cpu")
+            device = "cpu" if precision == "int8" else str(torch.accelerator.current_accelerator() or "cpu")
         model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` and loses its signature
-        return cls(model, tokenizer, max_length=max_length, batch_size=batch_size, batching=batching)
+        lower_precision(model, precision)
+        classifier = cls(model, tokenizer, max_length=max_length, batch_size=batch_size, batching=batching)
+        if precision != "float32":
+            verify_precision(classifier, name, precision)
+        return classifier
 
     @overload
     def __call__(self, texts: Text, *, all_scores: bool = ...) -> dict[str, Any]: ...
@@ -120,18 +131,9 @@ class Classifier:
         Raises:
             HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
-        if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
-            raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}")
-        single = isinstance(texts, (str, tuple))
-        batch: list[Any] = [texts] if single else list(texts)
-        answers = []
-        for row in self.probabilities(batch).tolist():
-            best = max(range(len(row)), key=row.__getitem__)
-            answer: dict[str, Any] = {"label": self.labels[best], "score": row[best]}
-            if all_scores:
-                answer["scores"] = dict(zip(self.labels, row, strict=True))
-            answers.append(answer)
-        return answers[0] if single else answers
+        batch, single = as_batch(texts)
+        given = answers(self.probabilities(batch).tolist(), self.labels, all_scores=all_scores)
+        return given[0] if single else given
 
     def probabilities(self, texts: Sequence[Text]) -> torch.Tensor:
         """Softmax of `logits`, or their sigmoid where labels do not exclude each other.
@@ -157,23 +159,7 @@ class Classifier:
         return logits
 
     def _rows(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
-        for index, text in enumerate(texts):
-            parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
-            if not all(isinstance(part, str) for part in parts):
-                raise HfclsError(
-                    f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}"
-                )
-            if isinstance(text, str) != isinstance(texts[0], str):
-                found, first = ("a text", "a pair") if isinstance(text, str) else ("a pair", "a text")
-                raise HfclsError(f"text {index} is {found}, but text 0 is {first}: give all of one kind")
-            for part in parts:
-                try:
-                    part.encode()
-                except UnicodeEncodeError as error:
-                    raise HfclsError(
-                        f"text {index} has half a character (U+{ord(part[error.start]):04X}) at {error.start}: it was "
-                        "read with the wrong encoding; read it as UTF-8"
-                    ) from error
+        check_texts(texts)
         if not texts:
             return []
         firsts = [text if isinstance(text, str) else text[0] for text in texts]

@@ -150,6 +150,7 @@ def _load(model: str, config: EvaluateConfig) -> Classifier:
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
+        precision=config.precision,
     )
     if classifier.multi_label:
         raise HfclsError(f"{model} gives a text any number of labels: evaluate scores models that give it one")

@@ -69,6 +69,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
+        precision=config.precision,
     )
     columns = [name for name in (config.text_column, config.text_pair_column) if name]
     for path, rows in tables.items():

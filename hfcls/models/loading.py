@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
 from hfcls.models.classes import carry_classes, class_names_of, name_classes
+from hfcls.models.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, local_folder
@@ -141,11 +142,16 @@ def load_weights(
 def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned model with its own head and label names, and its tokenizer, for prediction.
 
+    The folder of an exported model gives an `ExportedModel`, which is called as the others are.
+
     Raises:
         HfclsError: as `load_model`; the model has no classification head, or one that gives a number in place of
             classes; a weight is missing, left over or of another shape; or the tokenizer is not that of the model.
     """
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    folder = local_folder(name)
+    if folder and is_exported(folder):
+        return cast(PreTrainedModel, ExportedModel(folder)), tokenizer
     config = load_config(name, trust_remote_code=trust_remote_code)
     names = class_names_of(config)
     if names is None:

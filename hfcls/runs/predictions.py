@@ -48,6 +48,15 @@ def save_predictions(rows: "Dataset", probabilities: NDArray[Any], path: Path) -
         parquet.write_table(pa.table(columns), file)
 
 
+def scored_rows(folder: Path, count: int) -> pa.Table | None:
+    """Up to `count` rows of `predictions.parquet`, evenly spaced over all of it; None of a folder without."""
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        return None
+    table = parquet.read_table(path)
+    return table.take(np.linspace(0, len(table), min(count, len(table)), endpoint=False, dtype=np.int64))
+
+
 def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:
     """The `count` rows labelled wrong with the highest probability: text, text_pair, label, predicted, probability.
 

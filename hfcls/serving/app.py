@@ -32,6 +32,7 @@ def launch_demo(
     max_chars: int = 2_000,
     max_texts: int = 1_000,
     trust_remote_code: bool = False,
+    precision: str = "float32",
 ) -> "gr.Blocks":
     """Start the demonstration of a model and return it; a notebook shows it in its cell. `close()` ends it.
 
@@ -44,6 +45,7 @@ def launch_demo(
         max_chars: characters a text may have.
         max_texts: texts that may come at once.
         trust_remote_code: run Python code that the model's repository holds, if it needs any.
+        precision: float32, int8 or bf16, see `Classifier.from_pretrained`.
 
     Raises:
         HfclsError: Gradio is not installed, the port is taken, or there is no classifier.
@@ -61,7 +63,7 @@ def launch_demo(
         _check_free(host, port)
     name = model if isinstance(model, str) else model.model.config.name_or_path
     if isinstance(model, str):
-        model = Classifier.from_pretrained(model, trust_remote_code=trust_remote_code)
+        model = Classifier.from_pretrained(model, trust_remote_code=trust_remote_code, precision=precision)
     with _kept_in_environment(TELEMETRY):
         page = build_page(
             model,

@@ -1,0 +1,162 @@
+"""`hfcls export` and `hfcls.export`: a folder that runs without torch, held to the model it was made from."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hfcls.config.commands import ExportConfig
+from hfcls.config.options import with_options
+from hfcls.data.corpora import load_corpus
+from hfcls.errors import HfclsError
+from hfcls.files import check_writable
+from hfcls.inference.agreement import CHECKED_ROWS, Agreement, check_agreement, compared, held_out
+from hfcls.inference.classifier import Classifier
+from hfcls.inference.onnx_classifier import OnnxClassifier
+from hfcls.inference.texts import Text
+from hfcls.models.export import write_facts, write_onnx
+from hfcls.models.exported import EXPORT_FILE, ONNX_FILE
+from hfcls.models.loading import load_classifier
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hfcls.config.typed import ExportOptions
+
+MOST_DIFFERENCE = 1e-4  # of a logit, in float32
+PAIRS = 100  # that are checked beside the texts
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The outcome of `export`.
+
+    Attributes:
+        folder: where the model lies.
+        precision: float32 or int8.
+        size: bytes of `model.onnx`.
+        largest_difference: of a logit, to the model in torch.
+        agreement: labels that changed and accuracy that was lost.
+        texts: what the check was made with.
+    """
+
+    folder: Path
+    precision: str
+    size: int
+    largest_difference: float
+    agreement: Agreement
+    texts: str
+
+    def text(self) -> str:
+        """What the command prints."""
+        return (
+            f"{self.folder / ONNX_FILE}: {self.precision}, {self.size / 1e6:,.1f} MB\n"
+            f"held to the model in torch on {self.texts}: largest difference of a logit {self.largest_difference:.1e}, "
+            f"{self.agreement}"
+        )
+
+
+def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptions]") -> Exported:
+    """Write a classifier as ONNX and hold it to the model in torch; what does not agree is not left there.
+
+    `Classifier.from_pretrained`, `predict`, `evaluate` and `serve` take the folder; `OnnxClassifier` runs it without
+    torch. 1,000 texts, those the run was scored on or else demonstration reviews, and 100 pairs go through both. In
+    float32 no logit may differ by more than 1e-4; in int8 at most 0.5 % of the labels may change and 0.3 points of
+    accuracy be lost.
+
+    Args:
+        config: options; default `ExportConfig()`.
+        **options: any field of `ExportConfig`, over those of `config`.
+
+    Raises:
+        HfclsError: no classifier there, the output holds something else or cannot be written, `hfcls[onnx]` is not
+            installed, torch cannot export this architecture, or the two do not agree.
+    """
+    config = with_options(config or ExportConfig(), options)
+    suffix = "-onnx-int8" if config.int8 else "-onnx"
+    folder = Path(config.output or f"{config.model.rstrip('/')}{suffix}")
+    if not config.output and not Path(config.model).is_dir():
+        folder = Path(folder.name)  # a Hub id: here, under the model's own name
+    _check_free(folder)
+    if (Path(config.model) / ONNX_FILE).is_file():
+        raise HfclsError(f"{config.model} is an exported model already: give the folder of the run it was made from")
+    model, tokenizer = load_classifier(config.model, trust_remote_code=config.trust_remote_code)
+    aside = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        write_onnx(model, tokenizer, aside, int8=config.int8)
+        found = _held_to(Classifier(model, tokenizer), aside, config)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.replace(folder)
+    except OSError as error:
+        raise HfclsError(f"cannot write {folder}: {error.strerror or error}; choose another --output") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Exported(folder, "int8" if config.int8 else "float32", (folder / ONNX_FILE).stat().st_size, *found)
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and not (folder / EXPORT_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HfclsError(f"{folder} holds something else than an exported model: choose another --output")
+    check_writable(folder.with_name(f"{folder.name}.probe"), "output")
+
+
+def _held_to(original: Classifier, folder: Path, config: ExportConfig) -> tuple[float, Agreement, str]:
+    """The largest difference of a logit, the labels, and what the texts were; raises HfclsError if it is too much."""
+    texts, true, name = _texts(config.model)
+    exported = OnnxClassifier.from_pretrained(folder)
+    before, after = original.logits(texts).numpy(), exported.logits(texts)
+    difference = float(np.abs(before - after).max())
+    pairs = _pairs(texts[:PAIRS])
+    difference = max(difference, float(np.abs(original.logits(pairs).numpy() - exported.logits(pairs)).max()))
+    names = np.asarray(original.labels)
+    # the last texts were made up for the check: their true labels are not known
+    agreement = compared(names[before.argmax(-1)], names[after.argmax(-1)], None)
+    if true is not None:
+        lost = compared(names[before.argmax(-1)][: len(true)], names[after.argmax(-1)][: len(true)], true)
+        agreement = Agreement(agreement.rows, agreement.changed, lost.accuracy_lost)
+    if config.int8:
+        check_agreement(agreement, "int8", config.model)
+    elif not difference <= MOST_DIFFERENCE:  # NaN too
+        raise HfclsError(
+            f"the exported model is not that of {config.model}: a logit differs by {difference:.1e} on {name}, at most "
+            f"{MOST_DIFFERENCE:.0e} is rounding ({agreement}): use it in torch"
+        )
+    check = {"texts": name, "largest_logit_difference": difference, **asdict(agreement)}
+    write_facts(folder, {"source": config.model, "check": check})
+    return difference, agreement, name
+
+
+def _texts(model: str) -> tuple[list[Text], NDArray[Any] | None, str]:
+    """Texts to check with, the true labels of the first of them if they are known, and what they are."""
+    rows = held_out(Path(model))
+    texts, true = (rows[0], rows[1]) if rows else ([], None)
+    pairs = bool(texts) and isinstance(texts[0], tuple)
+    demo = load_corpus("demo")["train"]["text"][: CHECKED_ROWS - len(texts)]
+    name = " and ".join(
+        f"{count:,} {what}"
+        for count, what in ((len(texts), "rows that the run was scored on"), (len(demo), "demonstration reviews"))
+        if count
+    )
+    texts = [*texts, *(_pairs(demo) if pairs else demo)]
+    return [*texts, *_extremes(texts)], true, name
+
+
+def _extremes(texts: Sequence[Text]) -> list[Text]:
+    """An empty text and one that is cut, of the kind of `texts`."""
+    long = " ".join(_firsts(texts[:200])) + " 길다" * 600
+    return ["", long] if isinstance(texts[0], str) else [("", ""), (long, long)]
+
+
+def _pairs(texts: Sequence[Text]) -> list[Text]:
+    firsts = _firsts(texts)
+    return list(zip(firsts, [*firsts[1:], *firsts[:1]], strict=True))
+
+
+def _firsts(texts: Sequence[Text]) -> list[str]:
+    return [text if isinstance(text, str) else text[0] for text in texts]

@@ -1,0 +1,116 @@
+"""OnnxClassifier: an exported model at work without torch and transformers (tokenizers, numpy and onnxruntime)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from hfcls.errors import HfclsError
+from hfcls.inference.texts import Text, answers, as_batch, check_texts
+from hfcls.models.exported import OnnxModel
+
+
+class OnnxClassifier:
+    """An exported model with its tokenizer: called as `Classifier` is, with the same answers, on a CPU.
+
+    Neither torch nor transformers is imported or needed.
+
+    Example:
+        >>> classifier = OnnxClassifier.from_pretrained("outputs/nsmc-onnx")
+        >>> classifier("시간 가는 줄 몰랐어요")
+        {'label': '긍정', 'score': 0.99}
+    """
+
+    def __init__(
+        self, model: OnnxModel, tokenizer: Tokenizer, *, max_length: int | None = None, batch_size: int = 128
+    ) -> None:
+        """
+        Args:
+            tokenizer: it is told where to cut texts.
+            max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
+            batch_size: texts per forward pass, which are dealt to batches by their length.
+
+        A classifier may be shared by threads.
+        """
+        self.model, self.tokenizer, self.labels, self.batch_size = model, tokenizer, model.labels, batch_size
+        self.max_length = max_length or model.max_length
+        tokenizer.no_padding()
+        tokenizer.encode_special_tokens = bool(model.export.get("split_special_tokens"))
+        tokenizer.enable_truncation(self.max_length, direction=model.export.get("truncation_side", "right"))
+
+    def __repr__(self) -> str:
+        return (
+            f"OnnxClassifier({self.model.config.get('model_type')}, {self.model.precision}, {len(self.labels)} labels; "
+            f"max_length {self.max_length})"
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, max_length: int | None = None, batch_size: int = 128, threads: int | None = None
+    ) -> "OnnxClassifier":
+        """Load a folder that `hfcls export` wrote.
+
+        Args:
+            threads: that a batch is computed with; default: OMP_NUM_THREADS if that is set, else one for each core.
+
+        Raises:
+            HfclsError: not such a folder, a file of it cannot be read, or ONNX Runtime is not installed.
+        """
+        folder = Path(folder).expanduser()
+        model = OnnxModel(folder, threads=threads)
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises plain Exceptions
+            raise HfclsError(f"{folder / 'tokenizer.json'} cannot be read ({error}): export the model again") from error
+        return cls(model, tokenizer, max_length=max_length, batch_size=batch_size)
+
+    @overload
+    def __call__(self, texts: Text, *, all_scores: bool = ...) -> dict[str, Any]: ...
+    @overload
+    def __call__(self, texts: list[str] | list[tuple[str, str]], *, all_scores: bool = ...) -> list[dict[str, Any]]: ...
+    def __call__(self, texts: Any, *, all_scores: bool = False) -> Any:
+        """`{"label": name, "score": probability}` of one text or pair of texts, or a list of these for a list.
+
+        With `all_scores`, also `"scores"`: the probability of every class by name.
+
+        Raises:
+            HfclsError: neither a text, a pair nor a list of them; or see `logits`.
+        """
+        batch, single = as_batch(texts)
+        given = answers(self.probabilities(batch).tolist(), self.labels, all_scores=all_scores)
+        return given[0] if single else given
+
+    def probabilities(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        """Softmax of `logits`: float32 [len(texts), num_labels]."""
+        logits = self.logits(texts)
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return probabilities
+
+    def logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        """Float32 [len(texts), num_labels], in the order of `texts`.
+
+        Raises:
+            HfclsError: a text is not a str (or pair of str), or not valid Unicode; names its index.
+        """
+        check_texts(texts)
+        encoded = self.tokenizer.encode_batch_fast(list(texts))
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+        logits = np.empty((len(encoded), len(self.labels)), np.float32)
+        for start in range(0, len(order), self.batch_size):
+            indices = order[start : start + self.batch_size]
+            rows = [encoded[i] for i in indices]
+            width = len(rows[-1].ids)  # they are sorted: the longest
+            logits[indices] = self.model.logits(
+                _filled([row.ids for row in rows], width, self.model.pad_token_id),
+                _filled([[1] * len(row.ids) for row in rows], width, 0),
+                None if isinstance(texts[0], str) else _filled([row.type_ids for row in rows], width, 0),
+            )
+        return logits
+
+
+def _filled(rows: list[list[int]], width: int, value: int) -> NDArray[np.int64]:
+    return np.array([[*row, *[value] * (width - len(row))] for row in rows], np.int64)

@@ -1,0 +1,51 @@
+"""What may be classified: a text, a pair of texts, a list of one of these."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hfcls.errors import HfclsError
+
+Text = str | tuple[str, str]
+
+
+def as_batch(texts: Any) -> tuple[list[Any], bool]:
+    """The texts as a list, and whether it was a single one.
+
+    Raises:
+        HfclsError: neither a text, a pair nor a list of them.
+    """
+    if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
+        raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}")
+    single = isinstance(texts, (str, tuple))
+    return [texts] if single else list(texts), single
+
+
+def check_texts(texts: Sequence[Text]) -> None:
+    """Raises HfclsError, naming the index, if one is not a str (or pair of str), not of one kind, or not Unicode."""
+    for index, text in enumerate(texts):
+        parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
+        if not all(isinstance(part, str) for part in parts):
+            raise HfclsError(f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}")
+        if isinstance(text, str) != isinstance(texts[0], str):
+            found, first = ("a text", "a pair") if isinstance(text, str) else ("a pair", "a text")
+            raise HfclsError(f"text {index} is {found}, but text 0 is {first}: give all of one kind")
+        for part in parts:
+            try:
+                part.encode()
+            except UnicodeEncodeError as error:
+                raise HfclsError(
+                    f"text {index} has half a character (U+{ord(part[error.start]):04X}) at {error.start}: it was "
+                    "read with the wrong encoding; read it as UTF-8"
+                ) from error
+
+
+def answers(probabilities: list[list[float]], labels: list[str], *, all_scores: bool) -> list[dict[str, Any]]:
+    """`{"label": name, "score": probability}` of each row, with `all_scores` also `"scores"` of every class by name."""
+    given = []
+    for row in probabilities:
+        best = max(range(len(row)), key=row.__getitem__)
+        answer: dict[str, Any] = {"label": labels[best], "score": row[best]}
+        if all_scores:
+            answer["scores"] = dict(zip(labels, row, strict=True))
+        given.append(answer)
+    return given

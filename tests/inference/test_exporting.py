@@ -1,0 +1,87 @@
+"""`hfcls export` leaves a folder that agrees with the model, or none."""
+
+import builtins
+import json
+import shutil
+
+import pytest
+import torch
+
+import hfcls
+from hfcls import cli
+from hfcls.errors import HfclsError
+from hfcls.inference import exporting
+from hfcls.models.loading import load_classifier
+
+
+def test_the_command_writes_a_folder_and_prints_what_it_found(classifier_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(classifier_folder, "run")
+    assert cli.main(["export", "run", "--format", "onnx"]) == 0
+    printed = capsys.readouterr().out
+    assert "run-onnx/model.onnx: float32" in printed
+    assert "on 1,000 demonstration reviews: largest difference of a logit" in printed
+    assert "0 of 1,002 labels changed" in printed
+    facts = json.loads((tmp_path / "run-onnx/export.json").read_text())
+    assert facts["check"]["largest_logit_difference"] < 1e-4
+    assert facts["max_length"] == 64
+    assert {path.name for path in (tmp_path / "run-onnx").iterdir()} == {
+        "config.json", "export.json", "model.onnx", "tokenizer.json", "tokenizer_config.json",
+    }  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-onnx"]
+    assert cli.main(["export", "run-onnx"]) == 1
+    assert "is an exported model already" in capsys.readouterr().err
+
+
+def test_what_does_not_agree_is_not_left_there(classifier_folder, tmp_path, monkeypatch):
+    write = exporting.write_onnx
+
+    def wrong(model, tokenizer, folder, **options):
+        other, _ = load_classifier(classifier_folder)
+        with torch.no_grad():
+            other.classifier.bias[0] += 2e-4
+        write(other, tokenizer, folder, **options)
+
+    hfcls.export(model=classifier_folder, output=str(tmp_path / "out"))
+    good = (tmp_path / "out/model.onnx").read_bytes()
+    monkeypatch.setattr(exporting, "write_onnx", wrong)
+    with pytest.raises(HfclsError, match=r"a logit differs by 2\.0e-04 .* at most 1e-04"):
+        hfcls.export(model=classifier_folder, output=str(tmp_path / "out"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out/model.onnx").read_bytes() == good
+
+
+def test_int8_that_turns_labels_is_refused_with_the_figures(classifier_folder, tmp_path, monkeypatch):
+    """The head of this model has random weights: most texts lie near its border."""
+    monkeypatch.setattr("hfcls.inference.agreement.MOST_CHANGED", -1.0)
+    with pytest.raises(HfclsError, match=r"int8 changes too much of .*: \d+ of 1,002 labels changed"):
+        hfcls.export(model=classifier_folder, output=str(tmp_path / "out"), int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_else_is_left_alone(classifier_folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("")
+    (tmp_path / "file").write_text("")
+    for name in ("mine", "file"):
+        with pytest.raises(HfclsError, match="holds something else"):
+            hfcls.export(model=classifier_folder, output=str(tmp_path / name))
+    with pytest.raises(HfclsError, match="choose another --output"):
+        hfcls.export(model=classifier_folder, output=str(tmp_path / "file/below"))
+    with pytest.raises(HfclsError, match="no model folder"):
+        hfcls.export(model=str(tmp_path / "absent"), output=str(tmp_path / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+@pytest.mark.parametrize("missing", ["onnxscript", "onnxruntime"])
+def test_what_is_not_installed_is_named(classifier_folder, tmp_path, monkeypatch, missing):
+    real = builtins.__import__
+
+    def absent(name, *args, **options):
+        if name.split(".")[0] == missing:
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(HfclsError, match=r'pip install "hfcls\[onnx\]"'):
+        hfcls.export(model=classifier_folder, output=str(tmp_path / "out"))
