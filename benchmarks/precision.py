@@ -28,8 +28,8 @@ from hfcls.data.corpora import load_corpus
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.onnx_classifier import OnnxClassifier
-from hfcls.models.export import write_onnx
-from hfcls.models.precision import lower_precision
+from hfcls.models.compact.precision import lower_precision
+from hfcls.models.compact.to_onnx import write_onnx
 from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 
 SHAPES = {"base": (768, 12, 12), "small": (384, 12, 12)}  # width, layers, heads: KcBERT-base, me5-small

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from hfcls.data.splits import carve_validation as carve_validation
     from hfcls.errors import HfclsError as HfclsError
     from hfcls.errors import PushError as PushError
+    from hfcls.exporting import Exported as Exported
+    from hfcls.exporting import export as export
     from hfcls.finetune import fine_tune as fine_tune
     from hfcls.inference.classifier import Classifier as Classifier
     from hfcls.inference.evaluation import Evaluation as Evaluation
     from hfcls.inference.evaluation import evaluate as evaluate
-    from hfcls.inference.exporting import Exported as Exported
-    from hfcls.inference.exporting import export as export
     from hfcls.inference.onnx_classifier import OnnxClassifier as OnnxClassifier
     from hfcls.inference.shards import predict_files as predict_files
     from hfcls.models.loading import load_model as load_model
@@ -80,7 +80,7 @@ _HOME = {
     "EvaluateConfig": "config.commands",
     "Evaluation": "inference.evaluation",
     "ExportConfig": "config.commands",
-    "Exported": "inference.exporting",
+    "Exported": "exporting",
     "Findings": "checks.findings",
     "HfclsError": "errors",
     "Interrupted": "training.preemption",
@@ -99,7 +99,7 @@ _HOME = {
     "classification_metrics": "scoring.metrics",
     "encode": "data.encoding",
     "evaluate": "inference.evaluation",
-    "export": "inference.exporting",
+    "export": "exporting",
     "fine_tune": "finetune",
     "launch_demo": "serving.app",
     "load_corpus": "data.corpora",

@@ -254,7 +254,7 @@ def _export(args: argparse.Namespace) -> None:
     config = config_from(args, ExportConfig)
     from transformers.utils.logging import disable_progress_bar
 
-    from hfcls.inference.exporting import export
+    from hfcls.exporting import export
 
     disable_progress_bar()  # of loading weights
     print(export(config).text())

@@ -11,8 +11,6 @@ from hfcls.batching.bins import LANES, TRAINING_LANES, best_fit, tight_rows
 Row = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 
-IGNORED_LABEL = -100  # of rows that neither loss nor metrics count
-
 
 class Collator(Protocol):
     """Rows in, batch out. The first tensor counts texts, not packed rows: Trainer takes a batch's size from it."""

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from hfcls.batching.collate import IGNORED_LABEL, Batch, PackedCollator, PaddedCollator, Row
+from hfcls.batching.collate import Batch, PackedCollator, PaddedCollator, Row
+from hfcls.scoring.losses import IGNORED_LABEL
 
 NO_WORD = -1  # in `words`: a special token, which is never hidden
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from hfcls.batching.collate import IGNORED_LABEL, Row
+from hfcls.batching.collate import Row
+from hfcls.scoring.losses import IGNORED_LABEL
 
 
 class FilledDataset(Dataset[Row]):

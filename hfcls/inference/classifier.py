@@ -13,9 +13,9 @@ from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
 from hfcls.inference.agreement import verify_precision
 from hfcls.inference.texts import Text, answers, as_batch, check_texts
+from hfcls.models.compact.precision import check_exact, lower_precision
 from hfcls.models.loading import load_classifier
 from hfcls.models.positions import check_positions, usable_length
-from hfcls.models.precision import check_exact, lower_precision
 
 # How many texts of one length `exact` batches hold, and up to which length: longer ones keep a CPU busy one at a time.
 EXACT_COUNT, EXACT_LENGTH = 16, 32

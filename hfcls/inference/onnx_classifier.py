@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from hfcls.errors import HfclsError
 from hfcls.inference.texts import Text, answers, as_batch, check_texts
-from hfcls.models.exported import OnnxModel
+from hfcls.models.compact.exported import OnnxModel
 
 
 class OnnxClassifier:

@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
 from hfcls.models.classes import carry_classes, class_names_of, name_classes
-from hfcls.models.exported import ExportedModel, is_exported
+from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, local_folder

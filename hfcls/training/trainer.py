@@ -9,6 +9,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
+from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import classification_metrics
 from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
 from hfcls.training.callbacks import (
@@ -20,7 +21,6 @@ from hfcls.training.callbacks import (
     TimedCheckpointCallback,
     check_finite,
 )
-from hfcls.training.losses import classification_loss
 from hfcls.training.optim import EpochExponentialLR, adam
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer

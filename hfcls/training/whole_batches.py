@@ -8,8 +8,8 @@ from transformers import EvalPrediction, Trainer
 from transformers.trainer_pt_utils import nested_truncate
 from transformers.trainer_utils import EvalLoopOutput
 
-from hfcls.batching.collate import IGNORED_LABEL
 from hfcls.batching.sampling import EpochSampler, FilledDataset
+from hfcls.scoring.losses import IGNORED_LABEL
 
 
 class WholeBatchTrainer(Trainer):

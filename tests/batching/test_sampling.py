@@ -15,8 +15,8 @@ from torch.utils.data import BatchSampler
 from hfcls.batching.collate import make_collator
 from hfcls.batching.sampling import EpochSampler, FilledDataset, filler
 from hfcls.batching.static_shapes import static_row_counts
+from hfcls.scoring.losses import classification_loss
 from hfcls.training.arguments import ClassificationTrainingArguments
-from hfcls.training.losses import classification_loss
 
 ROWS = [{"input_ids": [2, 7 + i, 3], "labels": i % 2} for i in range(5)]
 FILLER_ROW = {"input_ids": [2], "labels": -100}

@@ -20,7 +20,7 @@ from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.onnx_classifier import OnnxClassifier
-from hfcls.models.export import write_onnx
+from hfcls.models.compact.to_onnx import write_onnx
 from hfcls.models.loading import load_classifier
 from hfcls.models.tokenizers import train_tokenizer
 

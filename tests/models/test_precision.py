@@ -6,7 +6,7 @@ from test_packing import CONFIGS, collators, texts, tiny
 
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.models.precision import Int8Linear, lower_precision
+from hfcls.models.compact.precision import Int8Linear, lower_precision
 from hfcls.models.tokenizers import train_tokenizer
 
 LENGTHS = [5, 12, 30, 3, 24, 60]

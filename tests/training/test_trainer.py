@@ -16,10 +16,10 @@ from hfcls.data.encoding import encode
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
 from hfcls.runs.checkpoints import newest_whole_checkpoint
+from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import classification_metrics
 from hfcls.training import resuming
 from hfcls.training.arguments import ClassificationTrainingArguments
-from hfcls.training.losses import classification_loss
 from hfcls.training.trainer import ClassificationTrainer
 
 Build = Callable[..., ClassificationTrainer]

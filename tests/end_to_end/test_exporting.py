@@ -8,9 +8,8 @@ import pytest
 import torch
 
 import hfcls
-from hfcls import cli
+from hfcls import cli, exporting
 from hfcls.errors import HfclsError
-from hfcls.inference import exporting
 from hfcls.models.loading import load_classifier
 
 

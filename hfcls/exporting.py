@@ -18,8 +18,8 @@ from hfcls.inference.agreement import CHECKED_ROWS, Agreement, check_agreement, 
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.onnx_classifier import OnnxClassifier
 from hfcls.inference.texts import Text
-from hfcls.models.export import write_facts, write_onnx
-from hfcls.models.exported import EXPORT_FILE, ONNX_FILE
+from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
+from hfcls.models.compact.to_onnx import write_facts, write_onnx
 from hfcls.models.loading import load_classifier
 
 if TYPE_CHECKING:

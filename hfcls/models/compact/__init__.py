@@ -1,0 +1,1 @@
+"""Cheaper forms of a model: ONNX, and fewer bits a weight."""
