@@ -1,7 +1,7 @@
 """Classifier: texts in, labels and probabilities out."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any, overload
 
@@ -115,8 +115,7 @@ class Classifier:
         Raises:
             HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
-        if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
-            raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}")
+        _check_texts(texts)
         single = isinstance(texts, (str, tuple))
         batch: list[Any] = [texts] if single else list(texts)
         answers = []
@@ -191,3 +190,17 @@ class Classifier:
             for start in range(0, len(same_length), count):
                 indices = same_length[start : start + count]
                 yield indices + indices[-1:] * (count - len(indices))
+
+
+def _check_texts(texts: Any) -> None:
+    """Raises HfclsError for what is no text, pair or list of them; a table that is iterated gives its column names."""
+    if isinstance(texts, Iterable) and not isinstance(texts, bytes | Mapping | Set) and not hasattr(texts, "columns"):
+        return
+    hint = ""
+    if hasattr(texts, "columns"):
+        hint = ": give one column of it, such as list(frame['text']), or two as list(zip(frame['a'], frame['b']))"
+    elif isinstance(texts, Mapping):
+        hint = ": give its texts in a list, list(texts.values())"
+    elif isinstance(texts, Set):
+        hint = ", which has no order: give a list"
+    raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}{hint}")

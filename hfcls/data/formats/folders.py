@@ -1,0 +1,132 @@
+"""Which files of a folder, or of a pattern of names, are which split."""
+
+import glob
+import logging
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from hfcls.data.formats.encodings import PACKED
+from hfcls.data.splits import SPLITS
+from hfcls.errors import HfclsError
+
+logger = logging.getLogger(__name__)
+
+SHOWN_NAMES = 10
+SHARD = re.compile(r"(.*?)[-_.]?(\d+)(?:[-_.]of[-_.](\d+))?", re.DOTALL)  # train-00000-of-00002, part-3, train_1
+ORDER = ("train", "validation", "test")
+
+
+def shown(names: Collection[object]) -> str:
+    """The first ten of these names for a message."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(str(name) for name in list(names)[:SHOWN_NAMES]) + more
+
+
+def is_pattern(dataset: str) -> bool:
+    """Whether a path that does not exist is meant for several files."""
+    return glob.has_magic(dataset)
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """The files of a pattern such as `data/part-*.csv`, numbers by value; hidden ones are passed over."""
+    found = [Path(name) for name in glob.glob(pattern, recursive=True)]
+    return _sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[str]]:
+    """The files of a folder that are tables, and the names of all else that a person would see there."""
+    tables, others = [], []
+    for path in _sorted(folder.iterdir()):
+        if path.name.startswith("."):  # .DS_Store, and ._NAME beside each NAME of a Mac's zip
+            continue
+        if path.is_file() and _table_suffix(path) in suffixes:
+            tables.append(path)
+        else:
+            others.append(f"{path.name}/" if path.is_dir() else path.name)
+    return tables, others
+
+
+def _table_suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in PACKED else suffix
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    """part-2 before part-10."""
+    return sorted(paths, key=lambda path: [(part.isdecimal(), int(part) if part.isdecimal() else 0, part)
+                                           for part in re.split(r"(\d+)", str(path))])  # fmt: skip
+
+
+def split_files(paths: list[Path], where: str) -> tuple[dict[str, list[Path]], list[Path]]:
+    """The files of each split, and those that are of none.
+
+    A file is of the split that is its name (`dev.csv`), else of the one whose name is a part of its name
+    (`ratings_train.txt`). Numbered files of one name are one table.
+
+    Raises:
+        HfclsError: two files for one split, or a shard is missing.
+    """
+    found: dict[str, list[Path]] = {}
+    for split in ORDER:
+        exact = [path for path in paths if SPLITS.get(_stem(path).lower()) == split]
+        sharded = [path for path in paths if SPLITS.get(_shard(path)[0].lower()) == split and path not in exact]
+        named = [path for path in paths if path not in (*exact, *sharded) and _split_within(path) == split]
+        if candidates := exact or sharded or named:
+            found[split] = _one_table(candidates, split, where)
+    used = {path for files in found.values() for path in files}
+    return found, [path for path in paths if path not in used]
+
+
+def _stem(path: Path) -> str:
+    return Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
+
+
+def _shard(path: Path) -> tuple[str, int | None, int | None]:
+    """(name, number, how many there are) of `name-00000-of-00002.csv`; None: not told."""
+    if match := SHARD.fullmatch(_stem(path)):
+        return match[1], int(match[2]), int(match[3]) if match[3] else None
+    return _stem(path), None, None
+
+
+def _split_within(path: Path) -> str | None:
+    words = re.split(r"[^0-9A-Za-z]+", _shard(path)[0].lower())
+    splits = {SPLITS[word] for word in words if word in SPLITS}
+    if splits == {"train", "validation"}:  # train_val: both of them, before anyone has cut it
+        return "train"
+    return splits.pop() if len(splits) == 1 else None
+
+
+def _one_table(paths: list[Path], split: str, where: str) -> list[Path]:
+    shards = [_shard(path) for path in paths]
+    numbers = [number for _, number, _ in shards]
+    if len(paths) > 1 and (
+        None in numbers or len({name for name, _, _ in shards}) > 1 or len(set(numbers)) < len(paths)
+    ):
+        count = "two" if len(paths) == 2 else str(len(paths))
+        names = " and ".join(path.name for path in paths) if len(paths) == 2 else shown([path.name for path in paths])
+        raise HfclsError(f"{where} holds {count} files for {split}: {names}; keep one")
+    wanted = {count for _, _, count in shards if count}
+    if wanted and wanted != {len(paths)}:
+        raise HfclsError(
+            f"{where} holds {len(paths)} of the {max(wanted)} parts of {split} ({paths[0].name}): some are missing"
+        )
+    return paths
+
+
+# A folder for each class
+
+
+def class_folders(folder: Path) -> dict[str, list[Path]] | None:
+    """The text files of each class, if all that a folder holds is folders of .txt files; else None."""
+    classes: dict[str, list[Path]] = {}
+    for inner in _sorted(folder.iterdir()):
+        if inner.name.startswith("."):
+            continue
+        if not inner.is_dir() or inner.name.lower() in SPLITS:
+            return None
+        texts, others = table_files(inner, (".txt",))
+        if others or not texts:
+            return None
+        classes[inner.name] = texts
+    return classes or None
