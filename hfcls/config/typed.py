@@ -13,6 +13,12 @@ class TrainOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     validation_size: float
     select_on_test: bool
     drop_duplicates: bool
@@ -57,6 +63,12 @@ class CheckOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     model: str | None
     max_length: int
     batch_size: int
@@ -74,10 +86,17 @@ class EvaluateOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     model: str
     trust_remote_code: bool
     compare: str | None
     split: Literal["train", "validation", "test"] | None
+    label_names: str | None
     max_samples: int | None
     batch_size: int
     batching: Literal["packed", "longest", "fixed"] | None
@@ -97,4 +116,9 @@ class PredictOptions(TypedDict, total=False):
     format: Literal["parquet", "csv"]
     text_column: str
     text_pair_column: str | None
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     shard_size: int

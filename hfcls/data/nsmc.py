@@ -36,7 +36,7 @@ def nsmc_files(data_dir: str | None = None) -> dict[str, Path]:
     Raises:
         HfclsError: a file is missing and could not be fetched whole; tells where to put it by hand.
     """
-    folder = Path(data_dir or "~/Korpora").expanduser() / "nsmc"
+    folder = Path(os.path.expanduser(data_dir or "~/Korpora")) / "nsmc"
     if not all((folder / name).is_file() for name in OFFICIAL):
         _fetch(folder)
     for name in OFFICIAL:

@@ -1,67 +1,206 @@
-"""Read csv, tsv, json, jsonl and parquet files into a cached `datasets.DatasetDict`, naming the line that is broken."""
+"""Read files into a `datasets.DatasetDict`, through a cache that goes by their content."""
 
-import codecs
-import csv
+import hashlib
 import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from datasets import Dataset, DatasetDict, Features, Value, load_dataset
-from pyarrow import ArrowInvalid
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, Value, concatenate_datasets, config
+from datasets.utils import tqdm
+from filelock import FileLock
+from numpy.typing import NDArray
 
+from hfcls.data.formats import spreadsheets
+from hfcls.data.formats.delimited import open_delimited
+from hfcls.data.formats.encodings import kind_of, unpacking
+from hfcls.data.formats.folders import class_folders, is_saved, open_class_folders, table_files
+from hfcls.data.formats.json_tables import open_json
+from hfcls.data.formats.parquet import open_parquet
+from hfcls.data.formats.table import ReadOptions, Table, shown
 from hfcls.errors import HfclsError
+from hfcls.files import whole, write_whole
+
+logger = logging.getLogger(__name__)
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet")
+SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet", *spreadsheets.SUFFIXES, ".zip")
+FOLDER = "folder"  # the kind of a folder for each class
 
-csv.field_size_limit(2**31 - 1)  # the default refuses fields above 128 KiB
+READER = 2  # enters the key of the cache: raise it with each change of what reading a file gives
+ROWS_FILE, FACTS_FILE = "rows.arrow", "facts.json"
 
 
-def read_tables(files: dict[str, Path]) -> DatasetDict:
-    """One split for each file; csv, tsv and txt columns are all read as text, empty fields as "".
+def read_tables(files: Mapping[str, Path | Sequence[Path]], options: ReadOptions | None = None) -> DatasetDict:
+    """One split for each file, or for several files that are parts of one table.
 
-    Quoting is that of the csv module and of `pandas.read_csv`. Files are memory-mapped from the datasets cache, so the
-    size of a corpus does not matter, and a second call reads the cache.
+    All columns of delimited files and of workbooks are read as text, empty fields as "". Rows are memory-mapped from
+    the datasets cache, so the size of a corpus does not matter. The cache goes by the content of a file: a second call
+    reads it, wherever the file lies by then, and an edited file is read again, whatever its time says.
 
     Raises:
-        HfclsError: a file is missing, empty, of an unknown kind, not UTF-8, or has a broken line; names file and line.
+        HfclsError: a file is missing, empty, of an unknown kind, or has a broken line; names file and line.
     """
-    splits = {}
-    for split, path in files.items():
-        try:
-            splits[split] = _read_table(path)
-        except OSError as error:  # no permission, or a drive that fails
-            raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
-    return DatasetDict(splits)
+    chosen = options or ReadOptions()
+    return DatasetDict(
+        {
+            split: _joined(
+                [(path, read_table(path, chosen)) for path in ([paths] if isinstance(paths, Path) else paths)]
+            )
+            for split, paths in files.items()
+        }
+    )
 
 
-def _read_table(path: Path) -> Any:
+def _joined(parts: list[tuple[Path, Dataset]]) -> Dataset:
+    """The rows of all parts, with the columns that stand in each of them; of two types, as text."""
+    (first_path, first), *others = parts
+    if not others:
+        return first
+    columns = [name for name in first.column_names if all(name in rows.column_names for _, rows in others)]
+    for path, rows in parts:
+        if left_out := [name for name in rows.column_names if name not in columns]:
+            logger.warning("%s: passed over the columns %s, which other parts lack", path, shown(left_out))
+    if not columns:
+        raise HfclsError(f"{first_path} and {others[0][0]} have no column in common: they are not parts of one table")
+    joined = [rows.select_columns(columns) for _, rows in parts]
+    for name in columns:
+        kinds = {str(rows.features[name]): rows.features[name] for rows in joined if len(rows)}
+        if len(kinds) > 1 and all(isinstance(kind, Value) for kind in kinds.values()):
+            joined = [rows.cast_column(name, Value("string")) for rows in joined]
+    try:
+        return concatenate_datasets(joined)
+    except (ValueError, pa.ArrowException) as error:
+        raise HfclsError(f"{first_path} and the other parts hold columns of different types: {error!s:.300}") from error
+
+
+def read_table(path: Path, options: ReadOptions) -> Dataset:
+    """The rows of a file, of a folder for each class, or of what `Dataset.save_to_disk` wrote; see `read_tables`."""
+    if is_saved(path):
+        return _saved(path)
+    with _reading(path):
+        kind = _checked_kind(path)
+        sha256 = _sha256(path)
+    # the kind, since the same bytes are other rows as csv than as tsv
+    chosen = "" if options == ReadOptions() else f"-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"
+    folder = Path(config.HF_DATASETS_CACHE) / "hfcls" / f"{kind.removeprefix('.')}-{READER}-{sha256}{chosen}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):  # one process reads, the others find what it has read
+            if (rows := _kept(folder, path)) is None:
+                _fill(folder, path, kind, options, sha256)
+                rows = _kept(folder, path)
+    except OSError as error:
+        raise HfclsError(
+            f"cannot keep the rows of {path} in {folder}: {error.strerror or error}; HF_HOME chooses another place"
+        ) from error
+    if rows is None:
+        raise HfclsError(
+            f"the rows of {path} do not come back from {folder} as they were written: is the drive broken?"
+        )
+    return rows
+
+
+def _saved(folder: Path) -> Dataset:
+    try:
+        return Dataset.load_from_disk(str(folder))
+    except Exception as error:  # datasets and pyarrow raise many kinds for files that are missing or cut off
+        raise HfclsError(f"could not load the saved dataset {folder}: {' '.join(str(error).split()):.300}") from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        with unpacking(path):
+            yield
+    except OSError as error:  # no permission, or a drive that fails
+        raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _checked_kind(path: Path) -> str:
+    if path.is_dir() and class_folders(path):
+        return FOLDER
     if not path.is_file():
         raise HfclsError(f"no file {path}: check the path")
-    if path.suffix not in SUFFIXES:
-        hint = ": save the sheet as csv in UTF-8" if path.suffix in (".xls", ".xlsx", ".ods") else ""
-        raise HfclsError(
-            f"{path}: cannot read {path.suffix or 'a file without suffix'}{hint}; known are {' '.join(SUFFIXES)}"
-        )
     if path.stat().st_size == 0:
         raise HfclsError(f"{path} is empty: it needs a header line and rows")
-    options: dict[str, Any] = {}
-    if path.suffix in DELIMITERS:
-        kind, delimiter = "csv", DELIMITERS[path.suffix]
-        columns = read_header(path, delimiter)
-        features = Features({column: Value("string") for column in columns})
-        # without na_filter an empty text is an empty text, and "null" is a word
-        options = {"delimiter": delimiter, "features": features, "na_filter": False}
-    elif path.suffix == ".parquet":
-        kind = "parquet"
-    else:
-        kind = "json"
-        check_json(path)  # pyarrow ends the process at a line that is `null`
+    kind = kind_of(path)
+    if kind not in SUFFIXES or kind == ".zip":
+        raise HfclsError(
+            f"{path}: cannot read {kind or 'a file without suffix'}; known are {' '.join(SUFFIXES)}, and these with .gz"
+        )
+    return kind
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; of a folder's files, with their names."""
+    digest = hashlib.sha256()
+    for part in [path] if path.is_file() else sorted(inner for inner in path.rglob("*") if inner.is_file()):
+        if part != path:
+            digest.update(f"{part.relative_to(path)}\0{part.stat().st_size}\0".encode(errors="surrogateescape"))
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _fill(folder: Path, path: Path, kind: str, options: ReadOptions, sha256: str) -> None:
+    """Write the rows of a file, and then their number, without which the folder counts as empty."""
+    with _reading(path):
+        table = _open(path, kind, options)
+    row_count = 0
+    with (
+        whole(folder / ROWS_FILE) as aside,
+        aside.open("wb") as file,
+        pa.ipc.new_stream(file, table.features.arrow_schema) as writer,
+        tqdm(desc=f"read {path.name}", unit=" rows") as progress,
+    ):
+        for part in _parts(table, path):
+            writer.write_table(part)
+            row_count += len(part)
+            progress.update(len(part))
+    with _reading(path):
+        if _sha256(path) != sha256:
+            raise HfclsError(f"{path} was changed while it was read: give the same command again")
+    facts = {"rows": row_count, "passed_over": table.passed_over, "decided": table.decided}
+    write_whole(folder / FACTS_FILE, json.dumps(facts, ensure_ascii=False) + "\n")
+
+
+def _open(path: Path, kind: str, options: ReadOptions) -> Table:
+    if kind == FOLDER:
+        return open_class_folders(path, options)
+    if kind in DELIMITERS:
+        return open_delimited(path, DELIMITERS[kind], options)
+    if kind in spreadsheets.SUFFIXES:
+        return spreadsheets.open_workbook(path, options)
+    return open_parquet(path) if kind == ".parquet" else open_json(path, options)
+
+
+def _parts(table: Table, path: Path) -> Iterator[pa.Table]:
+    with _reading(path):
+        yield from table.parts
+
+
+def _kept(folder: Path, path: Path) -> Dataset | None:
+    """The rows that `_fill` wrote; None if they are not there, or not all of them."""
+    if not (folder / FACTS_FILE).is_file():
+        return None
+    facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
     try:
-        return load_dataset(kind, data_files=str(path), split="train", **options)
-    except Exception as error:  # datasets, pandas and pyarrow raise some twenty kinds for a file they cannot read
-        cause = error.__cause__ or error
-        raise HfclsError(f"could not read {path} as {kind}: {' '.join(str(cause).split()):.500}") from error
+        rows = Dataset.from_file(str(folder / ROWS_FILE))
+    except (OSError, pa.ArrowException):
+        return None
+    if len(rows) != facts["rows"]:
+        return None
+    for what in facts["decided"]:
+        logger.info("%s: %s", path, what)
+    for what in facts["passed_over"]:
+        logger.warning("%s: passed over %s", path, what)
+    return rows
 
 
 def text_problem(rows: Dataset, column: str) -> str | None:
@@ -72,103 +211,21 @@ def text_problem(rows: Dataset, column: str) -> str | None:
         return f"is not text but {found}"
     try:
         rows.data.column(column).validate(full=True)  # a parquet file may hold any bytes
-    except ArrowInvalid as error:
+    except pa.ArrowInvalid as error:
         return f"holds text that is not UTF-8 ({error})"
     return None
 
 
-def read_header(path: Path, delimiter: str) -> list[str]:
-    """The column names of a csv or tsv file, after checking that each row has as many fields as the header.
-
-    pandas would fill short rows and report long ones without the file's name, so the check comes first; it streams.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            header = next(reader, [])
-            if any("\0" in name for name in header):
-                raise HfclsError(f"{path}, line 1: the header holds NUL characters; save the file as UTF-8")
-            if "" in header or len(set(header)) < len(header):
-                raise HfclsError(f"{path}, line 1: the header must name each column once, found {header}")
-            row_count = 0
-            for row in reader:
-                row_count += bool(row)
-                if row and len(row) != len(header):
-                    raise HfclsError(
-                        f"{path}, line {reader.line_num}: {len(row)} fields, but the header has {len(header)} "
-                        f"({', '.join(header)}); a field that holds the delimiter or quotes must be quoted"
-                    )
-    except UnicodeDecodeError as error:
-        raise HfclsError(not_utf8(path)) from error
-    except csv.Error as error:
-        raise HfclsError(f"{path}, line {reader.line_num}: {error}") from error
-    if not row_count:
-        raise HfclsError(f"{path} has a header line but no rows")
-    return header
+def without_text(rows: Dataset, columns: Sequence[str]) -> NDArray[np.bool_]:
+    """Bool [len(rows)]: whether one of these columns is null there; "" is a text."""
+    table = rows.select_columns(list(columns)).with_format("arrow")[:]
+    return np.any([pc.is_null(table[column]).to_numpy() for column in columns], axis=0)
 
 
-def check_json(path: Path) -> None:
-    """Check that a file holds JSON objects of valid Unicode, one a line (streamed) or all in one array."""
-    place = str(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            is_array = file.read(4096).lstrip().startswith("[")
-            file.seek(0)
-            texts = [file.read()] if is_array else file
-            row_count = 0
-            for line_number, text in enumerate(texts, start=1):
-                if not text.strip():
-                    continue
-                place = str(path) if is_array else f"{path}, line {line_number}"
-                value = json.loads(text, parse_constant=_refuse_constant)
-                for record in value if is_array else [value]:
-                    row_count += 1
-                    if not (isinstance(record, dict) and record):
-                        where = f"{path}, element {row_count}" if is_array else place
-                        raise HfclsError(f"{where}: must be one JSON object with fields, found {record!r:.80}")
-                if "\\ud" in text or "\\uD" in text:
-                    json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeDecodeError as error:
-        raise HfclsError(not_utf8(path)) from error
-    except UnicodeEncodeError as error:
-        raise HfclsError(
-            f"{place}: holds the unpaired surrogate {error.object[error.start]!r}, which is no character: remove it"
-        ) from error
-    except RecursionError as error:
-        raise HfclsError(f"{place}: nested too deeply") from error
-    except ValueError as error:
-        raise HfclsError(f"{place}: not JSON: {error!s:.300}") from error
-    if not row_count:
-        raise HfclsError(f"{path} holds no rows")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value; write null")
-
-
-def not_utf8(path: Path) -> str:
-    """What to tell about a file that is not UTF-8: its first such line, and its encoding if that can be guessed.
-
-    Windows programs write Korean as CP949; Excel's "Unicode text" is UTF-16.
-    """
-    with path.open("rb") as file:
-        sample = file.read(1 << 20)
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in sample[:2]:
-        encoding = "utf-16"
-    elif _decodes(sample, "cp949", final=len(sample) < 1 << 20):
-        encoding = "cp949"
-    else:
-        with path.open("rb") as file:
-            number = next(n for n, line in enumerate(file, start=1) if not _decodes(line, "utf-8", final=True))
-        return f"{path}, line {number} is not UTF-8 text; save the file as UTF-8"
-    name = {"utf-16": "UTF-16", "cp949": "CP949 (EUC-KR)"}[encoding]
-    return f"{path} is not UTF-8 but {name}; convert it: iconv -f {encoding} -t utf-8 '{path}' > utf8{path.suffix}"
-
-
-def _decodes(sample: bytes, encoding: str, *, final: bool) -> bool:
-    """Unless this is the `final` part, its last character may be cut in half."""
-    try:
-        codecs.getincrementaldecoder(encoding)().decode(sample, final)
-    except UnicodeDecodeError:
-        return False
-    return True
+def readable_files(folder: Path) -> list[Path]:
+    """The files of a folder that `read_tables` knows; one log line names all else that lies there."""
+    tables, others = table_files(folder, SUFFIXES)
+    if others:
+        names = [f"{path.name}/" if path.is_dir() else path.name for path in others]
+        logger.warning("%s: passed over %s", folder, shown(names))
+    return tables

@@ -11,6 +11,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
+from hfcls.data.duplicates import text_keys
 from hfcls.errors import HfclsError
 
 logger = logging.getLogger(__name__)
@@ -33,36 +34,64 @@ def limit_rows(corpus: DatasetDict, limits: Mapping[str, int | None]) -> Dataset
 
 
 def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict:
-    """`corpus` with `size` (0 < size < 1) of its train rows moved to a validation split, seeded and stratified.
+    """`corpus` of `load_corpus` with `size` (0 < size < 1) of its train rows moved to a validation split.
 
-    Takes a corpus before or after `encode`: both are cut at the same rows.
+    Which ones is seeded, and stratified by class. Rows with the same text (normalised) stay together: the number of rows
+    is met where there are texts enough of one row.
 
     Raises:
-        HfclsError: a class has too few rows to stand in both splits.
+        HfclsError: a class has too few texts to stand in both splits, or the corpus has no texts: it went through
+            `encode`, which comes after this.
+    """
+    return with_validation(corpus, *carved_rows(corpus["train"], size, seed))
+
+
+def with_validation(splits: DatasetDict, kept: NDArray[np.int64], carved: NDArray[np.int64]) -> DatasetDict:
+    """`splits` with the `kept` rows of train as train and the `carved` ones as validation."""
+    return DatasetDict({**splits, "train": splits["train"].select(kept), "validation": splits["train"].select(carved)})
+
+
+def carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the train rows that stay, and of those that become validation; see `carve_validation`.
+
+    A text that would fill more than half of validation stays in train.
     """
     from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
 
-    train = corpus["train"]
-    column = "label" if "label" in train.column_names else "labels"
-    labels = train.select_columns(column).with_format("numpy")[:][column]
-    _check_classes_divide(labels, size, getattr(train.features[column], "names", None))
-    kept, carved = train_test_split(np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels)
-    return DatasetDict({**corpus, "train": train.select(sorted(kept)), "validation": train.select(sorted(carved))})
+    if "text" not in train.column_names:
+        raise HfclsError("validation is cut by text, and these rows have none: call carve_validation before encode")
+    number: dict[str, int] = {}
+    text_of = np.array([number.setdefault(key, len(number)) for key in text_keys(train)])
+    _, firsts, counts = np.unique(text_of, return_index=True, return_counts=True)
+    labels = train.with_format("numpy")["label"][:][firsts]  # of each text
+    wanted = math.ceil(size * len(train))
+    rare = np.flatnonzero(counts <= max(1, wanted / 2))
+    _check_classes_divide(labels[rare], size, train.features["label"].names)
+    kept, carved = train_test_split(rare, test_size=size, random_state=seed, stratify=labels[rare])
+    # that many texts are not that many rows: texts of one row make up the difference, those of the largest class
+    excess = int(counts[carved].sum()) - wanted
+    single = (counts == 1) & (labels == np.bincount(labels[rare]).argmax())
+    if excess > 0:
+        carved = np.setdiff1d(carved, carved[single[carved]][1 : 1 + excess])
+    else:
+        carved = np.union1d(carved, kept[single[kept]][1 : 1 - excess])
+    is_carved = np.isin(text_of, carved)
+    return np.flatnonzero(~is_carved), np.flatnonzero(is_carved)
 
 
-def _check_classes_divide(labels: NDArray[np.int64], size: float, names: list[str] | None) -> None:
+def _check_classes_divide(labels: NDArray[np.int64], size: float, names: list[str]) -> None:
     """Raises HfclsError unless both parts can hold each class that occurs."""
     classes, counts = np.unique(labels, return_counts=True)
     smaller = min(math.ceil(size * len(labels)), len(labels) - math.ceil(size * len(labels)))
-    if alone := [names[i] if names else str(i) for i in classes[counts == 1]]:
-        why = f"{', '.join(alone)} has one row only, and each class must stand in both parts"
-    elif smaller < len(classes):
-        why = f"a part of {smaller} rows cannot hold each of {len(classes)} classes; choose another --validation_size"
+    if alone := [names[i] for i in classes[counts == 1]]:
+        why = f"{', '.join(alone)} has one text only, and each class must stand in both parts"
+    elif smaller < max(1, len(classes)):
+        why = f"a part of {smaller} texts cannot hold each of {len(classes)} classes; choose another --validation_size"
     else:
         return
     raise HfclsError(
-        f"cannot keep {size:g} of {len(labels)} training rows for validation: {why}; bring a validation split, or set "
-        "--validation_size 0 to train without one"
+        f"cannot keep {size:g} of {len(labels)} different training texts for validation: {why}; bring a validation "
+        "split, or set --validation_size 0 to train without one"
     )
 
 
@@ -104,8 +133,8 @@ def protocol(splits: Collection[str], selected_on: str | None, carved: str) -> s
     Args:
         splits: that the run used.
         selected_on: the split that chose the checkpoint.
-        carved: how the validation split was cut from train, such as "10% of train (stratified, seed 7)"; empty if it
-            was not.
+        carved: how the validation split was cut from train, such as "10% of train (stratified, no text in both, seed
+            7)"; empty if it was not.
     """
     if selected_on is None:
         chosen = "Nothing was held out to choose a checkpoint: the last one was kept."

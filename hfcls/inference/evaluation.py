@@ -1,7 +1,9 @@
 """evaluate: score a fine-tuned classifier on a labelled split."""
 
+import csv
 import html
 import json
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from tqdm import tqdm
 
 from hfcls.config.commands import EvaluateConfig
 from hfcls.config.options import with_options
-from hfcls.data.corpora import load_corpus
+from hfcls.data.corpora import load_held_out
 from hfcls.errors import HfclsError
 from hfcls.files import check_writable, write_whole
 from hfcls.inference.classifier import Classifier
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from hfcls.config.typed import EvaluateOptions
+
+
+UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that was given no name
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class Evaluation:
 def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[EvaluateOptions]") -> Evaluation:
     """Every score of a classifier on one split of a corpus, with 95 % intervals; with `compare`, a second one's too.
 
-    Labels are matched by name, so the data may list its classes in another order than the model.
+    Labels are matched by name: the data may list its classes in another order than the model, lack some of them, or
+    hold one alone. Rows without a label are left out, and the log says how many there are.
 
     Args:
         config: options; default `EvaluateConfig()`.
@@ -103,19 +109,20 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
             or data are not what is needed.
     """
     config = with_options(config or EvaluateConfig(), options)
-    corpus = load_corpus(**config.corpus_options())
-    split: str = config.split or ("test" if len(corpus) > 1 else next(iter(corpus)))
-    if split not in corpus:
-        raise HfclsError(f"{config.dataset} has no {split} split; it has {', '.join(corpus)}: set --split")
-    rows = corpus[split]
-    rows = rows.select(range(min(len(rows), config.max_samples or len(rows))))
     output = Path(config.output) if config.output else None
     if output:
         check_writable(output, "output")
     # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
-    first = _load(config.model, rows, config)
-    second = _load(config.compare, rows, config) if config.compare else None
-    analysis, predicted, rows_per_second = _score(config.model, first, rows)
+    first = _load(config.model, config)
+    second = _load(config.compare, config) if config.compare else None
+    names = _named(first.labels, config.label_names, config.model)
+    split, rows = load_held_out(known=names, split=config.split, max_rows=config.max_samples, **config.corpus_options())
+    other_names = []
+    if config.compare and second:
+        unnamed = all(UNNAMED.fullmatch(name) for name in second.labels)
+        other_names = _named(second.labels, config.label_names if unnamed else None, config.compare)
+        _check_known(rows, other_names, config.compare)
+    analysis, predicted, rows_per_second = _score(config.model, first, names, rows)
     result = Evaluation(
         model=config.model,
         dataset=config.dataset,
@@ -126,8 +133,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         analysis=analysis,
     )
     if config.compare and second:
-        other, other_predicted, _ = _score(config.compare, second, rows)
-        labels = np.asarray(rows.features["label"].names)[rows.with_format("numpy")["label"][:]]
+        other, other_predicted, _ = _score(config.compare, second, other_names, rows)
+        labels = np.asarray(names)[rows.with_format("numpy")["label"][:]]
         result.comparison = Comparison(config.compare, other, mcnemar(labels, predicted, other_predicted))
     if output:
         try:
@@ -137,25 +144,51 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     return result
 
 
-def _load(model: str, rows: Dataset, config: EvaluateConfig) -> Classifier:
-    """A classifier that knows every label of the data."""
-    classifier = Classifier.from_pretrained(
+def _load(model: str, config: EvaluateConfig) -> Classifier:
+    return Classifier.from_pretrained(
         model,
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
     )
-    names = rows.features["label"].names
-    if unknown := [name for name in names if name not in classifier.labels]:
+
+
+def _named(own: list[str], label_names: str | None, model: str) -> list[str]:
+    """The names of a model's classes in the order of their ids: its own, or those that are given.
+
+    Raises:
+        HfclsError: not one name for each class, or the model's own names in another order, which would swap classes.
+    """
+    names = own if label_names is None else [name.strip() for name in next(csv.reader([label_names]))]
+    if len(set(names)) < len(own) or len(names) != len(own):
         raise HfclsError(
-            f"{config.dataset} has the label {', '.join(unknown)}, but {model} only knows "
-            f"{', '.join(classifier.labels)}"
+            f"label_names must name each of the {len(own)} classes of {model} once ({', '.join(own)}), found "
+            f"{', '.join(names)}"
         )
-    return classifier
+    if names != own and set(names) == set(own):
+        raise HfclsError(
+            f"{model} has the classes {', '.join(own)} in this order of their ids, but label_names is "
+            f"{', '.join(names)}: leave it out"
+        )
+    return names
 
 
-def _score(model: str, classifier: Classifier, rows: Dataset) -> tuple[Analysis, NDArray[np.str_], float]:
-    """Scores, the name of the class that each row is given [N], and rows per second."""
+def _check_known(rows: Dataset, names: list[str], model: str) -> None:
+    """Raises HfclsError if a row has a label that is none of these classes."""
+    labels = rows.features["label"].names
+    if unknown := [labels[i] for i in rows.unique("label") if labels[i] not in names]:
+        raise HfclsError(f"the data has the label {', '.join(unknown)}, but {model} only knows {', '.join(names)}")
+
+
+def _score(
+    model: str, classifier: Classifier, names: list[str], rows: Dataset
+) -> tuple[Analysis, NDArray[np.str_], float]:
+    """Scores, the name of the class that each row is given [N], and rows per second.
+
+    Args:
+        names: of the classifier's classes in the order of their ids.
+        rows: whose labels may have these names in another order.
+    """
     start = time.perf_counter()
     chunks, size = [], 32 * classifier.batch_size
     with tqdm(total=len(rows), desc=model, unit="rows") as progress:
@@ -165,8 +198,8 @@ def _score(model: str, classifier: Classifier, rows: Dataset) -> tuple[Analysis,
             progress.update(len(texts))
     seconds = time.perf_counter() - start
     probabilities = np.concatenate(chunks)
-    # the data may list its classes in another order than the model: they are matched by name
-    class_ids = np.asarray([classifier.labels.index(name) for name in rows.features["label"].names])
+    id_of = {name: i for i, name in enumerate(names)}
+    class_ids = np.asarray([id_of.get(name, -1) for name in rows.features["label"].names])  # -1: no row has it
     labels = class_ids[rows.with_format("numpy")["label"][:]]
-    analysis = analyse(labels, probabilities, classifier.labels, lengths=text_lengths(rows))
-    return analysis, np.asarray(classifier.labels)[probabilities.argmax(axis=-1)], len(rows) / seconds
+    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
+    return analysis, np.asarray(names)[probabilities.argmax(axis=-1)], len(rows) / seconds

@@ -1,11 +1,13 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
@@ -14,7 +16,10 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.readers import SUFFIXES, read_tables, text_problem
+from hfcls.data.columns import with_columns
+from hfcls.data.formats.table import ReadOptions, quoted
+from hfcls.data.readers import read_table, text_problem, without_text
+from hfcls.data.sources import input_files
 from hfcls.errors import HfclsError
 from hfcls.files import remove_leftovers, whole, write_whole
 from hfcls.inference.classifier import Classifier
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 
     from hfcls.config.typed import PredictOptions
 
+logger = logging.getLogger(__name__)
+
 SOURCES_FILE = "predict.json"  # what the shards beside it were made from
 
 
@@ -31,10 +38,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     """Label every row of the files of `input`; returns the shards that this process answers for.
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
-    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. It is
-    written aside and renamed, so a shard that is there is whole and is not made again. No batch reaches over the end
-    of a shard: neither a restart nor the number of processes changes what is in it. Under `accelerate launch`, process
-    `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the others.
+    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. These
+    are null where the text is null; the log says how often. A shard is written aside and renamed, so one that is there
+    is whole and is not made again. No batch reaches over the end of a shard: neither a restart nor the number of
+    processes changes what is in it. Under `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every
+    WORLD_SIZE-th shard and needs to know nothing of the others.
 
     Args:
         config: options; default `PredictConfig()`.
@@ -47,10 +55,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     config = with_options(config or PredictConfig(), options)
     if config.input is None:
         raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
-    output, files = Path(config.output or ""), input_files(Path(config.input or ""))
+    output, files = Path(config.output or ""), input_files(config.input)
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
-    tables = {path: read_tables({"rows": path})["rows"] for path in files}
+    reading = ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
+    tables = {path: read_table(path, reading) for path in files}
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.accelerator.current_accelerator()
     classifier = Classifier.from_pretrained(
@@ -60,54 +69,44 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         batch_size=config.batch_size,
         batching=config.batching,
     )
-    for path, rows in tables.items():
-        _check_columns(path, rows, config, classifier.labels)
     shards = []
     for path, rows in tables.items():
+        texts = _texts(path, rows, config, classifier.labels)
+        if rank == 0 and (missing := without_text(texts, texts.column_names).sum()):
+            logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
         count = math.ceil(len(rows) / config.shard_size)
         for i in range(count):
             indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
-            shards.append((output / f"{path.name}-{i:05d}-of-{count:05d}.{config.format}", rows, indices))
+            shards.append((output / f"{path.name}-{i:05d}-of-{count:05d}.{config.format}", rows, texts, indices))
     shards = shards[rank::world_size]
     try:
         _claim(output, config, files)
-        done = sum(len(indices) for path, _, indices in shards if path.exists())
-        total = sum(len(indices) for _, _, indices in shards)
+        done = sum(len(indices) for path, *_, indices in shards if path.exists())
+        total = sum(len(indices) for *_, indices in shards)
         with tqdm(total=total, initial=done, unit="rows", desc="predict", disable=True if rank else None) as progress:
-            for path, rows, indices in shards:
+            for path, rows, texts, indices in shards:
                 if not path.exists():
-                    _write(_labelled(rows, indices, classifier, config, progress), path)
+                    _write(_labelled(rows, texts, indices, classifier, config, progress), path)
     except OSError as error:
         raise HfclsError(
             f"cannot write to {output}: {error.strerror or error}; finished shards are kept: mend it and give the same "
             "command again to continue"
         ) from error
-    return [path for path, _, _ in shards]
+    return [path for path, *_ in shards]
 
 
-def input_files(path: Path) -> list[Path]:
-    """The file itself, or the readable files of a folder by name.
-
-    Raises:
-        HfclsError: nothing there, or a folder without a file that can be read.
-    """
-    if not path.is_dir():
-        return [path]
-    if files := sorted(file for file in path.iterdir() if file.suffix in SUFFIXES):
-        return files
-    raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
-
-
-def _check_columns(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> None:
-    for option in ("text_column", "text_pair_column"):
-        column = getattr(config, option)
-        if column is not None and column not in rows.column_names:
-            raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --{option}")
-        if column is not None and (problem := text_problem(rows, column)):
+def _texts(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> Dataset:
+    """The columns to label."""
+    wanted = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
+    wanted = {option: column for option, column in wanted.items() if column is not None}
+    texts = with_columns(rows, str(path), wanted, no_header=config.no_header)
+    for option, column in wanted.items():
+        if problem := text_problem(texts, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
     ours = ["predicted_label", "predicted_score", *(f"probability_{label}" for label in labels)]
     if taken := [column for column in ours if column in rows.column_names]:
-        raise HfclsError(f"{path} already has the column {', '.join(taken)}: rename it, since predictions go there")
+        raise HfclsError(f"{path} already has the column {quoted(taken)}: rename it, since predictions go there")
+    return texts
 
 
 def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
@@ -140,24 +139,26 @@ def _claim(output: Path, config: PredictConfig, files: list[Path]) -> None:
 
 
 def _labelled(
-    rows: Dataset, indices: range, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]"
+    rows: Dataset, of: Dataset, indices: range, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]"
 ) -> pa.Table:
-    table = rows.with_format("arrow")[indices.start : indices.stop]
-    texts = [text or "" for text in table[config.text_column].to_pylist()]
-    if config.text_pair_column:
-        texts = list(zip(texts, (pair or "" for pair in table[config.text_pair_column].to_pylist()), strict=True))
+    table, text_table = (part.with_format("arrow")[indices.start : indices.stop] for part in (rows, of))
+    columns = [text_table[name].to_pylist() for name in of.column_names]
+    texts = list(zip(*columns, strict=True))
+    there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
+    texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]
     size = 32 * config.batch_size
-    chunks = []
+    probabilities = np.zeros((len(table), len(classifier.labels)), np.float32)
     for start in range(0, len(texts), size):
-        chunks.append(classifier.probabilities(texts[start : start + size]))
-        progress.update(len(chunks[-1]))
-    probabilities = torch.cat(chunks)
-    scores, best = probabilities.max(dim=-1)
-    table = table.append_column("predicted_label", pa.array([classifier.labels[i] for i in best.tolist()]))
-    table = table.append_column("predicted_score", pa.array(scores.numpy()))
+        part = classifier.probabilities(texts[start : start + size])
+        probabilities[np.flatnonzero(there)[start : start + size]] = part.numpy()
+        progress.update(len(part))
+    progress.update(len(table) - len(texts))
+    names = np.array(classifier.labels, object)[probabilities.argmax(axis=-1)]
+    table = table.append_column("predicted_label", pa.array(names, pa.string(), mask=~there))
+    table = table.append_column("predicted_score", pa.array(probabilities.max(axis=-1), mask=~there))
     if config.all_scores:
         for label, column in zip(classifier.labels, probabilities.T, strict=True):
-            table = table.append_column(f"probability_{label}", pa.array(column.contiguous().numpy()))
+            table = table.append_column(f"probability_{label}", pa.array(column, mask=~there))
     return table
 
 

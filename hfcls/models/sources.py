@@ -1,5 +1,6 @@
 """Where a model comes from: a folder here, or the Hub; and why it could not be had."""
 
+import os
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -8,7 +9,7 @@ from hfcls.errors import HfclsError
 
 def local_folder(name: str) -> Path | None:
     """The folder of that name, or None for a Hub id; a path that is not there is an error, not a Hub id."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     try:
         if path.is_dir():
             return path

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from dataclasses import fields
 from importlib.resources import files
@@ -108,7 +109,7 @@ def for_repository(card: str, repo_id: str) -> str:
 
 def base_licence(model: str) -> str | None:
     """The licence in the card of the base model; None if there is none, or no Hub to ask."""
-    readme = Path(model).expanduser() / CARD_FILE
+    readme = Path(os.path.expanduser(model)) / CARD_FILE
     try:
         if readme.is_file():
             licence = ModelCard.load(readme, ignore_metadata_errors=True).data.license
@@ -176,7 +177,7 @@ def _course(state_file: Path) -> list[dict[str, Any]]:
 
 def _shown(name: str) -> str:
     """A Hub id as it is; of a path on this machine its last part."""
-    return _plain(name if _on_hub(name) else Path(name).expanduser().resolve().name)
+    return _plain(name if _on_hub(name) else Path(os.path.expanduser(name)).resolve().name)
 
 
 def _on_hub(name: str) -> bool:

@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from hfcls.data.readers import DELIMITERS, not_utf8, read_header
+from hfcls.data.formats.delimited import open_delimited
+from hfcls.data.formats.encodings import open_text, sniff_encoding
+from hfcls.data.formats.table import ReadOptions, quoted
+from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import Part, occlusion
@@ -177,26 +180,22 @@ def read_rows(texts: str, file: str | None) -> tuple[list[str], list[list[str]]]
     """Header and rows of the lines typed, or of the file if there is one.
 
     Raises:
-        HfclsError: the file is not UTF-8, is broken, or has no column `text`.
+        HfclsError: the file is broken or has no column `text`.
     """
     if not file:
         return ["text"], [[line] for line in texts.splitlines() if line.strip()]
     path = Path(file)
-    try:
-        if path.suffix == ".txt":
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            return ["text"], [[line] for line in lines if line.strip()]
-        if path.suffix not in DELIMITERS:
-            raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
-        header = read_header(path, DELIMITERS[path.suffix])
-        if "text" not in header:
-            raise HfclsError(
-                f"{path.name}: text 열이 없습니다. There is no column named text; found {', '.join(header)}."
-            )
-        with path.open(encoding="utf-8-sig", newline="") as lines_:
-            return header, [row for row in csv.reader(lines_, delimiter=DELIMITERS[path.suffix]) if row][1:]
-    except UnicodeDecodeError as error:
-        raise HfclsError(not_utf8(path)) from error
+    if path.suffix.lower() == ".txt":
+        with open_text(path, sniff_encoding(path)) as lines:
+            return ["text"], [[line.rstrip("\r\n")] for line in lines if line.strip()]
+    if path.suffix.lower() not in DELIMITERS:
+        raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
+    table = open_delimited(path, DELIMITERS[path.suffix.lower()], ReadOptions())
+    header = list(table.features)
+    if "text" not in header:
+        raise HfclsError(f"{path.name}: text 열이 없습니다. There is no column named text; found {quoted(header)}.")
+    columns = (part.to_pydict().values() for part in table.parts)
+    return header, [list(row) for part in columns for row in zip(*part, strict=True)]
 
 
 def answer(scores: dict[str, float], parts: list[Part]) -> str:

@@ -12,7 +12,7 @@ from conftest import ROOT
 from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetGenerationError
 
-from hfcls.data import corpora
+from hfcls.data import sources
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
 from hfcls.data.splits import carve_validation
@@ -79,18 +79,18 @@ def test_null_texts_become_empty_texts(tmp_path):
         (
             ["글\tlabel", "가\t1", "나\t0"],
             {},
-            "(train) has no column 'text'; it has 글, label: set --text_column",
+            "(train) has no column 'text'; it has '글', 'label': set --text_column",
         ),
         (
             ["text\tlabel", "가\t1", "나\t0"],
             {"label_column": "y"},
-            "no column 'y'; it has text, label: set --label_column",
+            "no column 'y'; it has 'text', 'label': set --label_column",
         ),
         (["text\tlabel", "가\t1", "나\t1"], {}, "column 'label' holds one class only (1)"),
         (
             ["text\tlabel", "가\t1", "나\t0", "다\t"],
             {},
-            "train, row 3: no label in column 'label'; known are 0, 1",
+            "(train): 1 of 3 rows has no label in column 'label', row 3: --drop_unlabelled leaves them out",
         ),
         (["text\tlabel"], {}, "has a header line but no rows"),
         (["text\tlabel", "1\t1", "2\t0"], {}, "column 'text' holds numbers, not text"),
@@ -130,14 +130,14 @@ def test_a_hub_id_without_a_network_is_one_message():
 
 def test_a_hub_dataset_without_known_splits_or_with_a_failing_reader_is_one_message(monkeypatch):
     rows = Dataset.from_dict({"text": ["가", "나"], "label": [0, 1]})
-    monkeypatch.setattr(corpora, "load_dataset", lambda *args: DatasetDict({"unlabelled": rows, "extra": rows}))
+    monkeypatch.setattr(sources, "load_dataset", lambda *args: DatasetDict({"unlabelled": rows, "extra": rows}))
     with pytest.raises(HfclsError, match="'a/b' has no split of a known name; it has unlabelled, extra: load it in"):
         load_corpus("a/b")
 
     def fail(*args):
         raise DatasetGenerationError("An error occurred while generating the dataset")
 
-    monkeypatch.setattr(corpora, "load_dataset", fail)
+    monkeypatch.setattr(sources, "load_dataset", fail)
     with pytest.raises(HfclsError, match=r"'a/b' \(there is no file or folder of that name here\): An error occurred"):
         load_corpus("a/b")
 
@@ -148,9 +148,17 @@ def test_labels_of_more_digits_than_python_reads_are_names(table):
     assert corpus["train"].features["label"].names == ["8", long]
 
 
-def test_missing_labels_that_made_numbers_of_a_column_are_explained(tmp_path):
+def test_missing_labels_that_made_floats_of_integers_are_told_and_left_out(tmp_path, caplog):
     path = tmp_path / "a.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나"], "label": [1.0, float("nan")]}), path)
+    labels = [1.0, float("nan"), 0.0, None]
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나", "다", "라"], "label": labels}), path)
+    with pytest.raises(HfclsError, match="2 of 4 rows have no label in column 'label', rows 2, 4: --drop_unlabelled"):
+        load_corpus(str(path))
+    rows = load_corpus(str(path), drop_unlabelled=True)["train"]
+    assert list(rows["text"]) == ["가", "다"]
+    assert rows.features["label"].names == ["0", "1"]
+    assert "rows 2, 4: left out" in caplog.text
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나"], "label": [1.5, 2.0]}), path)
     with pytest.raises(HfclsError, match="holds float64, not class labels: write them as whole numbers or text"):
         load_corpus(str(path))
 
@@ -166,10 +174,18 @@ def test_an_empty_folder_is_told_what_to_hold(tmp_path):
         (
             "aab",
             0.1,
-            "cannot keep 0.1 of 3 training rows for validation: b has one row only, and each class",
+            "cannot keep 0.1 of 3 different training texts for validation: b has one text only, and each class",
         ),
-        ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 rows cannot hold each of 2 classes; choose another --val"),
-        ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 rows cannot hold each of 2 classes; choose another --val"),
+        (
+            "aabb" * 9,
+            0.001,
+            "keep 0.001 of 36 .* a part of 1 texts cannot hold each of 2 classes; choose another --val",
+        ),
+        (
+            "aabb" * 9,
+            0.999,
+            "keep 0.999 of 36 .* a part of 0 texts cannot hold each of 2 classes; choose another --val",
+        ),
     ],
 )
 def test_a_validation_split_that_cannot_be_cut_is_explained(table, labels, size, message):
@@ -194,7 +210,7 @@ def test_validation_is_carved_seeded_stratified_and_without_loss(table, tiny_mod
     assert sorted([*parts["train"]["text"], *parts["validation"]["text"]]) == sorted(corpus["train"]["text"])
     assert list(parts["validation"]["text"]) == list(carve_validation(corpus, 0.2, seed=7)["validation"]["text"])
     assert list(parts["validation"]["text"]) != list(carve_validation(corpus, 0.2, seed=8)["validation"]["text"])
-    encoded = carve_validation(encode(corpus, load_tokenizer(tiny_model), 16), 0.2, seed=7)
-    assert list(encoded["validation"]["labels"]) == list(parts["validation"]["label"])
+    with pytest.raises(HfclsError, match="call carve_validation before encode"):
+        carve_validation(encode(corpus, load_tokenizer(tiny_model), 16), 0.2, seed=7)
     with pytest.raises(HfclsError, match="set --validation_size 0 to train without one"):
         carve_validation(load_corpus(str(table(lines=["text\tlabel", "가\ta", "나\tb"]))), 0.5, seed=7)

@@ -115,7 +115,7 @@ def test_what_the_page_of_the_documentation_tells_to_run_runs(classifier_folder,
     [
         ("a.txt", "좋다\n\n나쁘다, 정말\n".encode(), (["text"], [["좋다"], ["나쁘다, 정말"]])),
         ("a.csv", '\ufeffid,text\n1,"좋다, 정말"\n'.encode(), (["id", "text"], [["1", "좋다, 정말"]])),
-        ("a.csv", b"id,body\n1,x\n", "There is no column named text; found id, body"),
+        ("a.csv", b"id,body\n1,x\n", "There is no column named text; found 'id', 'body'"),
         ("a.csv", "text\n좋다\n".encode("cp949"), "is not UTF-8 but CP949"),
         ("a.txt", "좋다\n".encode("cp949"), "is not UTF-8 but CP949"),
         ("a.tsv", b"text\tid\nx\n", "line 2: 1 fields, but the header has 2"),

@@ -13,11 +13,10 @@ from datasets import Features, List, Value
 
 from hfcls.data.formats.encodings import NAMES, open_text, sniff_encoding
 from hfcls.data.formats.sniffing import DELIMITERS, Dialect, OpenText, fits, records, sniff_dialect
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted, unique_names
 from hfcls.errors import HfclsError
 
 FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)", re.DOTALL)
-SHOWN_NAMES = 10
 
 
 def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
@@ -54,21 +53,6 @@ def _decided(encoding: str, dialect: Dialect, why: str) -> str:
     delimiter = DELIMITERS.get(dialect.delimiter, repr(dialect.delimiter))
     because = f" ({why})" if why else ""
     return f"read as {NAMES.get(encoding, encoding)}, delimiter {delimiter}, {quoting[dialect.quoting]}{because}"
-
-
-def unique_names(header: list[str]) -> list[str]:
-    """A name of its own for each column: those that stand once are kept."""
-    names = [name if name.strip() else f"Unnamed: {i}" for i, name in enumerate(header)]
-    seen: dict[str, int] = {}
-    unique = []
-    for name in names:
-        if names.count(name) > 1:
-            seen[name] = seen.get(name, 0) + 1
-            name = f"{name} ({seen[name]})"
-        while name in unique:
-            name += "'"
-        unique.append(name)
-    return unique
 
 
 def _rows(path: Path, opened: OpenText, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -109,10 +93,9 @@ def _parts(
 
 def _check_width(path: Path, number: int, row: list[str], header: list[str]) -> None:
     if not fits(row, len(header)):
-        shown = ", ".join(header[:SHOWN_NAMES]) + (", ..." if len(header) > SHOWN_NAMES else "")
         raise HfclsError(
-            f"{path}, line {number}: {len(row)} fields, but the header has {len(header)} ({shown}); a field that holds "
-            "the delimiter or quotes must be quoted"
+            f"{path}, line {number}: {len(row)} fields, but the header has {len(header)} ({quoted(header)}); a field "
+            "that holds the delimiter or quotes must be quoted"
         )
 
 

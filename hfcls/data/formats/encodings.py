@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from hfcls.data.formats.table import quoted
 from hfcls.errors import HfclsError
 
 PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -46,8 +47,9 @@ def zip_member(path: Path) -> str:
         names = [info.filename for info in packed.infolist() if not info.is_dir()]
     names = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
     if len(names) != 1:
-        shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-        raise HfclsError(f"{path} holds {len(names)} files ({shown}), not one table: unpack it and give the folder")
+        raise HfclsError(
+            f"{path} holds {len(names)} files ({quoted(names)}), not one table: unpack it and give the folder"
+        )
     return names[0]
 
 

@@ -3,24 +3,21 @@
 import glob
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from hfcls.data.formats.encodings import PACKED
+import pyarrow as pa
+from datasets import Features, Value
+
+from hfcls.data.formats.encodings import PACKED, open_text, sniff_encoding
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, shown
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
 
 logger = logging.getLogger(__name__)
 
-SHOWN_NAMES = 10
 SHARD = re.compile(r"(.*?)[-_.]?(\d+)(?:[-_.]of[-_.](\d+))?", re.DOTALL)  # train-00000-of-00002, part-3, train_1
 ORDER = ("train", "validation", "test")
-
-
-def shown(names: Collection[object]) -> str:
-    """The first ten of these names for a message."""
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return ", ".join(str(name) for name in list(names)[:SHOWN_NAMES]) + more
 
 
 def is_pattern(dataset: str) -> bool:
@@ -34,20 +31,16 @@ def matching_files(pattern: str) -> list[Path]:
     return _sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
-def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[str]]:
-    """The files of a folder that are tables, and the names of all else that a person would see there."""
-    tables, others = [], []
-    for path in _sorted(folder.iterdir()):
-        if path.name.startswith("."):  # .DS_Store, and ._NAME beside each NAME of a Mac's zip
-            continue
-        if path.is_file() and _table_suffix(path) in suffixes:
-            tables.append(path)
-        else:
-            others.append(f"{path.name}/" if path.is_dir() else path.name)
-    return tables, others
+def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """The files of a folder that are tables, and all else that a person would see there."""
+    # not .DS_Store, nor the ._NAME that stands beside each NAME in what a Mac has packed
+    seen = [path for path in _sorted(folder.iterdir()) if not path.name.startswith(".")]
+    tables = [path for path in seen if path.is_file() and table_suffix(path) in suffixes]
+    return tables, [path for path in seen if path not in tables]
 
 
-def _table_suffix(path: Path) -> str:
+def table_suffix(path: Path) -> str:
+    """The suffix of a file in small letters, before that of its packing."""
     suffix = path.suffix.lower()
     return Path(path.stem).suffix.lower() if suffix in PACKED else suffix
 
@@ -114,6 +107,11 @@ def _one_table(paths: list[Path], split: str, where: str) -> list[Path]:
     return paths
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether `Dataset.save_to_disk` wrote a folder."""
+    return (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+
+
 # A folder for each class
 
 
@@ -130,3 +128,24 @@ def class_folders(folder: Path) -> dict[str, list[Path]] | None:
             return None
         classes[inner.name] = texts
     return classes or None
+
+
+def open_class_folders(folder: Path, options: ReadOptions) -> Table:
+    """A row for each file of the folders, its text and the name of its folder."""
+    classes = class_folders(folder) or {}
+    features = Features({"text": Value("string"), "label": Value("string")})
+
+    def parts() -> Iterator[pa.Table]:
+        for label, paths in classes.items():
+            for start in range(0, len(paths), ROWS_AT_ONCE):
+                texts = [_text(path, options) for path in paths[start : start + ROWS_AT_ONCE]]
+                yield pa.table({"text": texts, "label": [label] * len(texts)}, schema=features.arrow_schema)
+
+    table = Table(features, parts())
+    table.decided.append(f"a folder for each of the classes {shown(classes)}")
+    return table
+
+
+def _text(path: Path, options: ReadOptions) -> str:
+    with open_text(path, options.encoding or sniff_encoding(path)) as file:
+        return file.read().rstrip("\r\n")

@@ -14,11 +14,10 @@ import pyarrow as pa
 from datasets import Features, Json, Value
 
 from hfcls.data.formats.encodings import NAMES, kind_of, open_text, sniff_encoding
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted
 from hfcls.errors import HfclsError
 
 MOST_EXACT = 2**53  # a float64 holds every integer up to it
-SHOWN_NAMES = 10
 
 
 def open_json(path: Path, options: ReadOptions) -> Table:
@@ -32,15 +31,24 @@ def open_json(path: Path, options: ReadOptions) -> Table:
     encoding = options.encoding or sniff_encoding(path)
     decided: list[str] = []
     read = partial(_records, path, encoding)
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, Seen] = {}
     for records in _batches(read(_strict_json, decided)):
         for name, values in _columns(records).items():
-            seen.setdefault(name, _Seen()).note(values)
+            seen.setdefault(name, Seen()).note(values)
     features = Features({name: column.feature() for name, column in seen.items()})
     if encoding not in ("utf-8", "utf-8-sig"):
         decided.append(f"read as {NAMES.get(encoding, encoding)}")
     again = _batches(read(json.JSONDecoder().raw_decode, []))  # which is faster, and all was checked above
     return Table(features, (_json_part(records, features) for records in again), decided=decided)
+
+
+def records_table(records: list[dict[str, Any]]) -> Table:
+    """Rows that are there already, with columns as those of a file."""
+    seen = {name: Seen() for name in _columns(records)}
+    for name, values in _columns(records).items():
+        seen[name].note(values)
+    features = Features({name: column.feature() for name, column in seen.items()})
+    return Table(features, iter([_json_part(records, features)]))
 
 
 def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -56,8 +64,8 @@ def _columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 @dataclass
-class _Seen:
-    """What a column of JSON records holds."""
+class Seen:
+    """What kinds of values a column of JSON records holds."""
 
     kinds: set[type] = field(default_factory=set)
     low: int = 0
@@ -173,9 +181,8 @@ def _table_within(path: Path, value: dict[str, Any]) -> tuple[Any, str]:
     if len(tables) == 1:
         return value[tables[0]], f"its rows are what {tables[0]!r} holds"
     if len(tables) > 1:
-        shown = ", ".join(map(repr, tables[:SHOWN_NAMES]))
         raise HfclsError(
-            f"{path} holds several lists of objects ({shown}): write the one you mean to a file of its own"
+            f"{path} holds several lists of objects ({quoted(tables)}): write the one you mean to a file of its own"
         )
     if parts and all(isinstance(part, list) for part in parts):
         if len(set(map(len, parts))) > 1:

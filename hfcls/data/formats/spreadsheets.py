@@ -9,9 +9,8 @@ from typing import Any
 import pyarrow as pa
 from datasets import Features, Value
 
-from hfcls.data.formats.delimited import unique_names
 from hfcls.data.formats.encodings import open_bytes
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted, unique_names
 from hfcls.errors import HfclsError
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
@@ -48,8 +47,7 @@ def open_workbook(path: Path, options: ReadOptions) -> Table:
     table = Table(Features({name: Value("string") for name in columns}), _parts(iter(cells), columns))
     others = [name for name in names if name != sheet]
     if others and options.sheet is None:
-        shown = ", ".join(map(repr, others[:10])) + (", ..." if len(others) > 10 else "")
-        table.decided.append(f"read its first sheet, {sheet!r}, and not {shown}: --sheet chooses another")
+        table.decided.append(f"read its first sheet, {sheet!r}, and not {quoted(others)}: --sheet chooses another")
     return table
 
 
@@ -57,8 +55,7 @@ def _sheet(path: Path, names: list[str], wanted: str | None) -> str:
     if wanted is None and names:
         return names[0]
     if wanted not in names:
-        shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-        raise HfclsError(f"{path} has no sheet {wanted!r}; it has {shown}: set --sheet")
+        raise HfclsError(f"{path} has no sheet {wanted!r}; it has {quoted(names)}: set --sheet")
     return wanted
 
 
