@@ -61,7 +61,10 @@ class Config:
         hints = get_type_hints(type(self))
         for f in fields(self):
             value = coerced(f.name, getattr(self, f.name), hints[f.name])
-            setattr(self, f.name, os.path.expanduser(value) if f.metadata["path"] and value else value)
+            if f.metadata["path"] and value:
+                check_range(f.name, value, "://" not in value, "a path on this machine, not an address")
+                value = os.path.expanduser(value)
+            setattr(self, f.name, value)
         for group in type(self).__mro__:
             if "check" in vars(group):
                 group.check(self)  # type: ignore[attr-defined]

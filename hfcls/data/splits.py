@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def with_validation(splits: DatasetDict, kept: NDArray[np.int64], carved: NDArra
 def carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the train rows that stay, and of those that become validation; see `carve_validation`.
 
-    A text that would fill more than half of validation stays in train.
+    A text that would fill more than half of either part stays in train.
     """
     from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
 
@@ -64,34 +65,40 @@ def carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int6
     text_of = np.array([number.setdefault(key, len(number)) for key in text_keys(train)])
     _, firsts, counts = np.unique(text_of, return_index=True, return_counts=True)
     labels = train.with_format("numpy")["label"][:][firsts]  # of each text
-    wanted = math.ceil(size * len(train))
-    rare = np.flatnonzero(counts <= max(1, wanted / 2))
-    _check_classes_divide(labels[rare], size, train.features["label"].names)
-    kept, carved = train_test_split(rare, test_size=size, random_state=seed, stratify=labels[rare])
-    # that many texts are not that many rows: texts of one row make up the difference, those of the largest class
-    excess = int(counts[carved].sum()) - wanted
-    single = (counts == 1) & (labels == np.bincount(labels[rare]).argmax())
-    if excess > 0:
-        carved = np.setdiff1d(carved, carved[single[carved]][1 : 1 + excess])
-    else:
-        carved = np.union1d(carved, kept[single[kept]][1 : 1 - excess])
-    is_carved = np.isin(text_of, carved)
-    return np.flatnonzero(~is_carved), np.flatnonzero(is_carved)
+    movable = counts <= max(1, min(size, 1 - size) * len(train) / 2)
+    names = train.features["label"].names
+    _check_texts_divide(labels[text_of], [names[label] for label in labels[movable]], size)
+    kept, held = train_test_split(np.arange(len(train)), test_size=size, random_state=seed, stratify=labels[text_of])
+    carved = np.isin(firsts, held) & movable  # the other rows of a text go where its first one goes
+    for label in np.unique(labels):  # and other texts make up for these, so that each class keeps its share
+        gap = (labels[text_of[held]] == label).sum() - counts[carved & (labels == label)].sum()
+        right = movable & (labels == label) & (carved == (gap < 0))
+        for text in dict.fromkeys(text_of[kept if gap > 0 else held].tolist()):
+            if right[text] and counts[text] <= abs(gap):
+                carved[text] = gap > 0
+                gap -= np.sign(gap) * counts[text]
+    return np.flatnonzero(~carved[text_of]), np.flatnonzero(carved[text_of])
 
 
-def _check_classes_divide(labels: NDArray[np.int64], size: float, names: list[str]) -> None:
-    """Raises HfclsError unless both parts can hold each class that occurs."""
-    classes, counts = np.unique(labels, return_counts=True)
-    smaller = min(math.ceil(size * len(labels)), len(labels) - math.ceil(size * len(labels)))
-    if alone := [names[i] for i in classes[counts == 1]]:
+def _check_texts_divide(labels: NDArray[np.int64], texts: list[str], size: float) -> None:
+    """Raises HfclsError unless validation and what is left of train can both hold each class.
+
+    Args:
+        labels: of the rows.
+        texts: the class of each text that may go to validation.
+    """
+    classes, smaller = len(np.unique(labels)), min(held := math.ceil(size * len(labels)), len(labels) - held)
+    if alone := [name for name, count in Counter(texts).items() if count == 1]:
         why = f"{', '.join(alone)} has one text only, and each class must stand in both parts"
-    elif smaller < max(1, len(classes)):
-        why = f"a part of {smaller} texts cannot hold each of {len(classes)} classes; choose another --validation_size"
+    elif smaller < classes:
+        why = f"a part of {smaller} rows cannot hold each of {classes} classes; choose another --validation_size"
+    elif not texts:
+        why = "each text is repeated so often that it would fill more than half of a part"
     else:
         return
     raise HfclsError(
-        f"cannot keep {size:g} of {len(labels)} different training texts for validation: {why}; bring a validation "
-        "split, or set --validation_size 0 to train without one"
+        f"cannot keep {size:g} of {len(labels)} training rows for validation: {why}; bring a validation split, or set "
+        "--validation_size 0 to train without one"
     )
 
 

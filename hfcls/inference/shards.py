@@ -166,7 +166,8 @@ def _write(table: pa.Table, path: Path) -> None:
     remove_leftovers(path)  # a shard is one process's
     with whole(path) as aside:
         if path.suffix == ".parquet":
-            parquet.write_table(table.replace_schema_metadata(), aside)
+            with aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
+                parquet.write_table(table.replace_schema_metadata(), file)
             return
         try:
             csv.write_csv(table, aside)

@@ -44,8 +44,8 @@ def save_predictions(rows: "Dataset", probabilities: NDArray[Any], path: Path) -
             for name, column in zip(names, probabilities.T, strict=True)
         },
     }
-    with whole(path) as aside:
-        parquet.write_table(pa.table(columns), aside)
+    with whole(path) as aside, aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
+        parquet.write_table(pa.table(columns), file)
 
 
 def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:
@@ -56,7 +56,8 @@ def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
         return []
-    table = parquet.read_table(path)
+    with path.open("rb") as file:
+        table = parquet.read_table(file)
     probability = np.max([table[name].to_numpy() for name in table.column_names if _is_probability(name)], axis=0)
     wrong = np.flatnonzero(table["label"].to_numpy() != table["predicted"].to_numpy())
     shown = wrong[np.argsort(-probability[wrong], kind="stable")][:count]

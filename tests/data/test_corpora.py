@@ -174,18 +174,10 @@ def test_an_empty_folder_is_told_what_to_hold(tmp_path):
         (
             "aab",
             0.1,
-            "cannot keep 0.1 of 3 different training texts for validation: b has one text only, and each class",
+            "cannot keep 0.1 of 3 training rows for validation: b has one text only, and each class",
         ),
-        (
-            "aabb" * 9,
-            0.001,
-            "keep 0.001 of 36 .* a part of 1 texts cannot hold each of 2 classes; choose another --val",
-        ),
-        (
-            "aabb" * 9,
-            0.999,
-            "keep 0.999 of 36 .* a part of 0 texts cannot hold each of 2 classes; choose another --val",
-        ),
+        ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 rows cannot hold each of 2 classes; choose another --val"),
+        ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 rows cannot hold each of 2 classes; choose another --val"),
     ],
 )
 def test_a_validation_split_that_cannot_be_cut_is_explained(table, labels, size, message):

@@ -28,15 +28,14 @@ def is_pattern(dataset: str) -> bool:
 def matching_files(pattern: str) -> list[Path]:
     """The files of a pattern such as `data/part-*.csv`, numbers by value; hidden ones are passed over."""
     found = [Path(name) for name in glob.glob(pattern, recursive=True)]
-    return _sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    return _sorted(path for path in found if path.is_file() and not path.name.startswith("._"))
 
 
 def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
     """The files of a folder that are tables, and all else that a person would see there."""
-    # not .DS_Store, nor the ._NAME that stands beside each NAME in what a Mac has packed
-    seen = [path for path in _sorted(folder.iterdir()) if not path.name.startswith(".")]
-    tables = [path for path in seen if path.is_file() and table_suffix(path) in suffixes]
-    return tables, [path for path in seen if path not in tables]
+    paths = [path for path in _sorted(folder.iterdir()) if not path.name.startswith("._")]  # which a Mac adds
+    tables = [path for path in paths if path.is_file() and table_suffix(path) in suffixes]
+    return tables, [path for path in paths if path not in tables and not path.name.startswith(".")]
 
 
 def table_suffix(path: Path) -> str:
