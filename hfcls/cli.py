@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.habits import Parser, is_data
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
@@ -78,7 +79,7 @@ def _leave_process_group() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hfcls",
         description="Fine-tune a pretrained encoder for Korean text classification.",
         allow_abbrev=False,
@@ -232,6 +233,8 @@ def _predict(args: argparse.Namespace) -> None:
 
         predict_files(config)
         return
+    if files := [text for text in args.texts if Path(text).suffix and is_data(text)]:
+        raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
     from hfcls.inference.classifier import Classifier
     from hfcls.inference.stream import arriving_lines
 

@@ -70,11 +70,22 @@ class PredictConfig(Config):
         "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
     )
     all_scores: bool = option(False, "give the probability of every class")
-    input: str | None = option(None, "csv, tsv, json, jsonl or parquet file, or a folder of these, to label", path=True)
+    input: str | None = option(
+        None,
+        "csv, tsv, json, jsonl, parquet or Excel file, a folder of these, or a quoted pattern, to label",
+        path=True,
+    )
     output: str | None = option(None, "folder for the labelled shards of --input", path=True)
     format: Literal["parquet", "csv"] = option("parquet", "of the labelled shards")
     text_column: str = option("text", "column of --input with the text")
     text_pair_column: str | None = option(None, "column of --input with a second text, for sentence pairs")
+    delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
+    encoding: str | None = option(None, "of text files, such as cp949 (default: told from the file)")
+    quoting: Literal["csv", "backslash", "none"] | None = option(
+        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: told from the file)"
+    )
+    no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
+    sheet: str | None = option(None, "of an Excel file (default: the first)")
     shard_size: int = option(50_000, "rows per shard; a run that was stopped continues after its last finished shard")
 
     def check(self) -> None:
@@ -82,7 +93,8 @@ class PredictConfig(Config):
         check_at_least("shard_size", self.shard_size, 1)
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
-        for name in ("format", "text_column", "text_pair_column", "shard_size"):
+        reading = ("delimiter", "encoding", "quoting", "no_header", "sheet")
+        for name in ("format", "text_column", "text_pair_column", *reading, "shard_size"):
             if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 

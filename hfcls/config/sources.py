@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
+from hfcls.config.habits import RECIPES, is_data
 from hfcls.config.options import Config, parse_annotation, suggestion
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
@@ -60,6 +61,8 @@ def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # 
 
 def recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
     """What a YAML file says of the options of `config_class`; raises as `load_recipe`."""
+    if path.name and path.suffix.lower() not in RECIPES and is_data(str(path)):  # the name "" is no folder
+        raise HfclsError(f"{path} is data, and no recipe in YAML: did you mean --dataset {path}?")
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL or a surrogate

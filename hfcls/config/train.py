@@ -15,7 +15,7 @@ class DataConfig(Config):
 
     dataset: str = option(
         "nsmc",
-        "nsmc, demo, a csv/tsv/json/jsonl/parquet file, a folder of split files, or a Hub id",
+        "nsmc, demo, a csv/tsv/json/jsonl/parquet/Excel file, a folder of split files, a quoted pattern, or a Hub id",
         path=True,
         in_card="never",
     )
@@ -31,6 +31,14 @@ class DataConfig(Config):
     text_column: str = option("text", "column with the text")
     text_pair_column: str | None = option(None, "column with a second text, for sentence pairs")
     label_column: str = option("label", "column with the class")
+    drop_unlabelled: bool = option(False, "leave out rows without a label, which are an error otherwise")
+    delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
+    encoding: str | None = option(None, "of text files, such as cp949 (default: told from the file)")
+    quoting: Literal["csv", "backslash", "none"] | None = option(
+        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: told from the file)"
+    )
+    no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
+    sheet: str | None = option(None, "of an Excel file (default: the first)")
 
     def corpus_options(self) -> dict[str, Any]:
         """The arguments of `hfcls.load_corpus`."""

@@ -13,6 +13,12 @@ class TrainOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     validation_size: float
     select_on_test: bool
     drop_duplicates: bool
@@ -93,6 +99,12 @@ class CheckOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     model: str | None
     max_length: int
     batch_size: int
@@ -110,6 +122,12 @@ class EvaluateOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     model: str
     trust_remote_code: bool
     compare: str | None
@@ -136,6 +154,11 @@ class PredictOptions(TypedDict, total=False):
     format: Literal["parquet", "csv"]
     text_column: str
     text_pair_column: str | None
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     shard_size: int
 
 

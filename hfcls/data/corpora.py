@@ -8,9 +8,20 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hfcls.data import nsmc
-from hfcls.data.labels import class_names, value_names
+from hfcls.data.columns import holds_numbers, wanted_columns, with_columns
+from hfcls.data.formats.table import ReadOptions, quoted
+from hfcls.data.formats.table import shown as shown_names
+from hfcls.data.labels import (
+    class_names,
+    known_name,
+    labelled,
+    labelled_splits,
+    plain_labels,
+    same_classes,
+    value_names,
+)
 from hfcls.data.readers import text_problem, without_text
-from hfcls.data.sources import BUILT_IN, local_files, read_splits
+from hfcls.data.sources import BUILT_IN, described, given_splits, local_files, read_splits
 from hfcls.errors import HfclsError
 
 logger = logging.getLogger(__name__)
@@ -19,21 +30,35 @@ NO_LABEL = "-1"  # as datasets of the Hub write it where the labels of a split a
 
 
 def load_corpus(
-    dataset: str = "nsmc",
+    dataset: Any = "nsmc",
     *,
     dataset_config: str | None = None,
     data_dir: str | None = None,
     text_column: str = "text",
     text_pair_column: str | None = None,
     label_column: str = "label",
+    drop_unlabelled: bool = False,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    quoting: str | None = None,
+    no_header: bool = False,
+    sheet: str | None = None,
 ) -> DatasetDict:
     """The splits (train, and validation and test where they exist) of a labelled corpus.
 
     Args:
-        dataset: `nsmc`, `demo` (reviews that ship with hfcls), a csv, tsv, json, jsonl or parquet file, a folder of
-            such files named after their split, or the id of a dataset on the Hub.
+        dataset: `nsmc`, `demo` (reviews that ship with hfcls), a csv, tsv, json, jsonl, parquet or Excel file (also
+            packed: .gz, .zip), a folder of such files named after their split or of a folder for each class, a pattern
+            such as `data/part-*.csv`, what `save_to_disk` wrote, or the id of a dataset on the Hub. Or an object: a
+            DataFrame, a list of dicts, a Dataset, a DatasetDict, or a dict of these by split.
         dataset_config: configuration of a Hub dataset; for any other one log line says that it is not used.
         data_dir: where NSMC lies or is downloaded to, see `nsmc_files`; for `nsmc` only.
+        text_column, text_pair_column, label_column: names, or paths into nested values such as `annotation.label`.
+            Where `text` or `label` is asked for and absent, the one column with a usual name for it is taken.
+        drop_unlabelled: leave out rows without a label, which are an error otherwise.
+        delimiter, encoding, quoting: of delimited files; told from the file if None. quoting is csv, backslash or none.
+        no_header: delimited files and workbooks begin with a row; columns are called 1, 2, ...
+        sheet: of a workbook; None: the first.
 
     Returns:
         Columns `text`, `text_pair` (if asked for) and `label`, a `ClassLabel` whose names come from the data. A null
@@ -42,28 +67,39 @@ def load_corpus(
     Raises:
         HfclsError: files, columns, texts or labels are not what is needed; names file, line or row, and column.
     """
-    texts = _text_columns(text_column, text_pair_column, label_column)
-    raw = read_splits(dataset, local_files(dataset, data_dir), dataset_config)
+    wanted = wanted_columns(text_column, text_pair_column, label_column)
+    texts, name = [column for option, column in wanted.items() if option != "label_column"], described(dataset)
+    options = ReadOptions(delimiter, encoding, quoting, no_header, sheet)
+    raw = given_splits(dataset)
+    if raw is None:
+        raw = read_splits(name, local_files(name, data_dir), dataset_config, options)
+    values: dict[str, dict[Any, str | None]] = {}
     for split, rows in raw.items():
-        where = f"{dataset} ({split})"
-        _check_columns(rows, where, texts, label_column)
-        if numbers := [column for column in texts if _holds_numbers(rows, column)]:
+        where = f"{name} ({split})"
+        raw[split] = _with_columns(rows, where, wanted, no_header)
+        if numbers := [column for column in texts if holds_numbers(raw[split], column)]:
             raise HfclsError(
                 f"{where}: column {numbers[0]!r} holds numbers, not text; its columns are "
-                f"{', '.join(rows.column_names)}: set --text_column"
+                f"{quoted(rows.column_names)}: set --text_column"
             )
-    names = class_names(raw, dataset, label_column)
-    shown = [_shown(name, dataset) for name in names]
+        values[split] = value_names(raw[split], where, label_column)
+    spelling = same_classes(found for names in values.values() for found in names.values())
+    values = {
+        split: {value: found and spelling[found] for value, found in names.items()} for split, names in values.items()
+    }
+    raw = labelled_splits(raw, name, label_column, values, drop_unlabelled)
+    main = "train" if "train" in raw else next(iter(raw))
+    names = class_names(raw[main], f"{name} ({main})", label_column, values[main].values())
+    shown = [_shown(name_, name) for name_ in names]
     corpus = {}
     for split, rows in raw.items():
-        values = value_names(rows, f"{dataset} ({split})", label_column)
-        ids = {str(value): names.index(name) for value, name in values.items() if name in names}
+        ids = {str(value): names.index(found) for value, found in values[split].items() if found in names}
         corpus[split] = _select(rows, split, texts, label_column, ids, names, shown)
     return DatasetDict(corpus)
 
 
 def load_held_out(
-    dataset: str,
+    dataset: Any,
     known: Sequence[str],
     *,
     split: str | None = None,
@@ -73,6 +109,8 @@ def load_held_out(
     text_column: str = "text",
     text_pair_column: str | None = None,
     label_column: str = "label",
+    drop_unlabelled: bool = True,
+    **reading: Any,
 ) -> tuple[str, Dataset]:
     """The rows of one split that a model can be scored on, with its class ids; the name of the split comes first.
 
@@ -84,92 +122,67 @@ def load_held_out(
         known: names of the model's classes in the order of their ids.
         split: default test, or the only one.
         max_rows: the first N rows only.
+        drop_unlabelled: has no effect here.
+        **reading: how files are read, as in `load_corpus`.
 
     Raises:
         HfclsError: as `load_corpus`; no such split, no row with a label, or a label that is not `known`.
     """
-    texts = _text_columns(text_column, text_pair_column, label_column)
-    files = local_files(dataset, data_dir)
-    raw = read_splits(dataset, None, dataset_config) if files is None else DatasetDict()
-    splits = list(files or raw)
+    wanted, name, options = (
+        wanted_columns(text_column, text_pair_column, label_column),
+        described(dataset),
+        ReadOptions(**reading),
+    )
+    texts = [column for option, column in wanted.items() if option != "label_column"]
+    raw = given_splits(dataset)
+    files = None if raw is not None else local_files(name, data_dir)
+    if raw is None and files is None:
+        raw = read_splits(name, None, dataset_config, options)
+    splits = list(files or raw or ())
     split = split or ("test" if len(splits) > 1 else splits[0])
     if split not in splits:
-        raise HfclsError(f"{dataset} has no {split} split; it has {', '.join(splits)}: set --split")
-    raw = read_splits(dataset, {split: files[split]}, dataset_config) if files else raw
+        raise HfclsError(f"{name} has no {split} split; it has {', '.join(splits)}: set --split")
+    if raw is None:
+        raw = read_splits(name, {split: files[split]} if files else None, dataset_config, options)
     rows = raw[split].select(range(min(len(raw[split]), max_rows or len(raw[split]))))
-    where = f"{dataset} ({split})"
-    _check_columns(rows, where, texts, label_column)
+    where = f"{name} ({split})"
+    rows = _with_columns(rows, where, wanted, options.no_header)
     for column in texts:
-        if _holds_numbers(rows, column):
+        if holds_numbers(rows, column):
             logger.warning("%s: every text in column %r is a number: is it the right --text_column?", where, column)
-    names = {
-        value: None if name is None or (name == NO_LABEL and name not in known) else _shown(name, dataset)
-        for value, name in value_names(rows, where, label_column).items()
-    }
-    if unknown := sorted({name for name in names.values() if name is not None}.difference(known)):
+    names = {value: _known(found, known, name) for value, found in value_names(rows, where, label_column).items()}
+    if unknown := sorted({found for found in names.values() if found is not None}.difference(known)):
         raise HfclsError(
-            f"{where} has the label {', '.join(unknown)}, but the model only knows {', '.join(known)}; if the classes "
-            "are the same, --label_names gives those of the model their names"
+            f"{where} has the label {shown_names(unknown)}, but the model only knows {shown_names(known)}; if the "
+            "classes are the same, --label_names gives those of the model their names"
         )
-    rows = _labelled(rows, where, label_column, names)
-    ids = {str(value): known.index(name) for value, name in names.items() if name is not None}
+    rows = labelled(rows, where, label_column, names)
+    ids = {str(value): known.index(found) for value, found in names.items() if found is not None}
     return split, _select(rows, split, texts, label_column, ids, known, known)
 
 
-def _text_columns(text_column: str, text_pair_column: str | None, label_column: str) -> list[str]:
-    texts = [text_column, *([text_pair_column] if text_pair_column else [])]
-    if len({*texts, label_column}) <= len(texts):
-        raise HfclsError(
-            f"text_column, text_pair_column and label_column must be different columns, found {', '.join(texts)} and "
-            f"{label_column}"
-        )
-    return texts
+def _known(name: str | None, known: Sequence[str], dataset: str) -> str | None:
+    """The model's name for a class; None: of no class."""
+    if name is None or (name == NO_LABEL and name not in known):
+        return None
+    return known_name(_shown(name, dataset), known)
 
 
-def _check_columns(rows: Dataset, where: str, texts: list[str], label: str) -> None:
-    flags = [*zip(texts, ("text_column", "text_pair_column"), strict=False), (label, "label_column")]
-    for column, flag in flags:
-        if column not in rows.column_names:
-            raise HfclsError(f"{where} has no column {column!r}; it has {', '.join(rows.column_names)}: set --{flag}")
+def _with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], no_header: bool) -> Dataset:
+    """The wanted columns alone, the texts as text and the labels one in each row."""
+    rows = with_columns(rows, where, wanted, no_header=no_header)
     if len(rows) == 0:
         raise HfclsError(f"{where} has no rows")
-    for column in texts:
-        if problem := text_problem(rows, column):
+    for option, column in wanted.items():
+        if option == "label_column":
+            rows = plain_labels(rows, column)
+        elif problem := text_problem(rows, column):
             raise HfclsError(f"{where}: column {column!r} {problem}")
-
-
-def _holds_numbers(rows: Dataset, column: str) -> bool:
-    """Whether every text of a column is a number, as in a column of ids."""
-    batches = rows.select_columns(column).iter(100)
-    return all(_is_number(text) for batch in batches for text in batch[column])
-
-
-def _is_number(text: str | None) -> bool:
-    try:
-        float(text or "")
-    except ValueError:
-        return False
-    return True
+    return rows
 
 
 def _shown(name: str, dataset: str) -> str:
     return nsmc.LABEL_NAMES.get(name, name) if dataset in BUILT_IN else name
-
-
-def _labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | None]) -> Dataset:
-    """The rows whose label has a name."""
-    if None not in names.values():
-        return rows
-    labels = rows.select_columns(column).with_format("arrow")[:][column].to_pylist()
-    kept = [i for i, label in enumerate(labels) if names[label] is not None]
-    if not kept:
-        raise HfclsError(f"{where}: no row has a label in column {column!r}, so nothing can be scored")
-    first = next(i for i, label in enumerate(labels) if names[label] is None)
-    logger.warning(
-        "%s: %d of %d rows have no label and are not scored, row %d (%r) for one",
-        where, len(rows) - len(kept), len(rows), first + 1, labels[first],
-    )  # fmt: skip
-    return rows.select(kept)
 
 
 def _select(
@@ -233,6 +246,6 @@ def _select_batch(
     for index, value in zip(indices, batch[label], strict=True):
         if str(value) not in ids:
             found = "no label" if value in (None, "") else f"the unknown label {value!r}"
-            raise HfclsError(f"{split}, row {index + 1}: {found} in column {label!r}; known are {', '.join(known)}")
+            raise HfclsError(f"{split}, row {index + 1}: {found} in column {label!r}; known are {shown_names(known)}")
         selected["label"].append(ids[str(value)])
     return selected

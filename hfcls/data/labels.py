@@ -1,44 +1,201 @@
 """Which classes a corpus has, and the class that each value of its label column stands for."""
 
+import logging
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from datasets import ClassLabel, Dataset, DatasetDict
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict, Value
 
+from hfcls.data.formats.table import quoted
 from hfcls.errors import HfclsError
 
+logger = logging.getLogger(__name__)
 
-def class_names(raw: DatasetDict, dataset: str, column: str) -> list[str]:
-    """Names of the classes in the order of their ids: as the data declares them, else sorted (numbers by value)."""
-    split = "train" if "train" in raw else next(iter(raw))
-    feature = raw[split].features[column]
+WHOLE = re.compile(r"[-+]?\d+(\.0*)?")
+MISSING = {
+    "nan",
+    "none",
+    "null",
+    "na",
+    "n/a",
+    "<na>",
+    "nat",
+    "#n/a",
+}  # what programs write for nothing, in small letters
+MANY_CLASSES = 10
+SHOWN_ROWS = 5
+
+
+def class_names(rows: Dataset, where: str, column: str, names: Collection[str | None]) -> list[str]:
+    """Names of the classes in the order of their ids: as the data declares them, else sorted (numbers by value).
+
+    Args:
+        names: that the values of the column stand for.
+    """
+    feature = rows.features[column]
     if isinstance(feature, ClassLabel):
         return list(feature.names)
-    names = {name for name in value_names(raw[split], f"{dataset} ({split})", column).values() if name is not None}
-    if len(names) < 2:
+    known = {name for name in names if name is not None}
+    if len(known) < 2:
         raise HfclsError(
-            f"{dataset} ({split}): column {column!r} holds one class only ({', '.join(names) or 'none'}); "
+            f"{where}: column {column!r} holds one class only ({', '.join(known) or 'none'}); "
             "a classifier needs at least two"
         )
-    numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in names)
-    return sorted(names, key=int) if numeric else sorted(names)
+    numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in known)
+    return sorted(known, key=int) if numeric else sorted(known)
 
 
 def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]:
     """The name of the class that each value in the label column stands for; None: of no class.
 
-    A column that declares its classes holds their ids, in an order of its own.
+    A column that declares its classes holds their ids, in an order of its own. Else a name is the value's text in
+    Unicode NFC without blanks around it; the log says where that made one class of several spellings.
 
     Raises:
         HfclsError: the column is of a type that names no classes; says `where`.
     """
     feature = rows.features[column]
+    values = rows.unique(column)
     if isinstance(feature, ClassLabel):
         names = dict(enumerate(feature.names))
-        return {value: names.get(value) for value in rows.unique(column)}
+        return {value: names.get(value) for value in values}
     kind = str(getattr(feature, "dtype", type(feature).__name__))
-    if not kind.startswith(("string", "large_string", "int", "uint", "bool")):
+    if not kind.startswith(("string", "large_string", "int", "uint", "bool", "null")):
         raise HfclsError(
             f"{where}: column {column!r} holds {kind}, not class labels: write them as whole numbers or text, one in "
             "each row"
         )
-    return {value: None if value in (None, "") else str(value) for value in rows.unique(column)}
+    named = {value: _name(value) for value in values}
+    if odd := [str(value) for value, name in named.items() if name is not None and str(value) != name]:
+        logger.info("%s: labels are read in Unicode NFC, without blanks around them: %s", where, quoted(odd))
+    return named
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else unicodedata.normalize("NFC", str(value)).strip() or None
+
+
+def same_classes(names: Iterable[str | None]) -> dict[str, str]:
+    """One spelling for each class of all splits: 1 and 1.0 are one number, TRUE and True one truth value."""
+    present = {name for name in names if name is not None}
+    if all(WHOLE.fullmatch(name) for name in present):
+        return {name: name.removeprefix("+").split(".")[0] for name in present}
+    if {name.casefold() for name in present} <= {"true", "false"}:
+        return {name: name.capitalize() for name in present}
+    return {name: name for name in present}
+
+
+def known_name(name: str, known: Collection[str]) -> str:
+    """The model's name for a class: the same, or another spelling of one number or truth value."""
+    if name in known:
+        return name
+    spelling = same_classes([name, *known])
+    return next((other for other in known if spelling[other] == spelling[name]), name)
+
+
+def plain_labels(rows: Dataset, column: str) -> Dataset:
+    """Lists of one label as the label, and whole numbers that are written as floats as integers; else the rows as is.
+
+    A missing value makes floats of a column of integers, in pandas and so in parquet.
+    """
+    kind = rows.features[column]
+    if getattr(kind, "dtype", "").startswith("float"):
+        single, plain = _is_whole, Value("int64")
+    elif not isinstance(kind, Value | ClassLabel):
+        single, plain = _is_single, Value("string")
+    else:
+        return rows
+    for batch in rows.select_columns(column).iter(1_000):
+        if not all(map(single, batch[column])):
+            return rows
+    features = rows.features.copy()
+    features[column] = plain
+    # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
+    arguments = {"column": column, "version": 1}
+    return rows.map(_plain_batch, batched=True, features=features, fn_kwargs=arguments, desc="labels")
+
+
+def _is_whole(value: float | None) -> bool:
+    return value is None or value != value or (value % 1 == 0 and abs(value) < 2**53)
+
+
+def _is_single(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and len(value) < 2)
+
+
+def _plain_batch(batch: dict[str, list[Any]], *, column: str, version: int) -> dict[str, list[Any]]:
+    return {column: [_plain(value) for value in batch[column]]}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return str(value[0]) if value and value[0] is not None else None
+    return None if value is None or value != value else int(value)
+
+
+# Rows without a label
+
+
+def labelled_splits(
+    raw: DatasetDict, name: str, column: str, values: Mapping[str, Mapping[Any, str | None]], drop: bool
+) -> DatasetDict:
+    """The rows with a label; raises HfclsError if others are there and not to be dropped."""
+    missing = {split: _without_label(rows, column, values[split]) for split, rows in raw.items()}
+    told = [_missing_labels(f"{name} ({split})", raw[split], rows, column) for split, rows in missing.items() if rows]
+    if told and not drop:
+        raise HfclsError(f"{'; '.join(told)}: --drop_unlabelled leaves them out")
+    for line in told:
+        logger.warning("%s: left out", line)
+    return DatasetDict(
+        {
+            split: rows.select(np.setdiff1d(np.arange(len(rows)), missing[split])) if missing[split] else rows
+            for split, rows in raw.items()
+        }
+    )
+
+
+def _missing_labels(where: str, rows: Dataset, missing: list[int], column: str) -> str:
+    places = ", ".join(str(row + 1) for row in missing[:SHOWN_ROWS]) + (", ..." if len(missing) > SHOWN_ROWS else "")
+    verb, word = ("has", "row") if len(missing) == 1 else ("have", "rows")
+    return f"{where}: {len(missing):,} of {len(rows):,} rows {verb} no label in column {column!r}, {word} {places}"
+
+
+def _without_label(rows: Dataset, column: str, names: Mapping[Any, str | None]) -> list[int]:
+    """Indices of the rows whose label has no name."""
+    if None not in names.values():
+        return []
+    labels = rows.select_columns(column).with_format("arrow")[:][column].to_pylist()
+    return [i for i, label in enumerate(labels) if names[label] is None]
+
+
+def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | None]) -> Dataset:
+    """The rows whose label has a name."""
+    missing = _without_label(rows, column, names)
+    if len(missing) == len(rows):
+        raise HfclsError(f"{where}: no row has a label in column {column!r}, so nothing can be scored")
+    if missing:
+        logger.warning("%s: not scored", _missing_labels(where, rows, missing, column))
+        return rows.select(np.setdiff1d(np.arange(len(rows)), missing))
+    return rows
+
+
+# What looks wrong
+
+
+def label_warnings(classes: Mapping[str, int]) -> Iterator[str]:
+    """What looks wrong about the classes, by their names and rows."""
+    present = [name for name, count in classes.items() if count]
+    spellings: dict[str, list[str]] = {}
+    for name in present:
+        spellings.setdefault(name.casefold(), []).append(name)
+    if twins := [same for same in spellings.values() if len(same) > 1]:
+        yield f"these classes differ in small and capital letters only: {quoted([' / '.join(same) for same in twins])}"
+    for name in present:
+        if name.casefold() in MISSING:
+            yield f"{classes[name]:,} rows are of the class {name!r}: is it a label that is missing? then empty it"
+    rows = sum(classes.values())
+    if len(present) > max(MANY_CLASSES, rows / 2):
+        yield f"{len(present):,} classes in {rows:,} rows: is it the right --label_column?"

@@ -3,59 +3,96 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, config
+from datasets import Dataset, DatasetDict, Value, concatenate_datasets, config
 from datasets.utils import tqdm
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from hfcls.data.formats import spreadsheets
 from hfcls.data.formats.delimited import open_delimited
-from hfcls.data.formats.jsonl import open_json
+from hfcls.data.formats.encodings import kind_of, unpacking
+from hfcls.data.formats.folders import class_folders, is_saved, open_class_folders, table_files
+from hfcls.data.formats.json_tables import open_json
 from hfcls.data.formats.parquet import open_parquet
-from hfcls.data.formats.table import Table
+from hfcls.data.formats.table import ReadOptions, Table, shown
 from hfcls.errors import HfclsError
 from hfcls.files import whole, write_whole
 
 logger = logging.getLogger(__name__)
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet")
+SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet", *spreadsheets.SUFFIXES, ".zip")
+FOLDER = "folder"  # the kind of a folder for each class
 
-READER = 1  # enters the key of the cache: raise it with each change of what reading a file gives
+READER = 2  # enters the key of the cache: raise it with each change of what reading a file gives
 ROWS_FILE, FACTS_FILE = "rows.arrow", "facts.json"
-SHOWN_NAMES = 10
 
 
-def read_tables(files: dict[str, Path]) -> DatasetDict:
-    """One split for each file; csv, tsv and txt columns are all read as text, empty fields as "".
+def read_tables(files: Mapping[str, Path | Sequence[Path]], options: ReadOptions | None = None) -> DatasetDict:
+    """One split for each file, or for several files that are parts of one table.
 
-    Quoting is that of the csv module and of `pandas.read_csv`. Rows are memory-mapped from the datasets cache, so the
-    size of a corpus does not matter. The cache goes by the content of a file: a second call reads it, wherever the file
-    lies by then, and an edited file is read again, whatever its time says.
+    All columns of delimited files and of workbooks are read as text, empty fields as "". Rows are memory-mapped from
+    the datasets cache, so the size of a corpus does not matter. The cache goes by the content of a file: a second call
+    reads it, wherever the file lies by then, and an edited file is read again, whatever its time says.
 
     Raises:
-        HfclsError: a file is missing, empty, of an unknown kind, not UTF-8, or has a broken line; names file and line.
+        HfclsError: a file is missing, empty, of an unknown kind, or has a broken line; names file and line.
     """
-    return DatasetDict({split: _read_table(path) for split, path in files.items()})
+    chosen = options or ReadOptions()
+    return DatasetDict(
+        {
+            split: _joined(
+                [(path, read_table(path, chosen)) for path in ([paths] if isinstance(paths, Path) else paths)]
+            )
+            for split, paths in files.items()
+        }
+    )
 
 
-def _read_table(path: Path) -> Dataset:
+def _joined(parts: list[tuple[Path, Dataset]]) -> Dataset:
+    """The rows of all parts, with the columns that stand in each of them; of two types, as text."""
+    (first_path, first), *others = parts
+    if not others:
+        return first
+    columns = [name for name in first.column_names if all(name in rows.column_names for _, rows in others)]
+    for path, rows in parts:
+        if left_out := [name for name in rows.column_names if name not in columns]:
+            logger.warning("%s: passed over the columns %s, which other parts lack", path, shown(left_out))
+    if not columns:
+        raise HfclsError(f"{first_path} and {others[0][0]} have no column in common: they are not parts of one table")
+    joined = [rows.select_columns(columns) for _, rows in parts]
+    for name in columns:
+        kinds = {str(rows.features[name]): rows.features[name] for rows in joined if len(rows)}
+        if len(kinds) > 1 and all(isinstance(kind, Value) for kind in kinds.values()):
+            joined = [rows.cast_column(name, Value("string")) for rows in joined]
+    try:
+        return concatenate_datasets(joined)
+    except (ValueError, pa.ArrowException) as error:
+        raise HfclsError(f"{first_path} and the other parts hold columns of different types: {error!s:.300}") from error
+
+
+def read_table(path: Path, options: ReadOptions) -> Dataset:
+    """The rows of a file, of a folder for each class, or of what `Dataset.save_to_disk` wrote; see `read_tables`."""
+    if is_saved(path):
+        return _saved(path)
     with _reading(path):
-        _check_file(path)
+        kind = _checked_kind(path)
         sha256 = _sha256(path)
-    # the suffix, since the same bytes are other rows as csv than as tsv
-    folder = Path(config.HF_DATASETS_CACHE) / "hfcls" / f"{path.suffix.lower()[1:]}-{READER}-{sha256}"
+    # the kind, since the same bytes are other rows as csv than as tsv
+    chosen = "" if options == ReadOptions() else f"-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"
+    folder = Path(config.HF_DATASETS_CACHE) / "hfcls" / f"{kind.removeprefix('.')}-{READER}-{sha256}{chosen}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):  # one process reads, the others find what it has read
             if (rows := _kept(folder, path)) is None:
-                _fill(folder, path, sha256)
+                _fill(folder, path, kind, options, sha256)
                 rows = _kept(folder, path)
     except OSError as error:
         raise HfclsError(
@@ -68,38 +105,53 @@ def _read_table(path: Path) -> Dataset:
     return rows
 
 
+def _saved(folder: Path) -> Dataset:
+    try:
+        return Dataset.load_from_disk(str(folder))
+    except Exception as error:  # datasets and pyarrow raise many kinds for files that are missing or cut off
+        raise HfclsError(f"could not load the saved dataset {folder}: {' '.join(str(error).split()):.300}") from error
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
-        yield
+        with unpacking(path):
+            yield
     except OSError as error:  # no permission, or a drive that fails
         raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _check_file(path: Path) -> None:
+def _checked_kind(path: Path) -> str:
+    if path.is_dir() and class_folders(path):
+        return FOLDER
     if not path.is_file():
         raise HfclsError(f"no file {path}: check the path")
-    if path.suffix.lower() not in SUFFIXES:
-        hint = ": save the sheet as csv in UTF-8" if path.suffix.lower() in (".xls", ".xlsx", ".ods") else ""
-        raise HfclsError(
-            f"{path}: cannot read {path.suffix or 'a file without suffix'}{hint}; known are {' '.join(SUFFIXES)}"
-        )
     if path.stat().st_size == 0:
         raise HfclsError(f"{path} is empty: it needs a header line and rows")
+    kind = kind_of(path)
+    if kind not in SUFFIXES or kind == ".zip":
+        raise HfclsError(
+            f"{path}: cannot read {kind or 'a file without suffix'}; known are {' '.join(SUFFIXES)}, and these with .gz"
+        )
+    return kind
 
 
 def _sha256(path: Path) -> str:
+    """Of a file's bytes; of a folder's files, with their names."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for part in [path] if path.is_file() else sorted(inner for inner in path.rglob("*") if inner.is_file()):
+        if part != path:
+            digest.update(f"{part.relative_to(path)}\0{part.stat().st_size}\0".encode(errors="surrogateescape"))
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 
-def _fill(folder: Path, path: Path, sha256: str) -> None:
+def _fill(folder: Path, path: Path, kind: str, options: ReadOptions, sha256: str) -> None:
     """Write the rows of a file, and then their number, without which the folder counts as empty."""
     with _reading(path):
-        table = _open(path)
+        table = _open(path, kind, options)
     row_count = 0
     with (
         whole(folder / ROWS_FILE) as aside,
@@ -114,15 +166,18 @@ def _fill(folder: Path, path: Path, sha256: str) -> None:
     with _reading(path):
         if _sha256(path) != sha256:
             raise HfclsError(f"{path} was changed while it was read: give the same command again")
-    facts = {"rows": row_count, "passed_over": table.passed_over}
+    facts = {"rows": row_count, "passed_over": table.passed_over, "decided": table.decided}
     write_whole(folder / FACTS_FILE, json.dumps(facts, ensure_ascii=False) + "\n")
 
 
-def _open(path: Path) -> Table:
-    suffix = path.suffix.lower()
-    if suffix in DELIMITERS:
-        return open_delimited(path, DELIMITERS[suffix])
-    return open_parquet(path) if suffix == ".parquet" else open_json(path)
+def _open(path: Path, kind: str, options: ReadOptions) -> Table:
+    if kind == FOLDER:
+        return open_class_folders(path, options)
+    if kind in DELIMITERS:
+        return open_delimited(path, DELIMITERS[kind], options)
+    if kind in spreadsheets.SUFFIXES:
+        return spreadsheets.open_workbook(path, options)
+    return open_parquet(path) if kind == ".parquet" else open_json(path, options)
 
 
 def _parts(table: Table, path: Path) -> Iterator[pa.Table]:
@@ -141,6 +196,8 @@ def _kept(folder: Path, path: Path) -> Dataset | None:
         return None
     if len(rows) != facts["rows"]:
         return None
+    for what in facts["decided"]:
+        logger.info("%s: %s", path, what)
     for what in facts["passed_over"]:
         logger.warning("%s: passed over %s", path, what)
     return rows
@@ -166,15 +223,9 @@ def without_text(rows: Dataset, columns: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def readable_files(folder: Path) -> list[Path]:
-    """The files of a folder that `read_tables` knows, by name; one log line names all else that lies there."""
-    found: list[Path] = []
-    other: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
-            found.append(path)
-        else:
-            other.append(f"{path.name}/" if path.is_dir() else path.name)
-    if other:
-        more = f" and {len(other) - SHOWN_NAMES} more" if len(other) > SHOWN_NAMES else ""
-        logger.warning("%s: passed over %s%s", folder, ", ".join(other[:SHOWN_NAMES]), more)
-    return found
+    """The files of a folder that `read_tables` knows; one log line names all else that lies there."""
+    tables, others = table_files(folder, SUFFIXES)
+    if others:
+        names = [f"{path.name}/" if path.is_dir() else path.name for path in others]
+        logger.warning("%s: passed over %s", folder, shown(names))
+    return tables

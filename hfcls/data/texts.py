@@ -3,16 +3,18 @@
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, Features, Sequence, Value, concatenate_datasets, load_dataset
+from datasets import Dataset, DatasetDict, Features, Sequence, Value, concatenate_datasets
+from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
 from hfcls.data.duplicates import normalized
-from hfcls.data.formats.encodings import not_utf8
+from hfcls.data.formats.encodings import open_text, sniff_encoding
 from hfcls.data.readers import SUFFIXES, read_tables, text_problem
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
@@ -75,13 +77,27 @@ def _read_lines(path: Path) -> Dataset:
     if path.stat().st_size == 0:
         raise HfclsError(f"{path} is empty: it needs a text on each line")
     try:
-        rows = load_dataset("text", data_files=str(path), split="train", encoding="utf-8-sig")
-    except Exception as error:  # those of datasets, and of the system
-        cause = error.__cause__ or error
-        if isinstance(cause, UnicodeDecodeError):
-            raise HfclsError(not_utf8(path)) from error
+        digest = hashlib.sha256()  # the cache goes by the content
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+        encoding = sniff_encoding(path)
+        return Dataset.from_generator(
+            _lines,
+            features=Features({"text": Value("large_string")}),
+            gen_kwargs={"path": path, "encoding": encoding, "sha256": digest.hexdigest()},
+        )
+    except OSError as error:
+        raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
+    except DatasetGenerationError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, HfclsError) else error
         raise HfclsError(f"could not read {path}: {' '.join(str(cause).split()):.500}") from error
-    return rows.cast(Features({"text": Value("large_string")}))
+
+
+def _lines(path: Path, encoding: str, sha256: str) -> Iterator[dict[str, str]]:
+    with open_text(path, encoding) as lines:
+        for line in lines:
+            yield {"text": line.rstrip("\r\n")}
 
 
 def _has_text(batch: dict[str, list[Any]], *, version: int) -> list[bool]:

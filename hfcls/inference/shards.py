@@ -16,7 +16,10 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.readers import SUFFIXES, read_tables, readable_files, text_problem, without_text
+from hfcls.data.columns import with_columns
+from hfcls.data.formats.table import ReadOptions, quoted
+from hfcls.data.readers import read_table, text_problem, without_text
+from hfcls.data.sources import input_files
 from hfcls.errors import HfclsError
 from hfcls.files import remove_leftovers, whole
 from hfcls.inference.classifier import Classifier
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 class _Shard(NamedTuple):
     path: Path
     rows: Dataset
+    texts: Dataset
     indices: range
 
 
@@ -57,10 +61,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     config = with_options(config or PredictConfig(), options)
     if config.input is None:
         raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
-    output, files = Path(config.output or ""), input_files(Path(config.input or ""))
+    output, files = Path(config.output or ""), input_files(config.input)
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
-    tables = {path: read_tables({"rows": path})["rows"] for path in files}
+    reading = ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
+    tables = {path: read_table(path, reading) for path in files}
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.accelerator.current_accelerator()
     classifier = Classifier.from_pretrained(
@@ -71,12 +76,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         batching=config.batching,
         precision=config.precision,
     )
-    columns = [name for name in (config.text_column, config.text_pair_column) if name]
-    for path, rows in tables.items():
-        _check_columns(path, rows, config, classifier.labels)
-        if rank == 0 and (missing := without_text(rows, columns).sum()):
-            logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
-    shards = _shards(tables, output, config)
+    shards = _shards(tables, output, config, classifier.labels, is_main=rank == 0)
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}
         claim(output, sources, files, classifier, [shard.path for shard in shards])
@@ -97,40 +97,34 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     return [shard.path for shard in shards]
 
 
-def input_files(path: Path) -> list[Path]:
-    """The file itself, or the readable files of a folder by name; the log names what else lies there.
-
-    Raises:
-        HfclsError: nothing there, or a folder without a file that can be read.
-    """
-    if not path.is_dir():
-        return [path]
-    if files := readable_files(path):
-        return files
-    raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
-
-
-def _shards(tables: dict[Path, Dataset], output: Path, config: PredictConfig) -> list[_Shard]:
+def _shards(
+    tables: dict[Path, Dataset], output: Path, config: PredictConfig, labels: list[str], *, is_main: bool
+) -> list[_Shard]:
     shards = []
     for path, rows in tables.items():
+        texts = _texts(path, rows, config, labels)
+        if is_main and (missing := without_text(texts, texts.column_names).sum()):
+            logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
         count = math.ceil(len(rows) / config.shard_size)
         for i in range(count):
             indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
             name = f"{path.name}-{i:05d}-of-{count:05d}.{config.format}"
-            shards.append(_Shard(output / name, rows, indices))
+            shards.append(_Shard(output / name, rows, texts, indices))
     return shards
 
 
-def _check_columns(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> None:
-    for option in ("text_column", "text_pair_column"):
-        column = getattr(config, option)
-        if column is not None and column not in rows.column_names:
-            raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --{option}")
-        if column is not None and (problem := text_problem(rows, column)):
+def _texts(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> Dataset:
+    """The columns to label."""
+    wanted = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
+    wanted = {option: column for option, column in wanted.items() if column is not None}
+    texts = with_columns(rows, str(path), wanted, no_header=config.no_header)
+    for option, column in wanted.items():
+        if problem := text_problem(texts, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
     ours = _added_columns(labels, all_scores=True)
     if taken := [column for column in ours if column in rows.column_names]:
-        raise HfclsError(f"{path} already has the column {', '.join(taken)}: rename it, since predictions go there")
+        raise HfclsError(f"{path} already has the column {quoted(taken)}: rename it, since predictions go there")
+    return texts
 
 
 def _added_columns(labels: list[str], *, all_scores: bool) -> list[str]:
@@ -174,8 +168,10 @@ def _csv_rows(path: Path, columns: list[str]) -> int:
 
 
 def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]") -> pa.Table:
-    table = shard.rows.with_format("arrow")[shard.indices.start : shard.indices.stop]
-    columns = [table[name].to_pylist() for name in (config.text_column, config.text_pair_column) if name]
+    table, text_table = (
+        part.with_format("arrow")[shard.indices.start : shard.indices.stop] for part in (shard.rows, shard.texts)
+    )
+    columns = [text_table[name].to_pylist() for name in shard.texts.column_names]
     texts = list(zip(*columns, strict=True))
     there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
     texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]

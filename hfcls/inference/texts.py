@@ -1,6 +1,6 @@
 """What may be classified: a text, a pair of texts, a list of one of these."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from hfcls.errors import HfclsError
@@ -14,8 +14,7 @@ def as_batch(texts: Any) -> tuple[list[Any], bool]:
     Raises:
         HfclsError: neither a text, a pair nor a list of them.
     """
-    if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
-        raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}")
+    check_kind(texts)
     single = isinstance(texts, (str, tuple))
     return [texts] if single else list(texts), single
 
@@ -49,3 +48,17 @@ def answers(probabilities: list[list[float]], labels: list[str], *, all_scores: 
             answer["scores"] = dict(zip(labels, row, strict=True))
         given.append(answer)
     return given
+
+
+def check_kind(texts: Any) -> None:
+    """Raises HfclsError for what is no text, pair or list of them; a table that is iterated gives its column names."""
+    if isinstance(texts, Iterable) and not isinstance(texts, bytes | Mapping | Set) and not hasattr(texts, "columns"):
+        return
+    hint = ""
+    if hasattr(texts, "columns"):
+        hint = ": give one column of it, such as list(frame['text']), or two as list(zip(frame['a'], frame['b']))"
+    elif isinstance(texts, Mapping):
+        hint = ": give its texts in a list, list(texts.values())"
+    elif isinstance(texts, Set):
+        hint = ", which has no order: give a list"
+    raise HfclsError(f"expected a text, a pair of texts or a list of them, found {type(texts).__name__}{hint}")

@@ -4,12 +4,12 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hfcls.data.formats.encodings import not_utf8
+from hfcls.data.formats.encodings import open_text, sniff_encoding
 from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 
@@ -67,8 +67,8 @@ def read_rows(texts: str, file: str | None, max_chars: int, max_texts: int) -> t
     """Header and rows of the lines typed, or of the file if there is one.
 
     Raises:
-        HfclsError: too many or too long texts, or the file is not UTF-8, is broken, or has no column `text`. It names
-            the file, not its place on this machine.
+        HfclsError: too many or too long texts, or the file is of an unknown encoding, is broken, or has no column
+            `text`. It names the file, not its place on this machine.
     """
     if not file:
         return ["text"], _within_limits(_lines(io.StringIO(texts, newline=None)), 0, max_chars, max_texts)
@@ -77,7 +77,7 @@ def read_rows(texts: str, file: str | None, max_chars: int, max_texts: int) -> t
     if suffix not in DELIMITERS:
         raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
     try:
-        with path.open(encoding="utf-8-sig", newline=None if suffix == ".txt" else "") as opened:
+        with open_text(path, sniff_encoding(path)) as opened:
             if suffix == ".txt":
                 return ["text"], _within_limits(_lines(opened), 0, max_chars, max_texts)
             rows = _table(opened, path.name, DELIMITERS[suffix])
@@ -88,17 +88,17 @@ def read_rows(texts: str, file: str | None, max_chars: int, max_texts: int) -> t
                     f"{path.name}: text 열이 하나 있어야 합니다. {found} named text; found {', '.join(header):.200}."
                 )
             return header, _within_limits(rows, header.index("text"), max_chars, max_texts)
-    except UnicodeDecodeError as error:
-        raise HfclsError(not_utf8(path).replace(str(path), path.name)) from error
+    except HfclsError as error:
+        raise HfclsError(str(error).replace(str(path), path.name)) from error
     except OSError as error:
         raise HfclsError(f"{path.name}: 읽을 수 없습니다. It cannot be read ({error.strerror}).") from error
 
 
-def _lines(opened: TextIO) -> Iterator[list[str]]:
-    return ([line.rstrip("\n")] for line in opened if line.strip())
+def _lines(opened: IO[str]) -> Iterator[list[str]]:
+    return ([line.rstrip("\r\n")] for line in opened if line.strip())
 
 
-def _table(opened: TextIO, name: str, delimiter: str) -> Iterator[list[str]]:
+def _table(opened: IO[str], name: str, delimiter: str) -> Iterator[list[str]]:
     """The header of a csv or tsv file, then its rows, all of one length."""
     reader = csv.reader(opened, delimiter=delimiter)
     width = 0

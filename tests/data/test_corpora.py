@@ -92,18 +92,18 @@ def test_null_texts_become_empty_texts_and_are_counted(tmp_path, caplog):
         (
             ["글\tlabel", "가\t1", "나\t0"],
             {},
-            "(train) has no column 'text'; it has 글, label: set --text_column",
+            "(train) has no column 'text'; it has '글', 'label': set --text_column",
         ),
         (
             ["text\tlabel", "가\t1", "나\t0"],
             {"label_column": "y"},
-            "no column 'y'; it has text, label: set --label_column",
+            "no column 'y'; it has 'text', 'label': set --label_column",
         ),
         (["text\tlabel", "가\t1", "나\t1"], {}, "column 'label' holds one class only (1)"),
         (
             ["text\tlabel", "가\t1", "나\t0", "다\t"],
             {},
-            "train, row 3: no label in column 'label'; known are 0, 1",
+            "(train): 1 of 3 rows has no label in column 'label', row 3: --drop_unlabelled leaves them out",
         ),
         (["text\tlabel"], {}, "has a header line but no rows"),
         (["text\tlabel", "1\t1", "2\t0"], {}, "column 'text' holds numbers, not text"),
@@ -161,9 +161,17 @@ def test_labels_of_more_digits_than_python_reads_are_names(table):
     assert corpus["train"].features["label"].names == ["8", long]
 
 
-def test_missing_labels_that_made_numbers_of_a_column_are_explained(tmp_path):
+def test_missing_labels_that_made_floats_of_integers_are_told_and_left_out(tmp_path, caplog):
     path = tmp_path / "a.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나"], "label": [1.0, float("nan")]}), path)
+    labels = [1.0, float("nan"), 0.0, None]
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나", "다", "라"], "label": labels}), path)
+    with pytest.raises(HfclsError, match="2 of 4 rows have no label in column 'label', rows 2, 4: --drop_unlabelled"):
+        load_corpus(str(path))
+    rows = load_corpus(str(path), drop_unlabelled=True)["train"]
+    assert list(rows["text"]) == ["가", "다"]
+    assert rows.features["label"].names == ["0", "1"]
+    assert "rows 2, 4: left out" in caplog.text
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["가", "나"], "label": [1.5, 2.0]}), path)
     with pytest.raises(HfclsError, match="holds float64, not class labels: write them as whole numbers or text"):
         load_corpus(str(path))
 

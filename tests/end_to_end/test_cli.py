@@ -114,7 +114,7 @@ def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
     ("arguments", "message"),
     [
         (["--dataset", "nowhere.csv"], "no file nowhere.csv"),
-        (["--dataset", "{table}", "--text_column", "글"], "has no column '글'; it has text, label"),
+        (["--dataset", "{table}", "--text_column", "글"], "has no column '글'; it has 'text', 'label'"),
         (["--dataset", "{table}", "--model", "./nowhere"], "no model folder ./nowhere"),
         (["--dataset", "{table}", "--model", "nobody/nothing"], "could not load the tokenizer of 'nobody/nothing'"),
         (

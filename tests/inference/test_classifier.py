@@ -3,6 +3,7 @@
 import random
 import threading
 
+import pandas as pd
 import pytest
 import torch
 from architectures import CONFIGS, tiny
@@ -148,3 +149,11 @@ def test_what_is_not_a_text_is_named(make):
     for nothing in (None, 5, b"text", {"text": "좋다"}):
         with pytest.raises(HfclsError, match=f"a list of them, found {type(nothing).__name__}"):
             make()(nothing)
+    frame = pd.DataFrame({"text": ["좋다", "나쁘다"], "label": [1, 0]})
+    for table, hint in (
+        (frame, "DataFrame: give one column of it"),
+        ({"좋다"}, "set, which has no order: give a list"),
+    ):
+        with pytest.raises(HfclsError, match=f"a list of them, found {hint}"):
+            make()(table)
+    assert make()(frame["text"]) == make()(list(frame["text"]))

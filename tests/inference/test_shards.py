@@ -360,7 +360,7 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"text_column": "글"}, "has no column '글'; it has text, label: set --text_column"),
+        ({"text_column": "글"}, "has no column '글'; it has 'text', 'label': set --text_column"),
         ({"input": "nowhere.csv"}, "no file nowhere.csv"),
         ({"input": "{empty}"}, "holds no file to label; known are .csv"),
         ({"output": "/proc/none"}, "cannot write to /proc/none"),

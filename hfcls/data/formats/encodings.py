@@ -1,34 +1,158 @@
-"""Which encoding a text file has that is not UTF-8."""
+"""The bytes of a file, unpacked, and the encoding of its text: UTF-8, UTF-16 or CP949, told by decoding all of it."""
 
+import bz2
 import codecs
-import shlex
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
+
+from hfcls.data.formats.table import quoted
+from hfcls.errors import HfclsError
+
+PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+BLOCK = 1 << 20
+# What a decompressor raises over a file that is cut off or is not what its suffix says.
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+NAMES = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8 with BOM",
+    "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
+    "cp949": "CP949 (EUC-KR)",
+}
 
 
-def not_utf8(path: Path) -> str:
-    """What to tell about a file that is not UTF-8: its first such line, and its encoding if that can be guessed.
+def kind_of(path: Path) -> str:
+    """The suffix in small letters that says what a file holds: ".csv" of reviews.CSV and of reviews.csv.gz.
 
-    Windows programs write Korean as CP949; Excel's "Unicode text" is UTF-16.
+    Raises:
+        HfclsError: a zip that does not hold exactly one table.
     """
-    with path.open("rb") as file:
-        sample = file.read(1 << 20)
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in sample[:2]:
-        encoding = "utf-16"
-    elif _decodes(sample, "cp949", final=len(sample) < 1 << 20):
-        encoding = "cp949"
-    else:
-        with path.open("rb") as file:
-            number = next(n for n, line in enumerate(file, start=1) if not _decodes(line, "utf-8", final=True))
-        return f"{path}, line {number} is not UTF-8 text; save the file as UTF-8"
-    name = {"utf-16": "UTF-16", "cp949": "CP949 (EUC-KR)"}[encoding]
-    command = f"iconv -f {encoding} -t utf-8 {shlex.quote(str(path))} > utf8{path.suffix}"
-    return f"{path} is not UTF-8 but {name}; convert it: {command}"
+    suffix = path.suffix.lower()
+    if suffix in PACKED:
+        return Path(path.stem).suffix.lower()
+    return Path(zip_member(path)).suffix.lower() if suffix == ".zip" else suffix
 
 
-def _decodes(sample: bytes, encoding: str, *, final: bool) -> bool:
-    """Unless this is the `final` part, its last character may be cut in half."""
+def zip_member(path: Path) -> str:
+    """The name of the one file in a zip; what a Mac adds (`__MACOSX/`, `._*`) does not count."""
+    with unpacking(path), zipfile.ZipFile(path) as packed:
+        names = [info.filename for info in packed.infolist() if not info.is_dir()]
+    names = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
+    if len(names) != 1:
+        raise HfclsError(
+            f"{path} holds {len(names)} files ({quoted(names)}), not one table: unpack it and give the folder"
+        )
+    return names[0]
+
+
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """What goes wrong while a packed file is unpacked becomes an `HfclsError`."""
     try:
-        codecs.getincrementaldecoder(encoding)().decode(sample, final)
-    except UnicodeDecodeError:
+        yield
+    except BROKEN as error:
+        if path.suffix.lower() in (*PACKED, ".zip"):
+            raise HfclsError(
+                f"cannot unpack {path}: {error!s:.200}; is the file whole, and without a password?"
+            ) from error
+        raise
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """The file, or what is packed in it."""
+    suffix = path.suffix.lower()
+    with unpacking(path):
+        if suffix == ".zip":
+            with zipfile.ZipFile(path) as packed, packed.open(zip_member(path)) as file:
+                yield file
+        else:
+            with PACKED[suffix](path, "rb") if suffix in PACKED else path.open("rb") as file:
+                yield file
+
+
+@contextmanager
+def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
+    """The text of a file, its line ends as they are; raises HfclsError with the line that is not in `encoding`."""
+    with open_bytes(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+        try:
+            yield text
+        except UnicodeError as error:  # UTF-16 without a BOM is no UnicodeDecodeError
+            raise HfclsError(_not_decodable(path, encoding)) from error
+
+
+def sniff_encoding(path: Path) -> str:
+    """A codec of Python that decodes all of the file.
+
+    A file that is UTF-8 in most lines that are more than ASCII is a broken UTF-8 file, whatever else might decode it.
+
+    Raises:
+        HfclsError: it is neither UTF-8 nor UTF-16 nor CP949, or a broken one; names the first such line.
+    """
+    with open_bytes(path) as file:
+        start = file.read(4096)
+    if start.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    wide = _wide(start)
+    if wide and (start[0] == 0) != (start[1] == 0):
+        return wide
+    if _decodes(path, "utf-8"):
+        return "utf-8"
+    if wide and _decodes(path, wide):
+        return wide
+    if _mostly_utf8(path) or not _decodes(path, "cp949"):
+        raise HfclsError(_not_decodable(path, "utf-8"))
+    return "cp949"
+
+
+def _wide(start: bytes) -> str | None:
+    """UTF-16 without a BOM, if all zero bytes are one half of blanks, commas and other ASCII; else None."""
+    low, high = start[::2].count(0), start[1::2].count(0)
+    if len(start) < 2 or (low and high) or not (low or high):
+        return None
+    return "utf-16-le" if high else "utf-16-be"
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with open_bytes(path) as file:
+        try:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeError:
+            return False
+    return True
+
+
+def _line_decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeError:
         return False
     return True
+
+
+def _mostly_utf8(path: Path) -> bool:
+    with open_bytes(path) as file:
+        good = [_line_decodes(line, "utf-8") for line in file if not line.isascii()]
+    return sum(good) * 2 > len(good)
+
+
+def _not_decodable(path: Path, encoding: str) -> str:
+    name, line = NAMES.get(encoding, encoding), ""
+    if not encoding.startswith("utf-16"):
+        with open_bytes(path) as file:
+            bad = (number for number, line in enumerate(file, start=1) if not _line_decodes(line, encoding))
+            line = f", line {number}" if (number := next(bad, 0)) else ""
+    return f"{path}{line} is not {name} text; save the file as UTF-8, or name its encoding with --encoding"

@@ -1,15 +1,18 @@
 """parquet files, with the types they declare."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 from datasets import Features
 from datasets.table import table_cast
 from pyarrow import parquet
 
-from hfcls.data.formats.table import ROWS_AT_ONCE, Table
+from hfcls.data.formats.encodings import open_bytes
+from hfcls.data.formats.table import ROWS_AT_ONCE, Table, unique_names
 from hfcls.errors import HfclsError
 
 PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
@@ -19,16 +22,19 @@ def open_parquet(path: Path) -> Table:
     """Views and dictionaries of text come as plain text; classes that the file's metadata declares stay classes.
 
     Raises:
-        HfclsError: not parquet, a type that datasets does not know, or a column twice.
+        HfclsError: not parquet, or a type that datasets does not know.
     """
     with _parquet_file(path) as source:
         schema = source.schema_arrow
-        if not schema.names or len(set(schema.names)) < len(schema.names):
-            raise HfclsError(f"{path} must name each column once, found {schema.names}")
+        if not schema.names:
+            raise HfclsError(f"{path} has no columns")
+        names = unique_names(schema.names)
         fields = [column.with_type(PLAIN.get(column.type, column.type)) for column in schema]
         for column in fields:
             _check_known(path, column)
-        features = Features.from_arrow_schema(pa.schema(fields, schema.metadata))
+        fields = [column.with_name(name) for column, name in zip(fields, names, strict=True)]
+        metadata = schema.metadata if names == schema.names else None  # which speaks of the columns by their names
+        features = Features.from_arrow_schema(pa.schema(fields, metadata))
     return Table(features, _parquet_parts(path, features))
 
 
@@ -48,7 +54,8 @@ def _parquet_parts(path: Path, features: Features) -> Iterator[pa.Table]:
         row_count = 0
         for batch in source.iter_batches(ROWS_AT_ONCE):
             row_count += len(batch)
-            yield table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
+            table = pa.Table.from_batches([batch]).rename_columns(list(features))
+            yield table_cast(table, features.arrow_schema)
         if row_count != source.metadata.num_rows:
             raise HfclsError(
                 f"{path} says that it has {source.metadata.num_rows:,} rows, but {row_count:,} can be read"
@@ -56,8 +63,14 @@ def _parquet_parts(path: Path, features: Features) -> Iterator[pa.Table]:
 
 
 @contextmanager
+def _seekable(path: Path) -> Iterator[IO[bytes]]:
+    with open_bytes(path) as file:
+        yield file if path.suffix.lower() == ".parquet" else io.BytesIO(file.read())  # what was packed, in memory
+
+
+@contextmanager
 def _parquet_file(path: Path) -> Iterator[parquet.ParquetFile]:
-    with path.open("rb") as file:  # pyarrow takes a path for an address where it looks like one
+    with _seekable(path) as file:  # pyarrow takes a path for an address where it looks like one
         try:
             yield parquet.ParquetFile(file)
         except HfclsError:

@@ -1,18 +1,87 @@
-"""What reading a file gives, whatever its kind."""
+"""What every reader of a file gives: its columns, and its rows in parts."""
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 from datasets import Features
 
+from hfcls.errors import HfclsError
+
 ROWS_AT_ONCE = 1_000  # larger parts are slower: Python looks through more objects for garbage
+SHOWN_NAMES = 10  # in a message, of a list that may be endless
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What is not to be told from the file itself.
+
+    Raises:
+        HfclsError: a delimiter, encoding or quoting that there is not.
+
+    Attributes:
+        delimiter: one character; `tab` or `\\t` is a tab.
+        encoding: a codec of Python.
+        quoting: csv, backslash or none; see `sniffing.Dialect`.
+        no_header: the first line is a row.
+        sheet: of a workbook.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    quoting: str | None = None
+    no_header: bool = False
+    sheet: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.delimiter in ("tab", "\\t"):
+            object.__setattr__(self, "delimiter", "\t")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\\'):
+            raise HfclsError(f"delimiter must be one character, such as ; or tab, found {self.delimiter!r}")
+        if self.quoting not in (None, "csv", "backslash", "none"):
+            raise HfclsError(f"quoting must be one of csv, backslash, none, found {self.quoting!r}")
+        try:
+            codecs.lookup(self.encoding or "utf-8")
+        except LookupError as error:
+            raise HfclsError(f"encoding {self.encoding!r} is not known: such as utf-8, cp949 or utf-16") from error
 
 
 @dataclass
 class Table:
-    """A file: its columns, its rows in parts, and, once all parts are read, what of it was passed over."""
+    """A file: its columns, its rows in parts, what was decided, and, once all is read, what of it was passed over."""
 
     features: Features
     parts: Iterator[pa.Table]
     passed_over: list[str] = field(default_factory=list)
+    decided: list[str] = field(default_factory=list)
+
+
+def unique_names(header: list[str]) -> list[str]:
+    """A name of its own for each column: those that stand once are kept.
+
+    A column without a name is called `Unnamed: 0` by its position, as pandas does, and several of one name `NAME (1)`,
+    `NAME (2)`: neither can be chosen by mistake.
+    """
+    names = [name if name.strip() else f"Unnamed: {i}" for i, name in enumerate(header)]
+    seen: dict[str, int] = {}
+    unique = []
+    for name in names:
+        if names.count(name) > 1:
+            seen[name] = seen.get(name, 0) + 1
+            name = f"{name} ({seen[name]})"
+        while name in unique:
+            name += "'"
+        unique.append(name)
+    return unique
+
+
+def shown(names: Collection[object], between: str = ", ") -> str:
+    """The first ten of these names for a message."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return between.join(str(name) for name in list(names)[:SHOWN_NAMES]) + more
+
+
+def quoted(names: Collection[str], between: str = ", ") -> str:
+    """The same, in quotes, and each at most 100 characters long: they may be anything, even texts."""
+    return shown([repr(name if len(name) <= 100 else f"{name[:97]}...") for name in names], between)

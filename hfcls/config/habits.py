@@ -1,0 +1,122 @@
+"""Command lines as people write them from habit: each is answered with what was meant."""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from itertools import pairwise, takewhile
+from pathlib import Path
+from typing import Any, NoReturn
+
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xlsx", ".xls", ".ods", ".gz", ".zip")
+RECIPES = (".yaml", ".yml")
+PRECISION = "precision is a matter of the launcher: accelerate launch --mixed_precision {} train.py ..."
+OTHER_NAMES = {  # of other programs' options -> ours, or what to do
+    "epochs": "--num_train_epochs",
+    "num_epochs": "--num_train_epochs",
+    "lr": "--learning_rate",
+    "model_name_or_path": "--model",
+    "model_name": "--model",
+    "pretrained_model_name_or_path": "--model",
+    "tokenizer_name": "--model",
+    "train_file": "--dataset",
+    "data": "--dataset",
+    "dataset_name": "--dataset",
+    "data_path": "--dataset",
+    "file": "--dataset",
+    "dataset_config_name": "--dataset_config",
+    "max_seq_length": "--max_length",
+    "max_len": "--max_length",
+    "per_device_train_batch_size": "--batch_size",
+    "train_batch_size": "--batch_size",
+    "per_device_eval_batch_size": "--eval_batch_size",
+    "out": "--output_dir",
+    "output": "--output_dir",
+    "save_dir": "--output_dir",
+    "sep": "--delimiter",
+    "resume_from_checkpoint": "--resume",
+    "do_train": "`hfcls train` trains, and scores the test split at the end",
+    "do_eval": "`hfcls train` scores the test split at the end; `hfcls evaluate` scores a model",
+    "do_predict": "`hfcls predict --input FILE --output FOLDER` labels files",
+    "fp16": PRECISION.format("fp16"),
+    "bf16": PRECISION.format("bf16"),
+    "mixed_precision": PRECISION.format("bf16"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with a "did you mean" for options and commands that it does not know."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        args = list(sys.argv[1:] if args is None else args)
+        if not self._subparsers:
+            self._check_habits(args)
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown and not self._subparsers:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with status 2, as argparse does."""
+        if "invalid choice: " in message and "COMMAND" in message:
+            action = next(action for action in self._actions if action.choices)
+            word = message.split("'")[1]
+            close = difflib.get_close_matches(word, list(action.choices or ()), n=1)
+            known = f"known are {', '.join(action.choices or ())}"
+            message = f"no command {word!r}; " + (f"did you mean {close[0]}?" if close else known)
+        elif "ignored explicit argument" in message:
+            message = self._no_value(message.split("/")[0].removeprefix("argument "))
+        super().error(message)
+
+    def _check_habits(self, args: Sequence[str]) -> None:
+        for i, (flag, value) in enumerate(pairwise(args)):
+            action = self._option_string_actions.get(flag)
+            if isinstance(action, argparse.BooleanOptionalAction) and value.lower() in ("true", "false"):
+                self.error(self._no_value(flag))
+            if flag in ("--dataset", "--input"):
+                values = [value]
+                for further in args[i + 2 :]:
+                    if further.startswith("-") or Path(further).suffix.lower() in RECIPES:
+                        break
+                    values.append(further)
+                if len(values) > 1 and all(map(os.path.exists, values)):
+                    found = ", ".join(values[:2]) + (", ..." if len(values) > 2 else "")
+                    self.error(
+                        f"{flag} takes one path, found {len(values)} ({found}): did you mean "
+                        f"{flag} '{_pattern(values)}', in quotes, or the folder?"
+                    )
+
+    def _no_value(self, flag: str) -> str:
+        return f"{flag} takes no value: write {flag}, or --no-{flag.removeprefix('--no-').removeprefix('--')} for false"
+
+    def _meant(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"; did you mean --dataset {word}?" if is_data(word) and "--dataset" in self._known() else ""
+        name = word.lstrip("-").split("=")[0].replace("-", "_")
+        other = OTHER_NAMES.get(name, f"--{name}")
+        if not other.startswith("--"):
+            return f"; {other}"
+        close = [other] if other in self._known() else difflib.get_close_matches(f"--{name}", self._known(), n=1)
+        return f"; did you mean {close[0]}?" if close else "; --help lists all options"
+
+    def _known(self) -> list[str]:
+        return list(self._option_string_actions)
+
+
+def _pattern(paths: Sequence[str]) -> str:
+    """A pattern that matches these paths, such as part-*.csv."""
+    start = _common_start(paths).rstrip("0123456789")
+    return f"{start}*{_common_start([path[len(start) :][::-1] for path in paths])[::-1]}"
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    same = takewhile(lambda characters: len(set(characters)) == 1, zip(*texts, strict=False))
+    return "".join(characters[0] for characters in same)
+
+
+def is_data(name: str) -> bool:
+    """Whether a word on the command line names data: a built-in corpus, a table that is there, or a folder."""
+    return (
+        name in ("nsmc", "demo") or Path(name).is_dir() or (Path(name).suffix.lower() in TABLES and Path(name).exists())
+    )

@@ -1,0 +1,173 @@
+"""Which columns of a table are meant: by name, by a path into nested values, or by a name that is usual for them."""
+
+import difflib
+import logging
+import unicodedata
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from datasets import Dataset, Features
+
+from hfcls.data.formats.json_tables import Seen
+from hfcls.data.formats.table import quoted
+from hfcls.errors import HfclsError
+
+logger = logging.getLogger(__name__)
+
+# Option -> its default, then other names that people give such a column.
+USUAL = {
+    "text_column": (
+        "text", "document", "sentence", "review", "comment", "comments", "content",
+        "문장", "텍스트", "리뷰", "댓글", "내용",
+    ),
+    "label_column": (
+        "label", "labels", "class", "category", "target", "sentiment",
+        "라벨", "레이블", "분류", "감정",
+    ),
+}  # fmt: skip
+
+
+def with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], *, no_header: bool = False) -> Dataset:
+    """The wanted columns alone, called as they were asked for.
+
+    Args:
+        where: what to call the table in messages.
+        wanted: option, such as text_column -> the name that was given for it, or a path such as `annotation.label`.
+        no_header: the columns are called by their position, 1, 2, ...
+
+    Raises:
+        HfclsError: no such column, several of that name, or one column for two options.
+    """
+    if no_header and (found := _by_content(rows, wanted)):
+        logger.info("%s: %s", where, ", ".join(f"{option} is {name!r}" for option, name in found.items()))
+        chosen = found
+    else:
+        chosen = {option: chosen_column(rows, where, option, name) for option, name in wanted.items()}
+    for option in wanted:
+        if chosen[option] not in rows.column_names:
+            rows = _with_nested(rows, where, chosen[option], option)
+        elif len(others := [o for o in wanted if chosen[o] == chosen[option]]) > 1:
+            raise HfclsError(f"{where}: column {chosen[option]!r} is taken for {' and '.join(others)}: set --{option}")
+    rows = rows.select_columns([chosen[option] for option in wanted])
+    names = {chosen[option]: name for option, name in wanted.items() if chosen[option] != name}
+    return rows.rename_columns(names) if names else rows
+
+
+def chosen_column(rows: Dataset, where: str, option: str, name: str) -> str:
+    """The column that `name` means; names are the same if they are so in Unicode NFC and without blanks around."""
+    columns = rows.column_names
+    if name in columns:
+        return name
+    if f"{name} (1)" in columns and f"{name} (2)" in columns:
+        raise HfclsError(
+            f"{where} has several columns {name!r}: --{option} chooses one by its place, {name + ' (1)'!r} or "
+            f"{name + ' (2)'!r}"
+        )
+    if same := [column for column in columns if _folded(column) == _folded(name)]:
+        if len(same) > 1:
+            raise HfclsError(
+                f"{where} has several columns like {name!r}: {quoted(same)}: set --{option} to one of them"
+            )
+        return same[0]
+    if "." in name and any(_folded(name).startswith(f"{_folded(column)}.") for column in columns):
+        return name
+    usual = USUAL.get(option, ())
+    found = [column for column in columns if _folded(column).casefold() in usual] if name in usual[:1] else []
+    if len(found) == 1:
+        logger.info("%s has no column %r: %r is taken for it; --%s chooses another", where, name, found[0], option)
+        return found[0]
+    raise HfclsError(
+        f"{where} has no column {name!r}; it has {quoted(columns)}: {_suggestion(name, columns, found)}set --{option}"
+    )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().lstrip("\ufeff")
+
+
+def _suggestion(name: str, columns: Collection[str], found: Collection[str]) -> str:
+    likely = found or difflib.get_close_matches(name, list(columns), n=1, cutoff=0.7)
+    return f"did you mean {quoted(likely, ' or ')}? " if likely else ""
+
+
+def _by_content(rows: Dataset, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Of two columns without names, the one with fewer different values is the label; {} if that is not told so."""
+    defaults = {option: usual[0] for option, usual in USUAL.items()}
+    if dict(wanted) != defaults or len(rows.column_names) != 2:
+        return {}
+    first, second = rows.column_names
+    sample = rows.select(range(min(len(rows), 10_000)))
+    counts = {name: len(set(sample[name])) for name in (first, second)}
+    if counts[first] == counts[second]:
+        return {}
+    label = min(counts, key=counts.__getitem__)
+    return {"text_column": second if label == first else first, "label_column": label}
+
+
+def wanted_columns(text_column: str, text_pair_column: str | None, label_column: str) -> dict[str, str]:
+    """Option -> the name given for it."""
+    wanted = {"text_column": text_column, "text_pair_column": text_pair_column or "", "label_column": label_column}
+    wanted = {option: name for option, name in wanted.items() if name}
+    if len(set(wanted.values())) < len(wanted):
+        *texts, label = wanted.values()
+        raise HfclsError(
+            f"text_column, text_pair_column and label_column must be different columns, found {', '.join(texts)} and "
+            f"{label}"
+        )
+    return wanted
+
+
+def holds_numbers(rows: Dataset, column: str) -> bool:
+    """Whether every text of a column is a number, as in a column of ids."""
+    batches = rows.select_columns(column).iter(100)
+    return all(_is_number(text) for batch in batches for text in batch[column])
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
+
+
+# Paths into nested values
+
+
+def _with_nested(rows: Dataset, where: str, path: str, option: str) -> Dataset:
+    """The rows with one more column, called `path`: what stands there, null where nothing does."""
+    column = max((c for c in rows.column_names if _folded(path).startswith(f"{_folded(c)}.")), key=len)
+    steps = _folded(path)[len(_folded(column)) + 1 :].split(".")
+    seen, inner = Seen(), dict.fromkeys("")
+    for batch in rows.select_columns(column).iter(1_000):
+        for value in batch[column]:
+            seen.note([_follow(value, steps)])
+            inner |= dict.fromkeys(value if isinstance(value, dict) else ())
+    if not seen.kinds:
+        raise HfclsError(
+            f"{where}: nothing stands at {path!r}; {column!r} holds {quoted(inner) or 'no objects'}: set --{option}"
+        )
+    features = Features({**rows.features, path: seen.feature()})
+    # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
+    arguments = {"column": column, "steps": steps, "path": path, "version": 1}
+    return rows.map(_follow_batch, batched=True, features=features, fn_kwargs=arguments, desc=path)
+
+
+def _follow_batch(
+    batch: dict[str, list[Any]], *, column: str, steps: list[str], path: str, version: int
+) -> dict[str, list[Any]]:
+    return {path: [_follow(value, steps) for value in batch[column]]}
+
+
+def _follow(value: Any, steps: list[str]) -> Any:
+    """What stands at the end of these steps: names of an object, numbers of a list; None if there is nothing."""
+    for i, step in enumerate(steps):
+        if isinstance(value, dict):
+            if (whole := ".".join(steps[i:])) in value:  # a name that holds a dot
+                return value[whole]
+            value = value.get(step)
+        elif isinstance(value, list) and step.lstrip("-").isdecimal() and -len(value) <= int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value

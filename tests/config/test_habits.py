@@ -1,0 +1,63 @@
+"""What people type from habit is answered with what was meant."""
+
+import pytest
+
+from hfcls.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    for i in range(3):
+        (tmp_path / f"part-{i}.csv").write_text("text,label\n가,1\n나,0\n", encoding="utf-8")
+    (tmp_path / "reviews.csv").write_text("text,label\n가,1\n나,0\n", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train --dataset part-0.csv part-1.csv part-2.csv", "did you mean --dataset 'part-*.csv', in quotes"),
+        ("check --dataset part-0.csv part-1.csv", "did you mean --dataset 'part-*.csv', in quotes"),
+        ("predict --input part-0.csv part-1.csv --output out", "did you mean --input 'part-*.csv', in quotes"),
+        ("evaluate reviews.csv", "did you mean --dataset reviews.csv?"),
+        ("train --drop_duplicates True", "--drop_duplicates takes no value: write --drop_duplicates, or --no-drop_dup"),
+        ("train --no-drop_duplicates false", "takes no value"),
+        ("train --drop_duplicates=True", "--drop_duplicates takes no value"),
+        ("train --epochs 3", "did you mean --num_train_epochs?"),
+        ("train --lr 1e-3", "did you mean --learning_rate?"),
+        ("train --model_name_or_path klue/bert-base", "did you mean --model?"),
+        ("train --fp16", "accelerate launch --mixed_precision fp16"),
+        ("train --output-dir x", "did you mean --output_dir?"),
+        ("push folder --dry-run", "did you mean --dry_run?"),
+        ("train --batchsize 3", "did you mean --batch_size?"),
+        ("train --qqq", "unrecognized arguments: --qqq; --help lists all options"),
+        ("trian", "no command 'trian'; did you mean train?"),
+        ("frobnicate", "no command 'frobnicate'; known are train, check,"),
+    ],
+)
+def test_a_slip_of_usage_is_met_with_what_was_meant(here, capsys, line, message):
+    with pytest.raises(SystemExit) as end:
+        main(line.split())
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train reviews.csv", "reviews.csv is data, and no recipe in YAML: did you mean --dataset reviews.csv?"),
+        ("train folder", "did you mean --dataset folder?"),
+        ("train demo", "did you mean --dataset demo?"),
+        ("predict reviews.csv", "reviews.csv is a file: did you mean --input reviews.csv --output FOLDER?"),
+    ],
+)
+def test_data_where_something_else_is_wanted_is_told_its_option(here, capsys, line, message):
+    assert main(line.split()) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_recipe_after_the_data_is_no_unquoted_pattern(here, tmp_path, capsys):
+    (tmp_path / "run.yaml").write_text("seed: [", encoding="utf-8")
+    assert main(["train", "--dataset", "reviews.csv", "run.yaml"]) == 1
+    assert "run.yaml is not valid YAML" in capsys.readouterr().err
