@@ -110,7 +110,7 @@ def test_killed_and_started_again_it_continues_with_identical_output(options, tm
     process.wait()
     finished = {path: path.stat().st_mtime_ns for path in killed.glob("*.parquet")}
     assert 2 <= len(finished) < 5
-    (killed / "comments.tsv-00004-of-00005.parquet.part").write_bytes(b"half")
+    (killed / "comments.tsv-00004-of-00005.parquet.0a1b2c3d.part").write_bytes(b"half")
     assert cli.main(["predict", *flags]) == 0
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert contents(killed) == whole
