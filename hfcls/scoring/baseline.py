@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from hfcls.errors import HfclsError
 from hfcls.scoring.ngrams import Matrix, Ngrams, Text
 
-# At most a minute on one core: 150,000 NSMC reviews (5.4 million characters, 14.7 million n-grams of texts) take 16 s
-# to read and 3 s to fit.
-MAX_CHARACTERS = 10_000_000
+# At most a minute on one core: 150,000 NSMC reviews (5.4 million characters, read twice) took 47 s of a busy one.
+MAX_CHARACTERS = 6_000_000
 SHORTEST_CUT = 200  # characters; texts are cut to no less, then rows are left out
 MAX_WEIGHTS = 20_000_000  # n-grams times classes
 # Above this many n-grams of texts times classes, a few epochs of SAGA in place of L-BFGS until it converges: the same
