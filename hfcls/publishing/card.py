@@ -17,11 +17,11 @@ from hfcls.files import write_whole
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result, load_results
+from hfcls.runs.weights import TAG, is_our_card
 from hfcls.terminal import duration
 
 logger = logging.getLogger(__name__)
 
-TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
 FIGURES = {  # of the report, where the extra is installed
     f"{REPORT_FOLDER}/confusion.png": "confusion matrix",
     f"{REPORT_FOLDER}/reliability.png": "accuracy by confidence",
@@ -44,7 +44,7 @@ def write_card(folder: Path) -> None:
         HfclsError: no finished run there.
     """
     present = folder / CARD_FILE
-    if present.exists() and f"\n- {TAG}\n" not in present.read_text(encoding="utf-8", errors="replace"):
+    if present.exists() and not is_our_card(present):
         logger.warning("%s is not a model card of hfcls and is left as it is: this run has no card", present)
         return
     result = load_results(folder)
