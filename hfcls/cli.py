@@ -16,7 +16,8 @@ from hfcls.config.habits import Parser, is_data
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
-from hfcls.errors import HfclsError, PushError
+from hfcls.errors import FailedElsewhere, HfclsError, PushError
+from hfcls.launch import check_launch, speaks_first
 from hfcls.quoting import python_string, visible
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
@@ -47,17 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"hfcls: error: {error}", file=sys.stderr)
         status = 3
     except HfclsError as error:
-        print(f"hfcls: error: {error}", file=sys.stderr)
+        if not isinstance(error, FailedElsewhere) and speaks_first():
+            print(f"hfcls: error: {error}", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
-        print(f"\nhfcls: {interrupted}", file=sys.stderr)
+        if speaks_first():
+            print(f"\nhfcls: {interrupted}", file=sys.stderr)
         status = 128 + interrupted.signal
     except KeyboardInterrupt:
-        print(
-            "hfcls: interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
-            "`hfcls predict --input` when it is started again",
-            file=sys.stderr,
-        )
+        if speaks_first():
+            print(
+                "hfcls: interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
+                "`hfcls predict --input` when it is started again",
+                file=sys.stderr,
+            )
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
@@ -143,6 +147,7 @@ def _add_command(commands: Any, name: str, positional: str, help: str) -> argpar
 
 def _train(args: argparse.Namespace) -> None:
     config = config_from(args, TrainConfig)
+    check_launch()  # before ten seconds of imports
     from accelerate import PartialState
     from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 

@@ -10,3 +10,7 @@ class HfclsError(Exception):
 
 class PushError(HfclsError):
     """The model is trained and saved, but the Hub did not take it; the command line exits with status 3."""
+
+
+class FailedElsewhere(HfclsError):
+    """Another process of the run has failed and says why; the command line prints nothing of this one."""

@@ -4,6 +4,7 @@ All that can fail for want of data, model, login or space is tried before an ear
 """
 
 import logging
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,14 +33,17 @@ from hfcls.data.splits import (
     with_validation,
 )
 from hfcls.errors import HfclsError
+from hfcls.locks import sole_run
 from hfcls.models.loading import model_and_tokenizer
-from hfcls.publishing.after_run import push_or_explain, try_card, try_report
+from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
 from hfcls.runs.checkpoints import check_space
-from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
+from hfcls.runs.folder import LOCK_FILE
+from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
 from hfcls.runs.results import Example, Result, Unseen, save_run
+from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import wilson
 from hfcls.terminal import main_process_speaks
@@ -74,29 +78,37 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
     """
     config = with_options(config or TrainConfig(), options)
     args = training_arguments(**config.training_options())
-    with main_process_speaks(args.should_log):
-        return _run(config, args)
+    with main_process_speaks(args.should_log), ExitStack() as held:
+        return _run(config, args, held)
 
 
-def _run(config: TrainConfig, args: ClassificationTrainingArguments) -> Result:
-    folder, options = Path(config.output_dir), asdict(config)
+def _run(config: TrainConfig, args: ClassificationTrainingArguments, held: ExitStack) -> Result:
+    folder, options, is_main = Path(config.output_dir), asdict(config), args.process_index == 0
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
 
     # Prepare: is the login good, the folder free, the data there, the model there, the disk large enough?
     repo_id = None
-    if config.push_to_hub and args.process_index == 0:  # a login that is missing shows now, not after the training
-        repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
     with args.main_process_first(desc="output folder"):
+        if config.push_to_hub and is_main:  # a login that is missing shows now, not after the training
+            repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
+        check_writable_folder(folder)
+        if is_main:
+            held.enter_context(sole_run(folder / LOCK_FILE))
         check_output_dir(folder, options, resumable=resumable_options(config), **choice)
+        finished = finished_result(folder, options) if config.resume else None
+    if finished:
+        if is_main:
+            publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private, again=True)
+        return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config)
     splits = split_facts(run.corpus)
-    if repo_id:
-        replaceable_commit(repo_id, run.model.config.to_dict(), hub_private=config.hub_private)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
-    if args.should_save:
-        check_space(folder, num_parameters, args.save_total_limit or 1)
-    with args.main_process_first(desc="output folder"):
+    with args.main_process_first(desc="checkpoint"):
+        if repo_id:
+            replaceable_commit(repo_id, run.model.config.to_dict(), hub_private=config.hub_private)
+        if args.should_save:
+            check_space(folder, num_parameters, args.save_total_limit or 1)
         hashes = {name: split.sha256 for name, split in splits.items()}
         checkpoint = prepare_output_dir(folder, options, hashes, write=args.should_save, **choice)
 
@@ -104,20 +116,16 @@ def _run(config: TrainConfig, args: ClassificationTrainingArguments) -> Result:
     signals = StopSignals()
     trainer = _trainer(config, args, run, signals)
     with signals:
-        training, probabilities = _train(trainer, run, checkpoint)
+        probabilities = _train(trainer, run, checkpoint)
 
     # Score.
-    facts = _facts(config, trainer, run, splits, training, num_parameters)
+    facts = _facts(config, trainer, run, splits, num_parameters)
     result = _score(config, run, probabilities, facts)
 
     # Leave: results, predictions, report and card in the folder; the model on the Hub, if asked.
-    if trainer.is_world_process_zero():
+    if is_main:
         save_run(result, run.corpus[run.scored] if run.scored else None, probabilities, folder)
-        if config.report:
-            try_report(folder)
-        try_card(folder)
-        if repo_id:
-            push_or_explain(folder, repo_id, hub_private=config.hub_private)
+        publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private)
     return result
 
 
@@ -224,10 +232,8 @@ def _trainer(
     return trainer
 
 
-def _train(
-    trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None
-) -> tuple[dict[str, float], NDArray[np.float64] | None]:
-    """Train, save the model and predict the scored split: Trainer's metrics, and probabilities [N, C].
+def _train(trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None) -> NDArray[np.float64] | None:
+    """Train, save the model and predict the scored split: probabilities [N, C]; None if there is none.
 
     Raises:
         Interrupted: told to stop; what was done is saved.
@@ -235,23 +241,18 @@ def _train(
     """
     folder, predictions = Path(str(trainer.args.output_dir)), None
     try:
-        training = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_whole_model(folder)
         trainer.save_state()
         if run.scored:
             predictions = trainer.predict(run.encoded[run.scored], metric_key_prefix="final")
     except Interrupted as interrupted:
-        state = trainer.state
-        raise Interrupted(
-            interrupted.signal,
-            f"stopped by {interrupted.signal.name} at step {state.global_step:,} of {state.max_steps:,}, "
-            f"which is saved in {folder}: the same command with --resume goes on from there",
-        ) from None
+        raise interrupted.saved_in(folder, trainer.state.global_step, trainer.state.max_steps) from None
     except Exception as error:
         if explanation := explain(error, folder, checkpoint):
             raise HfclsError(explanation) from error
         raise
-    return training.metrics, softmax(np.asarray(predictions.predictions, np.float64), -1) if predictions else None
+    return softmax(np.asarray(predictions.predictions, np.float64), -1) if predictions else None
 
 
 # Score
@@ -262,7 +263,6 @@ def _facts(
     trainer: ClassificationTrainer,
     run: _Preparation,
     splits: dict[str, SplitFacts],
-    training: dict[str, float],
     num_parameters: int,
 ) -> RunFacts:
     args, batch_size = trainer.args, trainer.args.per_device_train_batch_size
@@ -279,11 +279,12 @@ def _facts(
         batching=choose_batching(run.model, config.batching),
         **batch_facts(run.encoded["train"], batch_size, config.max_length, config.row_length, config.seed),
         steps=trainer.state.global_step,
-        training_seconds=training["train_runtime"],
-        texts_per_second=training["train_samples_per_second"],
+        training_seconds=trainer.training_seconds,
+        texts_per_second=run.encoded["train"].num_rows * (trainer.state.epoch or 0) / trainer.training_seconds,
         hardware=hardware(args.device, args.world_size),
         precision=trainer.accelerator.mixed_precision,
         versions=versions(),
+        weights_sha256=weights_sha256(Path(config.output_dir)) if trainer.is_world_process_zero() else "",
     )
 
 

@@ -7,8 +7,30 @@ from pathlib import Path
 from hfcls.errors import HfclsError, PushError
 from hfcls.publishing.card import write_card
 from hfcls.publishing.hub import push
+from hfcls.runs.folder import CARD_FILE, REPORT_FILE
 
 logger = logging.getLogger(__name__)
+
+
+def publish(folder: Path, *, report: bool, repo_id: str | None, hub_private: bool, again: bool = False) -> None:
+    """Report and card of a finished run, in its folder, and all that is for others on the Hub.
+
+    Args:
+        folder: of the run.
+        report: whether there shall be one.
+        repo_id: to push to; None: nothing is pushed.
+        hub_private: make a new repository private.
+        again: for a run that had ended before: what is there stays as it is.
+
+    Raises:
+        PushError: the Hub did not take the model.
+    """
+    if report and not (again and (folder / REPORT_FILE).exists()):
+        try_report(folder)
+    if not (again and (folder / CARD_FILE).exists()):
+        try_card(folder)
+    if repo_id:
+        push_or_explain(folder, repo_id, hub_private=hub_private)
 
 
 def try_report(folder: Path) -> None:

@@ -17,10 +17,10 @@ from markupsafe import Markup
 from hfcls.config.train import TrainConfig
 from hfcls.files import write_whole
 from hfcls.quoting import markdown, markdown_code, one_line, python_string
-from hfcls.runs.card import MARKER, TAG, is_our_card
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result, load_results, sample_texts
+from hfcls.runs.weights import MARKER, TAG, is_our_card
 from hfcls.terminal import duration
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from hfcls.errors import HfclsError
 from hfcls.publishing.card import FIGURES, for_repository
-from hfcls.runs.card import TAG
-from hfcls.runs.folder import CARD_FILE
+from hfcls.runs.folder import CARD_FILE, WEIGHTS
+from hfcls.runs.weights import TAG, check_same_weights
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"),
@@ -173,6 +172,7 @@ def _check_finished(folder: Path) -> None:
     for patterns in ((CARD_FILE,), ("config.json",), WEIGHTS, TOKENIZER):
         if not _glob(folder, patterns):
             raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
+    check_same_weights(folder)
 
 
 def _check_name(hub_model_id: str) -> None:

@@ -12,9 +12,12 @@ REPORT_FILE = "report.html"
 REPORT_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
 NUMBERS_FILE = "numbers.json"  # in REPORT_FOLDER: all that the page shows
 CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown in the report if they lie here
+# One file, or an index and its shards.
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 
 CHECKPOINT = "checkpoint"  # checkpoint-N: the run after N optimizer steps
-MODEL = "model"  # model.part: the model while it is written
-SEAL_FILE = "manifest.json"  # of a checkpoint: size and SHA-256 of each of its files
-ASIDE = ".part"  # ends the name of what is being written
-REPLACED = ".old"  # ends the name of what is about to be deleted
+SEAL_FILE = "manifest.json"  # of a checkpoint: size and SHA-256 of each of its files, and the sign that we wrote it
+# Nobody else's names: what lies there is deleted by the next run.
+LOCK_FILE = ".hfcls-lock"  # held for the life of a run: process and host
+ASIDE = ".hfcls-writing"  # holds what is being written, a `checkpoint-N` or the files of the model, until it is whole
+REPLACED = ".hfcls-replaced"  # holds the `checkpoint-N` that is about to be replaced by a newer one

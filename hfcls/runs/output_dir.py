@@ -1,35 +1,48 @@
-"""The output folder at the start of a run: is it free, and from which checkpoint does the run go on."""
+"""The output folder at the start of a run: is it free, is there anything to do, and from which checkpoint."""
 
 import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
-from hfcls.runs.checkpoints import newest_whole_checkpoint, sorted_checkpoints
-from hfcls.runs.folder import CHECKPOINT, DATA_FILE, OPTIONS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE
-from hfcls.runs.sealing import tidy
+from hfcls.files import remove_leftovers, write_whole
+from hfcls.runs.checkpoints import (
+    foreign_checkpoints,
+    holds_checkpoints,
+    newest_whole_checkpoint,
+    sorted_checkpoints,
+)
+from hfcls.runs.folder import (
+    CARD_FILE,
+    DATA_FILE,
+    OPTIONS_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    RESULTS_FILE,
+    STATE_FILE,
+)
+from hfcls.runs.results import Result, load_results
+from hfcls.runs.sealing import is_sealed, tidy
+from hfcls.runs.weights import is_our_card
 
 logger = logging.getLogger(__name__)
 
+# What says something of the model of a run; the results go first, since without them nothing is pushed.
+STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
 
-def check_output_dir(
-    folder: Path, options: dict[str, Any], *, resumable: Collection[str], resume: bool, overwrite: bool
-) -> None:
-    """Make sure that `prepare_output_dir` will do, before anything else is tried; replaces nothing.
 
-    Args:
-        options: of the run.
-        resumable: names of those that may differ from the ones of the run to resume.
+def check_writable_folder(folder: Path) -> None:
+    """Make the output folder, and see that files can be written there.
 
     Raises:
-        HfclsError: the folder cannot be written to, holds another run, or holds a run with other options to resume.
+        HfclsError: it cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,16 +52,82 @@ def check_output_dir(
         raise HfclsError(
             f"cannot write to output_dir {folder}: {error.strerror}; choose another --output_dir"
         ) from error
-    tidy(folder, CHECKPOINT)
-    earlier = sorted_checkpoints(folder)
+
+
+def check_output_dir(
+    folder: Path, options: dict[str, Any], *, resumable: Collection[str], resume: bool, overwrite: bool
+) -> None:
+    """Make sure that `prepare_output_dir` will do, before anything else is tried; changes nothing.
+
+    Args:
+        options: of the run.
+        resumable: names of those that may differ from the ones of the run to resume.
+
+    Raises:
+        HfclsError: the folder holds another run, a run with other options to resume, or checkpoints of others.
+    """
+    finished = (folder / RESULTS_FILE).exists()
+    if foreign := foreign_checkpoints(folder):
+        raise HfclsError(
+            f"output_dir {folder} holds {foreign[-1].name}, which hfcls did not write, so that it neither continues "
+            f"nor deletes it: train from its weights with --model {foreign[-1]} and another --output_dir, or move it "
+            "away"
+        )
     if resume:
         _check_same_run(folder, options, resumable)
-    elif not overwrite and ((folder / RESULTS_FILE).exists() or earlier):
-        state = "a finished" if (folder / RESULTS_FILE).exists() else "an unfinished"
+    elif not overwrite and (finished or holds_checkpoints(folder)):
         raise HfclsError(
-            f"output_dir {folder} holds {state} run: --resume continues it, --overwrite_output_dir replaces it, "
-            "another --output_dir keeps it"
+            f"output_dir {folder} holds {'a finished' if finished else 'an unfinished'} run: --resume continues it, "
+            "--overwrite_output_dir replaces it, another --output_dir keeps it"
         )
+
+
+def finished_result(folder: Path, options: dict[str, Any]) -> Result | None:
+    """The result of the run to resume, if it has ended and these options, which `check_output_dir` allows, add nothing.
+
+    Raises:
+        HfclsError: it has ended, and the options ask for fewer steps, or for more where no checkpoint is left.
+    """
+    if not (folder / RESULTS_FILE).exists():
+        return None
+    result = load_results(folder)
+    taken, before, now = _steps(result, folder, options)
+    choice = "--overwrite_output_dir replaces it, another --output_dir keeps it"
+    if now < before:
+        raise HfclsError(
+            f"the run in {folder} is finished after {before:,} steps, and these options ask for {now:,}: {choice}"
+        )
+    if taken < before:
+        logger.info("the run in %s stopped early, after %s steps, and is left as it is", folder, f"{taken:,}")
+    elif now == before:
+        logger.info("the run in %s is finished and left as it is; more --num_train_epochs would continue it", folder)
+    elif newest_whole_checkpoint(folder) is not None:
+        return None
+    else:
+        raise HfclsError(
+            f"the run in {folder} is finished and has no whole checkpoint from which it could go on to {now:,} steps: "
+            f"{choice}"
+        )
+    return replace(result, output_dir=str(folder))
+
+
+def _steps(result: Result, folder: Path, options: dict[str, Any]) -> tuple[int, int, int]:
+    """Optimizer steps: that a finished run took, that its options asked for, and that these options ask for."""
+    try:
+        facts: Any = result.facts
+        rows = facts.splits["train"].rows
+        return facts.steps, planned_steps(options | _earlier_options(folder), rows), planned_steps(options, rows)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise HfclsError(
+            f"cannot resume the run in {folder}: how many steps it took is not known ({error!r}); replace it with "
+            "--overwrite_output_dir"
+        ) from error
+
+
+def planned_steps(options: dict[str, Any], rows: int) -> int:
+    """Optimizer steps that these options ask for with so many training rows."""
+    steps: int = options["max_steps"] or options["num_train_epochs"] * -(-rows // options["batch_size"])
+    return steps
 
 
 def prepare_output_dir(
@@ -64,7 +143,8 @@ def prepare_output_dir(
 ) -> Path | None:
     """Begin a run with these options in a folder that `check_output_dir` allows; returns the checkpoint to resume from.
 
-    With `overwrite` the checkpoints and results of an earlier run are deleted; its model stays until there is another.
+    What is said of an earlier model (results, predictions, report, card) is deleted, with `overwrite` its checkpoints
+    as well; the model itself stays until there is another.
 
     Args:
         data: a hash of each split.
@@ -72,13 +152,9 @@ def prepare_output_dir(
         write: whether this process deletes and writes: one of them, or they would be in each other's way.
 
     Raises:
-        HfclsError: the rows are no longer those of the run to resume.
+        HfclsError: the rows are no longer those of the run to resume, or the folder cannot be written to.
     """
-    if overwrite and write:
-        for path in sorted_checkpoints(folder):
-            shutil.rmtree(path)
-        for name in (RESULTS_FILE, PREDICTIONS_FILE, REPORT_FILE):
-            (folder / name).unlink(missing_ok=True)
+    tidy(folder)
     checkpoint = newest_whole_checkpoint(folder) if resume else None
     if checkpoint:
         _check_same_data(folder, data)
@@ -86,32 +162,42 @@ def prepare_output_dir(
     elif resume:
         logger.info("no checkpoint to resume in %s: starting fresh", folder)
     if write:
-        write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
-        write_whole(
-            folder / OPTIONS_FILE,
-            f"# The options of this run; `hfcls {command}` on this file repeats it.\n"
-            + yaml.safe_dump(options, allow_unicode=True, sort_keys=False),
-        )
+        try:
+            _begin(folder, options, data, command, overwrite=overwrite)
+        except OSError as error:
+            raise HfclsError(
+                f"cannot write to output_dir {folder}: {error.strerror}; mend it, or choose another --output_dir"
+            ) from error
     return checkpoint
+
+
+def _begin(folder: Path, options: dict[str, Any], data: dict[str, str], command: str, *, overwrite: bool) -> None:
+    for name in (*STATEMENTS, DATA_FILE, OPTIONS_FILE):
+        remove_leftovers(folder / name)
+    if overwrite or (folder / OPTIONS_FILE).exists():  # else such files are no run's
+        for name in STATEMENTS:
+            if name != CARD_FILE or is_our_card(folder / name):
+                (folder / name).unlink(missing_ok=True)
+    if overwrite:
+        for path in filter(is_sealed, sorted_checkpoints(folder)):
+            shutil.rmtree(path)
+    write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
+    write_whole(
+        folder / OPTIONS_FILE,
+        f"# The options of this run; `hfcls {command}` on this file repeats it.\n"
+        + yaml.safe_dump(options, allow_unicode=True, sort_keys=False),
+    )
 
 
 def _check_same_run(folder: Path, options: dict[str, Any], resumable: Collection[str]) -> None:
     """Optimizer and schedule come from the checkpoint, so a changed option would silently not take effect."""
-    if not sorted_checkpoints(folder):
+    finished, path = (folder / RESULTS_FILE).exists(), folder / OPTIONS_FILE
+    if not (finished or holds_checkpoints(folder)):
         return
-    path = folder / OPTIONS_FILE
-    if not path.exists():  # checkpoints of a Trainer that was started without fine_tune
+    if not path.exists() and not finished:  # checkpoints of a ClassificationTrainer that was started without fine_tune
         logger.warning("%s is not there: whether the options are those of the run is not known", path)
         return
-    try:
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        earlier = None
-    if not isinstance(earlier, dict):
-        raise HfclsError(
-            f"cannot resume the run in {folder}: {path} does not hold its options any more; put the file back, or "
-            "replace the run with --overwrite_output_dir"
-        )
+    earlier = _earlier_options(folder)
     changed = [
         f"{name} {earlier[name]} -> {value}"
         for name, value in options.items()
@@ -122,6 +208,20 @@ def _check_same_run(folder: Path, options: dict[str, Any], resumable: Collection
             f"cannot resume the run in {folder} with other options ({'; '.join(changed)}): "
             "use the options it was started with, or --overwrite_output_dir"
         )
+
+
+def _earlier_options(folder: Path) -> dict[str, Any]:
+    path = folder / OPTIONS_FILE
+    try:
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        earlier = None
+    if not isinstance(earlier, dict):
+        raise HfclsError(
+            f"cannot resume the run in {folder}: {path} does not hold its options any more; put the file back, or "
+            "replace the run with --overwrite_output_dir"
+        )
+    return earlier
 
 
 def _check_same_data(folder: Path, data: dict[str, str]) -> None:

@@ -37,11 +37,12 @@ class RunFacts:
         padding: share of computed tokens that is padding, for each batching, on 64 random training batches.
         tokens_per_text: mean over these batches, special tokens included.
         steps: optimizer steps of the whole run.
-        training_seconds: evaluations and checkpoints included; after a resume, of the last part only.
+        training_seconds: evaluations and checkpoints included, over all parts of a run that was resumed.
         texts_per_second: training texts over `training_seconds`.
         hardware: what it ran on.
         precision: no (float32), bf16 or fp16.
         versions: of Python and packages.
+        weights_sha256: see `hfcls.runs.weights`; empty if the run is older than this attribute.
     """
 
     finished: str
@@ -62,6 +63,7 @@ class RunFacts:
     hardware: str
     precision: str
     versions: dict[str, str]
+    weights_sha256: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunFacts":

@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+from hfcls.errors import HfclsError
 from hfcls.runs.folder import ASIDE, REPLACED, SEAL_FILE
 
 
@@ -18,27 +20,43 @@ def seal(folder: Path) -> None:
         os.fsync(file.fileno())
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether `seal` was here: what it did not seal is not ours to delete."""
+    return (folder / SEAL_FILE).is_file()
+
+
 def put_in_place(aside: Path, folder: Path) -> None:
-    """Rename the sealed `aside` to `folder`; an older `folder` is kept until the new one stands there."""
-    replaced = folder.with_name(folder.name + REPLACED)
-    if folder.exists():
+    """Rename the sealed `aside` to `folder`; an older `folder` is kept until the new one stands there.
+
+    Raises:
+        HfclsError: `folder` holds something that `seal` did not seal.
+    """
+    replaced = folder.parent / REPLACED / folder.name
+    if is_sealed(folder):
         shutil.rmtree(replaced, ignore_errors=True)
+        replaced.parent.mkdir(exist_ok=True)
         folder.rename(replaced)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise HfclsError(
+            f"{folder} is in the way, and hfcls did not write it: move it away, then continue with --resume"
+        )
     aside.rename(folder)
     shutil.rmtree(replaced, ignore_errors=True)
+    with suppress(OSError):  # it is not there, or holds what another kill has left
+        replaced.parent.rmdir()
 
 
-def tidy(parent: Path, prefix: str) -> None:
-    """After a kill, for folders whose names begin with `prefix`: what `put_in_place` had moved is
-    put back or deleted, and what was half-written is deleted."""
-    for replaced in parent.glob(f"{prefix}*{REPLACED}"):
-        folder = replaced.with_name(replaced.name.removesuffix(REPLACED))
-        if folder.exists():
-            shutil.rmtree(replaced)
-        else:
-            replaced.rename(folder)
-    for aside in parent.glob(f"{prefix}*{ASIDE}"):
-        shutil.rmtree(aside)
+def tidy(parent: Path) -> None:
+    """After a kill: what `put_in_place` had moved is put back or deleted, and what was half-written is deleted.
+
+    Nobody else may be writing there (`hfcls.locks`), but several processes of one run may tidy at once.
+    """
+    for replaced in (parent / REPLACED).glob("*"):
+        if not (parent / replaced.name).exists():
+            with suppress(FileNotFoundError):
+                replaced.rename(parent / replaced.name)
+    for left in (ASIDE, REPLACED):
+        shutil.rmtree(parent / left, ignore_errors=True)
 
 
 def why_broken(folder: Path) -> str | None:

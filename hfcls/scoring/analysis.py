@@ -131,7 +131,7 @@ def analyse(
     hits, support, named = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     macro_f1, f1 = bootstrap_f1(confusion, seed)
 
-    bin_of = np.clip(np.ceil(confidence * RELIABILITY_BINS).astype(int) - 1, 0, RELIABILITY_BINS - 1)
+    bin_of = np.searchsorted(np.arange(1, RELIABILITY_BINS) / RELIABILITY_BINS, confidence)
     reliability = [
         _bin(correct, confidence, bin_of == i, i / RELIABILITY_BINS, (i + 1) / RELIABILITY_BINS)
         for i in np.unique(bin_of)

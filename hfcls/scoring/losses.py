@@ -12,6 +12,7 @@ def classification_loss(
     outputs: SequenceClassifierOutput | Mapping[str, torch.Tensor],
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Mean cross-entropy over all labels of an optimizer step, whatever the processes and accumulation steps.
 
@@ -19,6 +20,7 @@ def classification_loss(
         outputs: with `logits` [N, num_labels].
         labels: class ids [N], or floats [N, num_labels] for multi-label classification; -100 is ignored in both.
         num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
+        label_smoothing: share of the label that is spread over all classes (Szegedy et al. 2016); not for multi-label.
     """
     logits = outputs["logits"].float()
     counted = labels.ne(IGNORED_LABEL)
@@ -26,5 +28,7 @@ def classification_loss(
         weight = counted.to(logits.dtype)
         total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum")
     else:
-        total = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=IGNORED_LABEL)
+        total = torch.nn.functional.cross_entropy(
+            logits, labels, reduction="sum", ignore_index=IGNORED_LABEL, label_smoothing=label_smoothing
+        )
     return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)

@@ -2,14 +2,40 @@
 
 import logging
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from accelerate.utils import gather
+from transformers import SchedulerType, TrainingArguments
+from transformers.training_args import OptimizerNames
 from transformers.utils import is_torch_xla_available
 
-from hfcls.errors import HfclsError
+from hfcls.errors import FailedElsewhere, HfclsError
+from hfcls.launch import START, check_launch
+from hfcls.training.optim import EpochSchedule
+
+_HUB = "push the folder of a run that has ended, with hfcls.push"
+_LOOP = "it was never held against the exact loss and the resuming of ClassificationTrainer"
+REFUSED = {  # arguments of Trainer that would do nothing here, or something else than they say, and why
+    "accelerator_config": "batches are divided over processes in one way, in which every row counts once",
+    "auto_find_batch_size": "another batch size learns something else; raise gradient_accumulation_steps",
+    "batch_eval_metrics": "metrics are over all rows at once",
+    "dataloader_drop_last": "every row counts; a short batch is filled with rows that do not",
+    "deepspeed": _LOOP,
+    "enable_jit_checkpoint": "SIGTERM and Ctrl-C end in a checkpoint without it",
+    "eval_do_concat_batches": "metrics are over all rows at once",
+    "include_for_metrics": "metrics get predictions and labels",
+    "label_names": "the column of a batch is called labels",
+    "neftune_noise_alpha": "its noise would depend on how texts are packed",
+    "parallelism_config": _LOOP,
+    "prediction_loss_only": "eval_loss is computed from the predictions of all rows",
+    "restore_callback_states_from_checkpoint": "a resumed run goes on exactly without it",
+    **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo"), _HUB),
+    **dict.fromkeys(("hub_always_push", "hub_revision"), _HUB),
+}
 
 logger = logging.getLogger(__name__)
 
@@ -19,10 +45,21 @@ class ClassificationTrainingArguments(TrainingArguments):
     """`TrainingArguments` plus `lr_gamma`, `early_stopping_patience` and `save_minutes`.
 
     Defaults that differ from the parent's, all after the book: `learning_rate` 5e-5 decays by `lr_gamma` 0.9 per
-    epoch, `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each epoch, the best by `eval_loss` is
-    kept and loaded at the end, `seed` 7. `remove_unused_columns` is off because a packed batch has columns of its own.
+    epoch (`lr_scheduler_type` "exponential"), `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each
+    epoch, the best by `eval_loss` is kept and loaded at the end, `seed` 7. `remove_unused_columns` is off because a
+    packed batch has columns of its own.
+
+    Without `optim` and `weight_decay` the optimizer is plain Adam; with either it is Trainer's own, as is any other
+    schedule than the default.
+
+    Raises:
+        HfclsError: an argument that would be ignored, or not mean what it says; says why.
     """
 
+    lr_scheduler_type: Any = field(
+        default=EpochSchedule.EXPONENTIAL,
+        metadata={"help": "exponential: times lr_gamma after each epoch; or one of Trainer's, such as linear"},
+    )
     lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after this many evaluations without a new best"}
@@ -38,6 +75,60 @@ class ClassificationTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "drop columns that forward does not name"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses; they should be seen"})
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "every parameter is used"})
+
+    def __post_init__(self) -> None:
+        self._check()
+        exponential = self.lr_scheduler_type == EpochSchedule.EXPONENTIAL
+        if exponential:  # the parent knows its own schedules only
+            self.lr_scheduler_type = SchedulerType.CONSTANT
+        super().__post_init__()
+        if exponential:
+            self.lr_scheduler_type = EpochSchedule.EXPONENTIAL
+
+    def _check(self) -> None:
+        for f in fields(self):
+            default = f.default_factory() if f.default_factory is not MISSING else f.default
+            if f.name in REFUSED and getattr(self, f.name) != default:
+                raise HfclsError(f"{f.name}={getattr(self, f.name)!r} is not taken: {REFUSED[f.name]}")
+        if self.train_sampling_strategy not in ("random", "sequential"):
+            raise HfclsError(
+                f"train_sampling_strategy must be random or sequential, found {self.train_sampling_strategy!r}: no "
+                "other repeats its order when a run is resumed"
+            )
+        if not 0 <= self.label_smoothing_factor < 1:
+            raise HfclsError(f"label_smoothing_factor must be from 0 to below 1, found {self.label_smoothing_factor}")
+        if self.lr_scheduler_type == EpochSchedule.EXPONENTIAL and self.lr_scheduler_kwargs:
+            raise HfclsError("lr_scheduler_kwargs belongs to a schedule of Trainer: set lr_scheduler_type as well")
+        if self.lr_scheduler_type != EpochSchedule.EXPONENTIAL and self.lr_gamma != 0.9:
+            raise HfclsError("lr_gamma belongs to lr_scheduler_type exponential, the default: drop one of them")
+        if self.is_adam and (self.optim_args or self.optim_target_modules):
+            raise HfclsError("optim_args and optim_target_modules belong to another optimizer: set optim as well")
+
+    @property
+    def is_adam(self) -> bool:
+        """Whether the optimizer is plain Adam: AdamW without decay, Trainer's default, takes the same steps."""
+        return self.optim == OptimizerNames.ADAMW_TORCH_FUSED and not self.weight_decay
+
+    @contextmanager
+    def main_process_first(self, local: bool = True, desc: str = "work") -> Iterator[None]:
+        """Trainer's own, where what fails in one process fails in all: else the others would go on, or wait for it.
+
+        Raises:
+            HfclsError: that of this process, if it is the first that has one.
+            FailedElsewhere: otherwise.
+        """
+        failure = None
+        with super().main_process_first(local, desc):
+            try:
+                yield
+            except HfclsError as error:
+                failure = error
+        failed = [int(failure is not None)]
+        if self.world_size > 1:
+            failed = gather(torch.tensor(failed, device=self.device)).tolist()
+        if any(failed):
+            first = failed.index(1)
+            raise failure if failure and first == self.process_index else FailedElsewhere(f"see process {first}")
 
 
 def training_arguments(
@@ -59,16 +150,24 @@ def training_arguments(
         **others: fields of `ClassificationTrainingArguments`.
 
     Raises:
-        HfclsError: the global batch does not divide by processes times accumulation steps, or an unknown tracker.
+        HfclsError: the global batch does not divide by processes times accumulation steps, an unknown tracker, or an
+            environment that speaks of other processes but not of where they are.
     """
-    args = ClassificationTrainingArguments(
-        max_steps=max_steps or -1,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        per_device_eval_batch_size=eval_batch_size,
-        report_to=trackers(report_to),
-        use_cpu=only_cpu(),
-        **others,
-    )
+    check_launch()
+    try:
+        args = ClassificationTrainingArguments(
+            max_steps=max_steps or -1,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            per_device_eval_batch_size=eval_batch_size,
+            report_to=trackers(report_to),
+            use_cpu=only_cpu(),
+            **others,
+        )
+    except (ValueError, RuntimeError) as error:
+        if {"WORLD_SIZE", "LOCAL_RANK"}.isdisjoint(os.environ) or torch.distributed.is_initialized():
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise HfclsError(f"the processes that the environment speaks of do not meet ({reason}): {START}") from error
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":
         args.eval_accumulation_steps = 1  # or predictions grow on the device, with a graph to compile for each length

@@ -63,14 +63,26 @@ class ChanceLossCallback(TrainerCallback):
         config = kwargs["model"].config
         if len(losses) != 1 or config.problem_type == "multi_label_classification":
             return
-        chance = math.log(config.num_labels)
-        if losses[0] > 0.99 * chance and state.is_world_process_zero:
-            logger.warning(
-                "eval_loss %.4f is that of guessing (%.4f): if it stays there, look at the labels, the tokenizer and "
-                "--learning_rate",
-                losses[0],
-                chance,
-            )
+        loss, chance = losses[0], math.log(config.num_labels)
+        if loss > 0.99 * chance and state.is_world_process_zero:
+            logger.warning("eval_loss %.4f is %s", loss, worth_of_a_loss(loss, chance))
+
+
+def worth_of_a_loss(loss: float, chance: float) -> str:
+    """What a loss that is not below `chance`, that of guessing, says of a run, and what to do about it.
+
+    Who knows nothing and says so has the loss of guessing. A loss of twice that much is of a model that is sure of what
+    is wrong.
+    """
+    if loss < 2 * chance:
+        return (
+            f"no better than that of guessing ({chance:.4f}): if it stays there, look at the labels, the tokenizer and "
+            "--learning_rate"
+        )
+    return (
+        f"far above that of guessing ({chance:.4f}): the training has diverged; lower --learning_rate, or set "
+        "--max_grad_norm 1.0"
+    )
 
 
 class EarlyStopCallback(TrainerCallback):
@@ -89,9 +101,8 @@ class EarlyStopCallback(TrainerCallback):
         self._stop_if_due(args, state, control)
 
     def _stop_if_due(self, args: Any, state: TrainerState, control: TrainerControl) -> None:
-        values = [
-            entry[args.metric_for_best_model] for entry in state.log_history if args.metric_for_best_model in entry
-        ]
+        metric = f"eval_{args.metric_for_best_model.removeprefix('eval_')}"
+        values = [entry[metric] for entry in state.log_history if metric in entry]
         if values:
             best = max(values) if args.greater_is_better else min(values)
             control.should_training_stop |= len(values) - 1 - values.index(best) >= self.patience
@@ -99,6 +110,8 @@ class EarlyStopCallback(TrainerCallback):
 
 class TimedCheckpointCallback(TrainerCallback):
     """Asks for a checkpoint every `minutes`, and for one last checkpoint when a signal tells the run to stop.
+
+    With `save_strategy` "no" for the last one only.
 
     Raises:
         Interrupted: after that last checkpoint was written; during an evaluation, which Trainer's hook lets us leave.
@@ -116,7 +129,8 @@ class TimedCheckpointCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.accelerator.distributed_type == DistributedType.XLA and state.global_step % args.logging_steps:
             return  # processes agree when they wait for each other anyway
-        due, self.stop = self._agreed(time.monotonic() - self.saved_at >= self.seconds)
+        by_clock = args.save_strategy != "no"
+        due, self.stop = self._agreed(by_clock and time.monotonic() - self.saved_at >= self.seconds)
         if due or self.stop:
             control.should_save = True
         if self.stop:

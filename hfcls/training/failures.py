@@ -1,12 +1,19 @@
 """What an error of torch, safetensors or the system in the middle of a run means, and what to do about it."""
 
 import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 
 from hfcls.runs.checkpoints import newest_whole_checkpoint
+
+SIGNS_OF_A_FULL_DISK = (
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT)),  # safetensors and tokenizers quote the system
+    *("PytorchStreamWriter failed", "file write failed", "iostream error", "unexpected pos"),  # torch.save
+)
 
 
 def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str | None:
@@ -16,29 +23,38 @@ def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str 
         folder: of the run.
         checkpoint: that it was resumed from, if any.
     """
-    if isinstance(error, UnpicklingError):
+    errors = list(with_causes(error))
+    if any(isinstance(error, UnpicklingError) for error in errors):
         return (
             f"{checkpoint} holds a pickle of more than tensors, which is not loaded, since it could run code: "
             "delete that checkpoint if it did not come from you"
         )
-    if is_out_of_memory(error):
+    if memory := next(filter(is_out_of_memory, errors), None):
         return (
-            f"not enough memory ({' '.join(str(error).split()) or type(error).__name__:.200}): raise "
+            f"not enough memory ({' '.join(str(memory).split()) or type(memory).__name__:.200}): raise "
             "--gradient_accumulation_steps, which takes the same steps in smaller parts, lower --eval_batch_size if it "
             "was an evaluation, or lower --max_length"
         )
-    if is_lost_process(error):
+    if any(map(is_lost_process, errors)):
         return (
             "another process of this run has ended, and this one cannot go on alone: look for its message above or "
             "on the other machine, then continue with --resume"
         )
-    if is_disk_full(error):
+    if any(map(is_disk_full, errors)):
         last = newest_whole_checkpoint(folder)
         return (
             f"no space left in {folder}; {f'{last} is whole' if last else 'no checkpoint was saved yet'}: "
             "free some space, then continue with --resume"
         )
     return None
+
+
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that led to it: what torch raises last often says least."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -54,8 +70,10 @@ def is_lost_process(error: BaseException) -> bool:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of Python, torch or safetensors means that the disk or quota is full."""
+    """Whether an error of Python, torch or safetensors means that the disk or quota is full.
+
+    The writer of torch does not say why it failed: a drive that is gone looks the same.
+    """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    text = str(error)
-    return "No space left on device" in text or "PytorchStreamWriter failed" in text or "file write failed" in text
+    return any(sign in str(error) for sign in SIGNS_OF_A_FULL_DISK)

@@ -9,8 +9,11 @@ a run that it stopped goes on to the last bit.
 import os
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from hfcls.launch import launcher_pid
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,6 +27,14 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(message)
         self.signal = signal
 
+    def saved_in(self, folder: Path, step: int, steps: int) -> "Interrupted":
+        """The same, with where the run stands and how it goes on."""
+        return Interrupted(
+            self.signal,
+            f"stopped by {self.signal.name} at step {step:,} of {steps:,}, which is saved in {folder}: the same "
+            "command with --resume goes on from there",
+        )
+
 
 class StopSignals:
     """While in its context, SIGTERM and a first Ctrl-C are only noted in `received`; a second Ctrl-C acts at once.
@@ -36,8 +47,7 @@ class StopSignals:
     def __init__(self) -> None:
         self._noted: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
-        launched = any(name.startswith(("ACCELERATE_", "TORCHELASTIC_")) for name in os.environ)
-        self._launcher = os.getppid() if launched else None
+        self._launcher = launcher_pid()
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():

@@ -1,22 +1,28 @@
 """Checkpoints that are whole or absent, and runs that go on from them as if they had never stopped."""
 
 import errno
+import json
 import logging
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
-from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
-from hfcls.runs.folder import ASIDE, CHECKPOINT, MODEL, STATE_FILE
+from hfcls.errors import HfclsError
+from hfcls.runs.checkpoints import newest_whole_checkpoint, rotate_checkpoints
+from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
 from hfcls.runs.sealing import put_in_place, seal, why_broken
 from hfcls.training.callbacks import check_finite
 from hfcls.training.preemption import Interrupted
 
 logger = logging.getLogger(__name__)
+# In trainer_state.json, what Trainer does not keep of a run.
+UNLOGGED, SECONDS = "unlogged_loss", "training_seconds"
 # Errors of a network drive that may pass; a full disk or a missing permission does not.
 PASSING_ERRORS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENOTCONN, errno.EINTR}
 
@@ -29,6 +35,29 @@ class ResumableTrainer(Trainer):
 
     model: Any
     args: Any
+    _seconds_before = 0.0  # of the parts of this run that ended in the checkpoint it goes on from
+    _began = 0.0  # on the monotonic clock
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Trainer's own, from a checkpoint that this class wrote; True: from the newest whole one.
+
+        Raises:
+            HfclsError: there is none, it is not one of this class, or it is without its optimizer.
+        """
+        if resume_from_checkpoint is True:
+            newest = newest_whole_checkpoint(Path(self.args.output_dir))
+            if newest is None:
+                raise HfclsError(f"no whole checkpoint to resume from in {self.args.output_dir}")
+            resume_from_checkpoint = str(newest)
+        if resume_from_checkpoint:
+            check_resumable(Path(resume_from_checkpoint))
+        self._began, self._seconds_before = time.monotonic(), 0.0
+        output: TrainOutput = super().train(resume_from_checkpoint, *args, **kwargs)
+        self.training_seconds = self._seconds()
+        return output
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._began
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Trainer's own, after which the random numbers of training go on as if nothing had been evaluated."""
@@ -53,7 +82,8 @@ class ResumableTrainer(Trainer):
             logger.warning("%s, the best so far, is not whole (%s): the best is taken from those to come", best, reason)
             self.state.best_global_step = self.state.best_metric = self.state.best_model_checkpoint = None
         stored: Any = self.state.stateful_callbacks
-        kept = stored["unlogged_loss"]
+        kept = stored[UNLOGGED]
+        self._seconds_before = stored.get(SECONDS, 0.0)
         of_process = kept["of_process"]
         mean = sum(of_process) / len(of_process)
         same = len(of_process) == self.accelerator.num_processes
@@ -63,7 +93,9 @@ class ResumableTrainer(Trainer):
 
     def save_whole_model(self, folder: Path) -> None:
         """Model and tokenizer, each file whole or absent, without the pickled training arguments."""
-        aside = folder / f"{MODEL}{ASIDE}"
+        aside = folder / ASIDE
+        if self.args.should_save:  # what a kill has left is not of this model
+            shutil.rmtree(aside, ignore_errors=True)
         self.save_model(str(aside))
         if self.args.should_save:
             (aside / "training_args.bin").unlink(missing_ok=True)
@@ -82,14 +114,17 @@ class ResumableTrainer(Trainer):
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Trainer's checkpoint, written aside, sealed and renamed; on a network drive tried three times."""
+        if self.accelerator.is_local_main_process:  # what a kill has left; the others write after `gather`
+            shutil.rmtree(self._get_output_dir(trial), ignore_errors=True)
         norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
         check_finite("the norm of the weights", norm.item(), self.state, self.args.learning_rate)
         check_finite("loss", self._tr_loss.item(), self.state, self.args.learning_rate)
         stored: Any = self.state.stateful_callbacks  # TrainerState writes it into trainer_state.json
-        stored["unlogged_loss"] = {
+        stored[UNLOGGED] = {
             "of_process": self.accelerator.gather(self._tr_loss.reshape(1)).tolist(),
             "last_logged_step": self._globalstep_last_logged,
         }
+        stored[SECONDS] = self._seconds()
         for pause in (1, 5, None):
             try:
                 return self._save_whole_checkpoint(model, trial)
@@ -116,7 +151,8 @@ class ResumableTrainer(Trainer):
                 put_in_place(aside, parent / name)
                 aside.parent.rmdir()
         if self.args.should_save:
-            rotate_checkpoints(str(parent), self.args.save_total_limit, state.best_model_checkpoint)
+            best = Path(state.best_model_checkpoint) if state.best_model_checkpoint else None
+            rotate_checkpoints(parent, self.args.save_total_limit, newest=parent / name, best=best)
 
     def _find_best_checkpoint(self) -> None:
         """Where it lies now: the folder of the run may have been moved since it was written."""
@@ -126,7 +162,26 @@ class ResumableTrainer(Trainer):
 
     def _get_output_dir(self, trial: Any) -> str:
         """Where Trainer makes its folder `checkpoint-N`: aside, until it is whole."""
-        return str(Path(super()._get_output_dir(trial)) / f"{CHECKPOINT}{ASIDE}")
+        return str(Path(super()._get_output_dir(trial)) / ASIDE)
+
+
+def check_resumable(checkpoint: Path) -> None:
+    """Raises `HfclsError` for a checkpoint from which `ResumableTrainer` cannot go on exactly."""
+    try:
+        state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+        written_here = UNLOGGED in state["stateful_callbacks"]
+    except (OSError, ValueError, KeyError, TypeError):
+        written_here = False
+    if not written_here:
+        raise HfclsError(
+            f"cannot resume from {checkpoint}: it is no checkpoint of ClassificationTrainer; train from its weights "
+            "instead, as those of a pretrained model"
+        )
+    if not any(checkpoint.glob("*optimizer*")):
+        raise HfclsError(
+            f"cannot resume from {checkpoint}: it was saved without its optimizer (save_only_model); train from its "
+            "weights instead, as those of a pretrained model"
+        )
 
 
 class ExactResumeCallback(TrainerCallback):
@@ -148,8 +203,13 @@ class ExactResumeCallback(TrainerCallback):
             self.trainer.evaluate_resumed()
 
     def _evaluation_is_due(self, args: Any, state: TrainerState, control: TrainerControl) -> bool:
+        """Whether Trainer evaluates after the step that the checkpoint is of, and had not done it yet."""
         if any("eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history):
             return False
         if args.eval_strategy == "epoch":
-            return state.epoch == int(state.epoch or 0) or control.should_training_stop
-        return args.eval_strategy == "steps" and state.global_step % state.eval_steps == 0
+            due, reached = state.epoch == int(state.epoch or 0), state.epoch
+        elif args.eval_strategy == "steps":
+            due, reached = state.global_step % state.eval_steps == 0, state.global_step
+        else:
+            return False
+        return (due or control.should_training_stop) and args.eval_delay <= reached

@@ -1,14 +1,18 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
+from transformers.training_args import OptimizerNames
 
 from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
+from hfcls.errors import HfclsError
 from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import classification_metrics
 from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
@@ -21,7 +25,7 @@ from hfcls.training.callbacks import (
     TimedCheckpointCallback,
     check_finite,
 )
-from hfcls.training.optim import EpochExponentialLR, adam
+from hfcls.training.optim import EpochExponentialLR, EpochSchedule, adam, warmed_up_exponential
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
 from hfcls.training.whole_batches import WholeBatchTrainer
@@ -49,10 +53,12 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
     ) -> None:
         if packing_support(model) is None:
             enable_packing(model)
+        if args.label_smoothing_factor and kwargs.get("compute_loss_func"):
+            raise HfclsError("label_smoothing_factor is for the loss of ClassificationTrainer: drop it, or your loss")
         kwargs.setdefault("compute_metrics", classification_metrics)
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
-        kwargs.setdefault("compute_loss_func", classification_loss)
+        kwargs.setdefault("compute_loss_func", _loss(model, args))
         use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id
@@ -73,22 +79,31 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         return super()._get_collator_with_removed_columns(collator, description)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """Adam at `learning_rate`, created after the model has moved to its device."""
-        if self.optimizer is None:
+        """Adam, or what `optim` and `weight_decay` ask of Trainer, created after the model has moved to its device."""
+        if self.optimizer is None and self.optimizer_cls_and_kwargs is None and self.args.is_adam:
             trained: Any = model or self.model
-            self.optimizer = adam(trained.parameters(), self.args.learning_rate)
-        return self.optimizer
+            betas = (self.args.adam_beta1, self.args.adam_beta2)
+            self.optimizer = adam(trained.parameters(), self.args.learning_rate, betas, self.args.adam_epsilon)
+        elif self.args.device.type == "xla" and self.args.optim == OptimizerNames.ADAMW_TORCH_FUSED:
+            self.args.optim = OptimizerNames.ADAMW_TORCH  # XLA has no fused kernel
+        return super().create_optimizer(model)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        """Exponential decay per epoch; `num_training_steps` is ignored, since max_steps says nothing about epochs."""
-        if self.lr_scheduler is None:
+        """Exponential decay per epoch, or the schedule of Trainer that `lr_scheduler_type` names."""
+        if self.lr_scheduler is None and self.args.lr_scheduler_type == EpochSchedule.EXPONENTIAL:
             optimizer = optimizer or self.optimizer
             assert optimizer is not None, "Trainer creates the optimizer first"
-            self.lr_scheduler = EpochExponentialLR(optimizer, self.args.lr_gamma, self._update_steps_per_epoch)
+            gamma, steps = self.args.lr_gamma, self._update_steps_per_epoch  # max_steps says nothing about epochs
+            warmup_steps = self.args.get_warmup_steps(num_training_steps)
+            self.lr_scheduler = (
+                warmed_up_exponential(optimizer, gamma, steps, warmup_steps)
+                if warmup_steps
+                else EpochExponentialLR(optimizer, gamma, steps)
+            )
             self._created_lr_scheduler = True  # as Trainer's own create_scheduler does
-        return self.lr_scheduler
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any) -> tuple[Any, ...]:
         """Trainer's own, from which the number of optimizer steps in an epoch is kept for the scheduler."""
@@ -115,3 +130,11 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         """No loss per batch: `eval_loss` is computed over all rows by `compute_metrics`, so no row counts twice."""
         _, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
         return None, logits, labels
+
+
+def _loss(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Callable[..., torch.Tensor]:
+    if not args.label_smoothing_factor:
+        return classification_loss
+    if model.config.problem_type == "multi_label_classification":
+        raise HfclsError("label_smoothing_factor is for one label a text, and this model has several: drop it")
+    return partial(classification_loss, label_smoothing=args.label_smoothing_factor)

@@ -29,15 +29,16 @@ class WholeBatchTrainer(Trainer):
         is_training: bool = False,
         dataloader_key: str | None = None,
     ) -> Any:
-        """Trainer's own, with every row once and in whole batches."""
-        if is_training and self.args.train_sampling_strategy != "random":
-            return super()._get_dataloader(dataset, description, batch_size, sampler_fn, is_training, dataloader_key)
+        """Trainer's own, with every row once and in whole batches.
+
+        It keeps no loader: with `dataloader_persistent_workers`, Trainer would evaluate the next dataset on the rows of
+        the first (transformers 5.23).
+        """
         filled = FilledDataset(dataset, batch_size * self.args.world_size)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = EpochSampler(filled, seed if is_training else None)
-        loader = super()._get_dataloader(
-            filled, description, batch_size, lambda _: sampler, is_training, dataloader_key
-        )
+        shuffled = is_training and self.args.train_sampling_strategy == "random"
+        sampler = EpochSampler(filled, seed if shuffled else None)
+        loader = super()._get_dataloader(filled, description, batch_size, lambda _: sampler, is_training)
         # so that the epoch reaches it also through the two wrappers of a run with several processes that is resumed
         _unwrapped(loader).set_sampler(sampler)
         return loader

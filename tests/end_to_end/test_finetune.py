@@ -1,9 +1,15 @@
 """A run from labelled texts to its folder: what it computes, what it leaves, and how it fails."""
 
+import contextlib
+import errno
 import json
 import logging
+import os
+import re
 import shutil
 import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import datasets
@@ -17,6 +23,8 @@ import hfcls
 from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint
 from hfcls.runs.output_dir import prepare_output_dir
+from hfcls.runs.sealing import seal
+from hfcls.training.failures import explain
 
 
 @pytest.fixture
@@ -133,6 +141,7 @@ def test_an_earlier_run_is_replaced_only_when_the_new_one_can_begin(options, tab
 def test_one_process_alone_writes_to_the_output_folder(tmp_path):
     (tmp_path / "results.json").write_text("{}")
     (tmp_path / "checkpoint-3").mkdir()
+    seal(tmp_path / "checkpoint-3")
     before = sorted(tmp_path.rglob("*"))
     assert prepare_output_dir(tmp_path, {"seed": 7}, {"train": "0"}, write=False, resume=False, overwrite=True) is None
     assert sorted(tmp_path.rglob("*")) == before
@@ -151,7 +160,8 @@ def test_a_run_is_not_resumed_on_other_rows(options, table):
 
 def test_checkpoints_without_the_options_of_their_run_are_resumed_with_a_line(options, caplog):
     hfcls.fine_tune(**options, max_steps=1)
-    (Path(options["output_dir"]) / "run.yaml").unlink()
+    for name in ("run.yaml", "results.json"):
+        (Path(options["output_dir"]) / name).unlink()
     hfcls.fine_tune(**options, resume=True)
     assert "run.yaml is not there: whether the options are those of the run is not known" in caplog.text
 
@@ -262,23 +272,84 @@ def test_sentence_pairs_train_and_predict(options, tmp_path):
     assert [answer["label"] for answer in classifier([("영화", "추천"), ("영화", "실망")])] == ["1", "0"]
 
 
-def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(options, monkeypatch):
-    from transformers import Trainer
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
+    """Makes a drive of so many KiB; skips where that is not possible."""
+    drive = tmp_path / "drive"
+    drive.mkdir()
 
-    saves = []
+    def mount(size: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(drive)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
+        if done is None or done.returncode != 0:
+            pytest.skip(f"cannot make a small drive: {done.stderr if done else 'no mount here'}")
+        return drive
 
-    def full(self, *args):
-        saves.append(1)
-        if len(saves) > 1:
-            raise OSError(28, "No space left on device")
-        return original(self, *args)
+    yield mount
+    subprocess.run(["umount", "--lazy", str(drive)], capture_output=True, check=False)
 
-    original = Trainer._save_checkpoint
-    monkeypatch.setattr(Trainer, "_save_checkpoint", full)
-    with pytest.raises(
-        HfclsError, match=r"no space left in .*checkpoint-\d+ is whole: free some space, then .*--resume"
-    ):
+
+@pytest.mark.parametrize(
+    ("size", "writing", "left"),
+    [
+        (4, "the options", None),
+        (60, "weights", "no checkpoint was saved yet"),
+        (180, "the optimizer, of which torch says 'unexpected pos'", "no checkpoint was saved yet"),
+        (580, "the second checkpoint", "checkpoint-7 is whole"),
+        (1000, "the third checkpoint", "checkpoint-14 is whole"),
+    ],
+)
+def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(
+    options, small_disk, monkeypatch, size, writing, left
+):
+    monkeypatch.setattr("hfcls.finetune.check_space", lambda *args: None)  # it asks for more than these drives have
+    options["output_dir"] = str(small_disk(size) / "out")
+    with pytest.raises(HfclsError) as error:
         hfcls.fine_tune(**options)
+    assert "\n" not in str(error.value)
+    if left is None:
+        assert "cannot write to output_dir" in str(error.value)
+        assert "No space left on device; mend it, or choose another --output_dir" in str(error.value)
+        return
+    assert re.search(rf"no space left in .*; .*{left}: free some space, then continue with --resume", str(error.value))
+    whole = newest_whole_checkpoint(Path(options["output_dir"]))
+    assert (whole is None) == (left == "no checkpoint was saved yet")
+
+
+def test_results_that_do_not_fit_are_told(options, small_disk, monkeypatch):
+    monkeypatch.setattr("hfcls.finetune.check_space", lambda *args: None)
+    drive = small_disk(4000)
+    options = {**options, "output_dir": str(drive / "out"), "max_steps": 1}
+    predict = hfcls.ClassificationTrainer.predict
+
+    def filled(self, *args, **kwargs):
+        with (drive / "other").open("wb") as file, contextlib.suppress(OSError):
+            file.write(b"x" * 2**22)
+        return predict(self, *args, **kwargs)
+
+    monkeypatch.setattr(hfcls.ClassificationTrainer, "predict", filled)
+    with pytest.raises(HfclsError, match=r"model is saved in .*, but not its results \(.*No space left on device"):
+        hfcls.fine_tune(**options)
+    (drive / "other").unlink()
+    monkeypatch.undo()
+    monkeypatch.setattr("hfcls.finetune.check_space", lambda *args: None)
+    assert hfcls.fine_tune(**options, resume=True).num_rows == 61
+
+
+def test_what_torch_cannot_read_is_no_full_disk():
+    broken = RuntimeError("PytorchStreamReader failed reading zip archive: failed finding central directory")
+    assert explain(broken, Path("unused"), None) is None
+
+
+def test_the_cause_of_an_error_is_looked_at_too():
+    cause = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    for link in ("__cause__", "__context__"):
+        error = ValueError("something went wrong")
+        setattr(error, link, cause)
+        assert (explain(error, Path("unused"), None) or "").startswith("no space left in unused")
+    memory = RuntimeError("forward failed")
+    memory.__cause__ = torch.OutOfMemoryError("CUDA out of memory")
+    assert "not enough memory (CUDA out of memory)" in (explain(memory, Path("unused"), None) or "")
 
 
 @pytest.mark.parametrize("logging_steps", [1, 1000])
@@ -291,7 +362,7 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(options, loggi
 def test_a_model_that_has_not_learned_is_called_out(options, caplog):
     hfcls.fine_tune(**{**options, "learning_rate": 10.0, "max_steps": 5})
     assert "the model calls every text of the test split" in caplog.text
-    assert "is that of guessing" in caplog.text
+    assert "is far above that of guessing (0.6931): the training has diverged; lower --learning_rate" in caplog.text
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monkeypatch):

@@ -61,6 +61,65 @@ def test_cpu_multi_starts_two_processes_that_write_once(flags):
     assert output.count("split       test (33 rows, scored once)") == 1
 
 
+def errors(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("hfcls: ")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--dataset", "nowhere.csv"], "hfcls: error: no file nowhere.csv"),  # in the main process, then in the others
+        (["--batch_size", "0"], "hfcls: error: batch_size must be at least 1, found 0"),  # before they are joined
+        (["--batch_size", "31"], "hfcls: error: batch_size 31 does not divide by 2 processes"),  # in both at once
+        (["--learning_rate", "1e30"], "hfcls: error: "),  # in the middle of the run
+    ],
+)
+def test_one_of_several_processes_says_what_is_wrong(flags, changed, message):
+    config = str(ROOT / "accelerate_configs/cpu_multi.yaml")
+    run = launch(ACCELERATE, "launch", "--config_file", config, str(ROOT / "train.py"), *flags, *changed)
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode != 0
+    assert len(errors(output)) == 1, output
+    assert errors(output)[0].startswith(message), output
+
+
+def test_an_error_of_another_process_is_said_by_it_alone(flags, tmp_path):
+    """The second process finds no checkpoint folder that it may write to, and the first one hears of it."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys\n"
+        "from hfcls import cli, finetune\n"
+        "from hfcls.errors import HfclsError\n"
+        "def fail(*args):\n"
+        "    if os.environ['RANK'] == '1':\n"
+        "        raise HfclsError('only here')\n"
+        "finetune.check_writable_folder = fail\n"
+        "sys.exit(cli.main(['train', *sys.argv[1:]]))\n"
+    )
+    config = str(ROOT / "accelerate_configs/cpu_multi.yaml")
+    begun = time.monotonic()
+    run = launch(ACCELERATE, "launch", "--config_file", config, str(script), *flags)
+    output, _ = run.communicate(timeout=300)
+    assert errors(output) == ["hfcls: error: only here"], output
+    assert time.monotonic() - begun < 120
+
+
+def test_of_two_runs_in_a_folder_one_goes_on(flags, tmp_path):
+    """Started together: whichever is second is refused, in one line, and harms nothing."""
+    more = ["--num_train_epochs", "12", "--save_minutes", "0"]
+    runs = [launch(sys.executable, str(ROOT / "train.py"), *flags, *more, "--resume") for _ in range(2)]
+    outputs = [run.communicate(timeout=300)[0] for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 1], "\n".join(outputs)
+    (refused,) = (output for run, output in zip(runs, outputs, strict=True) if run.returncode)
+    (line,) = errors(refused)
+    (lives,) = (run for run in runs if not run.returncode)
+    assert f"output_dir {tmp_path / 'out'} is in use by another run (process {lives.pid} on " in line
+    alone = launch(sys.executable, str(ROOT / "train.py"), *flags[:-1], str(tmp_path / "alone"), *more)
+    output, _ = alone.communicate(timeout=300)
+    assert alone.returncode == 0, output
+    assert losses(tmp_path / "out") == losses(tmp_path / "alone")
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes in /proc")
 def test_a_process_that_dies_ends_the_run_within_a_minute(flags, tmp_path):
     """The other one waits in a collective operation then, where it would wait for half an hour."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import huggingface_hub
@@ -19,6 +20,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hfcls import Classifier, cli
 from hfcls.publishing.card import base_licence
+from hfcls.runs.record import RunFacts
+from hfcls.runs.results import Result
+from hfcls.runs.weights import weights_sha256
 
 # huggingface_hub 2.4.0 hands the file of an LFS upload to httpx2 in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -50,8 +54,14 @@ def classifier(tiny_model, tmp_path_factory) -> Path:
     labels = {"id2label": {0: "부정", 1: "긍정"}, "label2id": {"부정": 0, "긍정": 1}}
     AutoModelForSequenceClassification.from_pretrained(tiny_model, **labels).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_model, model_max_length=64).save_pretrained(folder)
-    (folder / "README.md").write_text(CARD, encoding="utf-8")
     return folder
+
+
+def write_card(run: Path, text: str) -> str:
+    """A README.md of this text that names the weights beside it; returns all of it."""
+    text += f"| weights | SHA-256 `{weights_sha256(run)}` |\n"
+    (run / "README.md").write_text(text, encoding="utf-8")
+    return text
 
 
 @pytest.fixture
@@ -62,6 +72,11 @@ def run(classifier, tmp_path) -> Path:
     for name in PRIVATE:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("secret")
+    write_card(folder, CARD)
+    facts = dict.fromkeys([field.name for field in fields(RunFacts)], "secret")
+    facts |= {"splits": {}, "weights_sha256": weights_sha256(folder)}
+    scores = {"split": None, "num_rows": 0, "seed": 7, "metrics": {}, "rows_per_second": 0.0}
+    Result(output_dir="secret", **scores, facts=RunFacts(**facts)).save(folder / "results.json")
     return folder
 
 
@@ -127,7 +142,7 @@ def test_push_uploads_the_model_and_nothing_else(hub, command, run):
     assert set(repo.files) == PUSHED | {".gitattributes"}
     for name in PUSHED - {"README.md"}:
         assert repo.files[name] == (run / name).read_bytes()
-    assert repo.files["README.md"].decode() == CARD.replace("somewhere", "tester/nsmc")
+    assert repo.files["README.md"].decode() == (run / "README.md").read_text().replace("somewhere", "tester/nsmc")
     assert "PUT lfs" in hub.requests
 
 
@@ -136,9 +151,9 @@ def test_push_again_sends_what_changed_only(hub, push, run):
     hub.requests.clear()
     assert push(run).returncode == 0
     assert not {"PUT lfs", "POST commit", "POST create"} & set(hub.requests)
-    (run / "README.md").write_text(CARD + "more\n", encoding="utf-8")
+    write_card(run, CARD + "more\n")
     assert push(run).returncode == 0
-    assert hub.repos["tester/nsmc"].files["README.md"].endswith(b"more\n")
+    assert b"more\n" in hub.repos["tester/nsmc"].files["README.md"]
     assert "PUT lfs" not in hub.requests
     assert len(hub.repos["tester/nsmc"].commits) == 3
 
@@ -146,7 +161,7 @@ def test_push_again_sends_what_changed_only(hub, push, run):
 def test_a_dry_run_lists_the_files_and_sends_nothing(hub, command, run):
     for name in ("confusion", "earlier"):
         (run / f"report/{name}.png").write_bytes(b"12345")
-    (run / "README.md").write_text(CARD + "![](report/confusion.png)", encoding="utf-8")
+    write_card(run, CARD + "![](report/confusion.png)\n")
     done = command("push", run, "--hub_model_id", "team/reviews", "--dry_run", token=None)
     assert done.returncode == 0, done.stderr
     *lines, total = done.stdout.splitlines()
@@ -236,7 +251,7 @@ def test_what_somebody_else_commits_meanwhile_is_not_overwritten(hub, push, run)
     assert push(run).returncode == 0
     repo = hub.repos["tester/nsmc"]
     hub.fail["POST preupload"] = lambda: repo.commit(repo.files | {"README.md": b"# By somebody else"})
-    (run / "README.md").write_text(CARD + "more", encoding="utf-8")
+    write_card(run, CARD + "more\n")
     assert "A commit has happened since." in error_of(push(run))
     assert repo.files["README.md"] == b"# By somebody else"
 
@@ -273,7 +288,7 @@ def test_a_hub_that_goes_away_in_mid_upload(hub, push, run):
 
 
 def test_metadata_that_the_hub_does_not_take(hub, push, run):
-    (run / "README.md").write_text("---\nlanguage: Korean\ntags:\n- hfcls\n---\n", encoding="utf-8")
+    write_card(run, "---\nlanguage: Korean\ntags:\n- hfcls\n---\n")
     error = error_of(push(run))
     assert 'Invalid metadata in README.md. - "language" must be ISO 639 codes' in error
     assert "PUT lfs" not in hub.requests

@@ -1,12 +1,19 @@
 """A sealed folder is known to be whole; anything else is named."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from hfcls.errors import HfclsError
 from hfcls.runs import sealing
-from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
+from hfcls.runs.checkpoints import (
+    check_space,
+    holds_checkpoints,
+    newest_whole_checkpoint,
+    rotate_checkpoints,
+    sorted_checkpoints,
+)
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 
 
@@ -44,18 +51,112 @@ def test_what_is_broken_is_named(sealed, damage, reason):
 @pytest.mark.parametrize("stage", ["writing", "old moved", "new in place"])
 def test_tidy_after_a_kill_keeps_one_whole_folder(sealed, stage):
     parent = sealed.parent
-    old, part = parent / "checkpoint-1.old", parent / "checkpoint.part"
-    if stage == "writing":
-        (part / "checkpoint-1").mkdir(parents=True)
-    else:
-        sealed.rename(old)
-        if stage == "new in place":
-            sealed.mkdir()
-            (sealed / "new").touch()
-            sealing.seal(sealed)
-    sealing.tidy(parent, "checkpoint")
+    (parent / ".hfcls-writing/checkpoint-1").mkdir(parents=True)
+    if stage != "writing":
+        (parent / ".hfcls-replaced").mkdir()
+        sealed.rename(parent / ".hfcls-replaced/checkpoint-1")
+    if stage == "new in place":
+        sealed.mkdir()
+        (sealed / "new").touch()
+        sealing.seal(sealed)
+    assert holds_checkpoints(parent)
+    sealing.tidy(parent)
     assert [path.name for path in parent.iterdir()] == ["checkpoint-1"]
     assert sealing.why_broken(sealed) is None
+    assert (sealed / "new").exists() == (stage == "new in place")
+
+
+def test_a_checkpoint_that_is_replaced_is_there_until_the_new_one_is(sealed, monkeypatch):
+    """Killed between any two steps, one of the two is left."""
+    parent = sealed.parent
+    aside = parent / ".hfcls-writing/checkpoint-1"
+    aside.mkdir(parents=True)
+    (aside / "new").touch()
+    sealing.seal(aside)
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if path == aside:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sealing.put_in_place(aside, sealed)
+    monkeypatch.undo()
+    sealing.tidy(parent)
+    assert (sealed / "weights").is_file()
+    assert sealing.why_broken(sealed) is None
+
+
+NOT_OURS = (
+    "checkpoint-7.old/weights",
+    "checkpoint-7.part/x",
+    "checkpoint-notes.part",
+    "checkpoint.part",
+    "model.part/x",
+)
+
+
+@pytest.fixture
+def foreign(tmp_path) -> dict[Path, str]:
+    """Files of the user, with names near to ours, and a checkpoint of a plain Trainer's."""
+    files = {tmp_path / name: name for name in (*NOT_OURS, "notes.old", "checkpoint-500/trainer_state.json")}
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return files
+
+
+def test_what_we_did_not_write_is_not_deleted(sealed, foreign):
+    """Whatever the user keeps beside a run, tidying, rotating and replacing leave alone."""
+    folder = sealed.parent
+    shutil.copytree(sealed, folder / "checkpoint-1.old")  # a backup, with our seal in it
+    copied = {path: path.read_text() for path in (folder / "checkpoint-1.old").rglob("*") if path.is_file()}
+    sealing.tidy(folder)
+    rotate_checkpoints(folder, 1, newest=sealed, best=None)
+    with pytest.raises(HfclsError, match="checkpoint-500 is in the way, and hfcls did not write it: move it away"):
+        sealing.put_in_place(folder / "anything", folder / "checkpoint-500")
+    prepare_output_dir(folder, {}, {}, write=True, resume=False, overwrite=True)
+    assert {path: path.read_text() for path in foreign | copied} == foreign | copied
+    assert not sealed.exists()
+
+
+@pytest.mark.parametrize("choice", ["", "resume", "overwrite"])
+def test_a_folder_with_checkpoints_of_others_is_refused(sealed, foreign, choice):
+    """Of ours as well: the run would come to step 500 in the end."""
+    with pytest.raises(
+        HfclsError, match=r"holds checkpoint-500, which hfcls did not write, .* --model .*checkpoint-500"
+    ):
+        check_output_dir(sealed.parent, {}, resumable=(), resume=choice == "resume", overwrite=choice == "overwrite")
+
+
+def checkpoints(folder: Path, *steps: int) -> list[Path]:
+    found = [folder / f"checkpoint-{step}" for step in steps]
+    for path in found:
+        path.mkdir(parents=True)
+        sealing.seal(path)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("steps", "newest", "best", "limit", "left"),
+    [
+        ((1, 2, 3), 3, None, 2, (2, 3)),
+        ((1, 2, 3), 3, 1, 2, (1, 3)),
+        ((1, 2, 3), 3, 1, 1, (1, 3)),
+        ((1, 2, 3, 9, 10), 3, 1, 2, (1, 3)),  # 9 and 10 are broken: the run has gone back to 2
+        ((1, 2, 3, 9), 3, None, 3, (1, 2, 3)),
+        ((2, 10), 10, None, 1, (10,)),
+        ((1, 2, 3), 3, None, None, (1, 2, 3)),
+        ((2, 3), 3, 1, 1, (3,)),  # the best is gone
+    ],
+)
+def test_the_newest_and_the_best_checkpoint_are_kept(tmp_path, steps, newest, best, limit, left):
+    checkpoints(tmp_path, *steps)
+    best = tmp_path / f"checkpoint-{best}" if best else None
+    rotate_checkpoints(tmp_path, limit, newest=tmp_path / f"checkpoint-{newest}", best=best)
+    assert sorted_checkpoints(tmp_path) == [tmp_path / f"checkpoint-{step}" for step in left]
 
 
 def test_a_tampered_checkpoint_is_named_and_passed_over(sealed, caplog):
@@ -75,17 +176,10 @@ def test_a_drive_too_small_is_refused_before_training(tmp_path, monkeypatch):
     check_space(tmp_path, 10_000_000, 2)
     with pytest.raises(HfclsError, match=r"has 2\.0 GiB free, the run needs 4\.1 GiB for 3 checkpoints and the model"):
         check_space(tmp_path, 108_000_000, 2)
-    (tmp_path / "checkpoint-1").mkdir()
+    checkpoints(tmp_path, 1)
     with (tmp_path / "checkpoint-1/optimizer.pt").open("wb") as file:
         file.truncate(3 * 2**30)  # a resumed run writes over what it wrote before
     check_space(tmp_path, 108_000_000, 2)
     (tmp_path / "checkpoint-1/optimizer.pt").rename(tmp_path / "mine.tar")  # nobody writes over this
     with pytest.raises(HfclsError, match=r"has 2\.0 GiB free"):
         check_space(tmp_path, 108_000_000, 2)
-
-
-def test_a_foreign_file_in_the_output_folder_is_not_touched(tmp_path):
-    (tmp_path / "notes.old").write_text("mine")
-    check_output_dir(tmp_path, {}, resumable=(), resume=False, overwrite=True)
-    prepare_output_dir(tmp_path, {}, {}, write=True, resume=False, overwrite=True)
-    assert (tmp_path / "notes.old").read_text() == "mine"

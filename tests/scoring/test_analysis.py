@@ -70,6 +70,21 @@ def test_bootstrap_interval_is_that_of_drawing_rows():
     assert analyse(labels, probabilities, list("abc")).macro_f1 == ours  # seeded
 
 
+def test_bootstrap_interval_holds_95_percent():
+    """Of few rows, where the 2.5th and the 5th percentile lie far apart; by as many draws as it takes to tell them."""
+    labels, probabilities = predictions(40, 2)
+    analysis = analyse(labels, probabilities, list("ab"))
+    drawn = np.random.default_rng(1).integers(40, size=(20_000, 40))
+    truth, guess = labels[drawn], probabilities.argmax(axis=1)[drawn]
+    f1 = [2 * ((truth == k) & (guess == k)).sum(1) / ((truth == k).sum(1) + (guess == k).sum(1)) for k in (0, 1)]
+    for estimate, scores in ((analysis.classes[0].f1, f1[0]), (analysis.classes[1].f1, f1[1]),
+                             (analysis.macro_f1, np.mean(f1, axis=0))):  # fmt: skip
+        low, wrong_low, wrong_high, high = np.quantile(scores, [0.025, 0.05, 0.95, 0.975])
+        assert abs(estimate.low - low) < abs(estimate.low - wrong_low)
+        assert abs(estimate.high - high) < abs(estimate.high - wrong_high)
+        assert ((scores >= estimate.low) & (scores <= estimate.high)).mean() == pytest.approx(0.95, abs=0.02)
+
+
 def test_calibration_error_by_counting():
     labels, probabilities = predictions(300, 2)
     total = 0.0
@@ -83,6 +98,20 @@ def test_calibration_error_by_counting():
     assert sum(bin.count for bin in analysis.reliability) == 300
     sure = analyse([0, 1], [[1.0000001, 0], [0, 1]], list("ab"))
     assert (sure.ece, len(sure.reliability)) == (pytest.approx(0, abs=1e-6), 1)
+
+
+def test_a_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_one():
+    """0.6 is the upper edge of the ninth of 15 bins; the next number above it is in the tenth."""
+    for edge in range(8, 16):
+        on, above = edge / 15, np.nextafter(edge / 15, 2)
+        for confidence, bin in ((on, edge), (above, min(edge + 1, 15))):
+            (found,) = analyse([0], [[confidence, 1 - confidence]], list("ab")).reliability
+            assert (found.low, found.high) == ((bin - 1) / 15, bin / 15)
+            assert found.low < confidence
+    labels = [0, 0, 1, 1]
+    two = analyse(labels, [[0.6, 0.4], [0.6, 0.4], [0.6, 0.4], [0.61, 0.39]], list("ab"))
+    assert [row.count for row in two.reliability] == [3, 1]
+    assert two.ece == pytest.approx(3 / 4 * abs(2 / 3 - 0.6) + 1 / 4 * 0.61)
 
 
 def test_lengths_fall_into_buckets_of_about_equal_count():

@@ -19,19 +19,21 @@ from hfcls.runs.checkpoints import newest_whole_checkpoint, sorted_checkpoints
 from hfcls.runs.sealing import why_broken
 
 # (where, at which of its calls): between two lines of training, evaluation, checkpoint and final model
+TRAINER = "hfcls.training.trainer:ClassificationTrainer"
 KILL_POINTS = [
-    *[("hfcls.training.trainer:ClassificationTrainer.training_step", call) for call in (1, 4, 6, 11, 17)],
-    *[("hfcls.training.trainer:ClassificationTrainer.prediction_step", call) for call in (1, 2, 4)],
+    *[(f"{TRAINER}.training_step", call) for call in (1, 4, 6, 17)],
+    *[(f"{TRAINER}.prediction_step", call) for call in (1, 2, 4)],
     *[("hfcls.training.resuming:seal", call) for call in (1, 2, 5)],
-    *[("hfcls.training.resuming:put_in_place", call) for call in (2, 4)],
+    *[("hfcls.training.resuming:put_in_place", call) for call in (4,)],
     *[("torch:save", call) for call in (1, 5, 9)],
     *[("os:fsync", call) for call in (3, 30)],
     *[("shutil:rmtree", call) for call in (3, 5)],
-    *[
-        ("hfcls.training.trainer:ClassificationTrainer.save_whole_model", 1),
-        ("os:replace", 3),
-        ("hfcls.runs.results:Result.save", 1),
-    ],
+    *[(f"{TRAINER}.save_whole_model", 1), ("os:replace", 3), ("hfcls.runs.results:save_predictions", 1)],
+]
+TELLING = [  # in every run of the tests: in mid-epoch, between the two names of a checkpoint, before the results
+    (f"{TRAINER}.training_step", 11),
+    ("hfcls.training.resuming:put_in_place", 2),
+    ("hfcls.runs.results:Result.save", 1),
 ]
 
 
@@ -89,7 +91,7 @@ def resumed(options: dict[str, Any]) -> dict[str, Any]:
     folder = Path(options["output_dir"])
     assert finish({**options, "resume": True}) == 0, folder.with_suffix(".log").read_text()
     assert all(why_broken(checkpoint) is None for checkpoint in sorted_checkpoints(folder))
-    assert not [path for path in folder.iterdir() if path.suffix in (".part", ".old")]
+    assert not [path for path in folder.iterdir() if path.suffix == ".part" or path.name.startswith(".")]
     return outcome(folder)
 
 
@@ -104,22 +106,33 @@ def test_the_whole_run_shuffles_drops_out_and_stops_early(whole):
     assert outcome(Path(options["output_dir"] + "-seed8")) != expected
 
 
+def kill_and_resume(options: dict[str, Any], folder: Path, point: tuple[str, int]) -> tuple[int | None, dict[str, Any]]:
+    """How the killed process ended, and what the resumed run ended in."""
+    options = {**options, "output_dir": str(folder / f"{point[0].rpartition(':')[2]}-{point[1]}")}
+    return finish(options, signal.SIGKILL, *point), resumed(options)
+
+
+def name_of(point: tuple[str, int]) -> str:
+    return f"{point[0]}-{point[1]}"
+
+
+@pytest.mark.parametrize("point", TELLING, ids=name_of)
+def test_killed_where_it_tells_most_and_resumed(whole, tmp_path, point):
+    options, expected = whole
+    assert kill_and_resume(options, tmp_path, point) == (-signal.SIGKILL, expected)
+
+
 @pytest.fixture(scope="module")
 def killed(whole, tmp_path_factory):
-    """For each kill point, how the killed process ended and what the resumed run ended in; a run for each core."""
-    options, _ = whole
+    """The outcome of each kill point; a run for each core."""
     folder = tmp_path_factory.mktemp("killed")
-
-    def kill_and_resume(point: tuple[str, int]) -> tuple[int | None, dict[str, Any]]:
-        run_options = {**options, "output_dir": str(folder / f"{point[0].rpartition(':')[2]}-{point[1]}")}
-        return finish(run_options, signal.SIGKILL, *point), resumed(run_options)
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(KILL_POINTS, pool.map(kill_and_resume, KILL_POINTS), strict=True))
+        outcomes = pool.map(lambda point: kill_and_resume(whole[0], folder, point), KILL_POINTS)
+        return dict(zip(KILL_POINTS, outcomes, strict=True))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", KILL_POINTS, ids=lambda point: f"{point[0]}-{point[1]}")
+@pytest.mark.parametrize("point", KILL_POINTS, ids=name_of)
 def test_killed_at_a_point_and_resumed(whole, killed, point):
     status, ended = killed[point]
     assert status == -signal.SIGKILL, "the point was not reached"
@@ -157,7 +170,7 @@ def test_killed_at_random_moments_again_and_again(whole, tmp_path):
 def test_stopped_by_a_signal_and_resumed(whole, tmp_path, name, at, call, step):
     options, expected = whole
     options = {**options, "output_dir": str(tmp_path / "run"), "save_minutes": 10}
-    point = f"hfcls.training.trainer:ClassificationTrainer.{at}"
+    point = f"{TRAINER}.{at}"
     assert finish(options, getattr(signal, name), point, call) == {"SIGTERM": 143, "SIGINT": 130}[name]
     log = (tmp_path / "run.log").read_text()
     assert time.time() - float(log.partition("signal sent at ")[2].split()[0]) < 30
@@ -173,7 +186,7 @@ def test_a_moved_folder_finds_its_best_checkpoint(whole, tmp_path):
     options, expected = whole
     moved = {**options, "output_dir": str(tmp_path / "elsewhere" / "run")}
     original = {**options, "output_dir": str(tmp_path / "run")}
-    assert finish(original, signal.SIGTERM, "hfcls.training.trainer:ClassificationTrainer.training_step", 15) == 143
+    assert finish(original, signal.SIGTERM, f"{TRAINER}.training_step", 15) == 143
     shutil.move(str(tmp_path / "run"), moved["output_dir"])
     assert resumed(moved) == expected
     assert "does not exist" not in (tmp_path / "elsewhere/run.log").read_text()

@@ -2,17 +2,20 @@
 
 import errno
 import logging
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import EvalPrediction
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 
 from hfcls.batching.bins import LANES, TRAINING_LANES
 from hfcls.batching.collate import PaddedCollator, make_collator
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
+from hfcls.errors import HfclsError
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
 from hfcls.runs.checkpoints import newest_whole_checkpoint
@@ -20,6 +23,8 @@ from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import classification_metrics
 from hfcls.training import resuming
 from hfcls.training.arguments import ClassificationTrainingArguments
+from hfcls.training.callbacks import TimedCheckpointCallback
+from hfcls.training.preemption import Interrupted, StopSignals
 from hfcls.training.trainer import ClassificationTrainer
 
 Build = Callable[..., ClassificationTrainer]
@@ -167,6 +172,112 @@ def test_resuming_in_mid_epoch_repeats_rates_and_losses(build):
     assert history(resumed, "learning_rate") == history(trainer, "learning_rate")
     for ours, theirs in zip(resumed.model.parameters(), trainer.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_train_loss_of_a_resumed_run_is_over_its_own_steps(build):
+    """Also where the checkpoint lies between two lines of the log."""
+    losses = build(save_strategy="steps", save_steps=6, save_total_limit=None)
+    losses.train()
+    between = build(save_strategy="steps", save_steps=6, logging_steps=4)
+    between.train()
+    resumed = build(save_strategy="no", logging_steps=4)
+    resumed.train(resume_from_checkpoint=str(Path(between.args.output_dir) / "checkpoint-6"))
+    expected = history(losses, "loss")[6:]
+    assert len(expected) == 4
+    assert history(resumed, "train_loss") == pytest.approx([sum(expected) / 4])
+    assert history(resumed, "loss") == history(between, "loss")
+
+
+def test_a_resumed_run_evaluates_where_the_whole_one_does(build):
+    """A stop after the last step, whose evaluation Trainer does although its number is no multiple of eval_steps."""
+    given = {"eval_strategy": "steps", "eval_steps": 4, "eval_delay": 2, "save_strategy": "steps", "save_steps": 5}
+    whole = build(**given)
+    whole.train()
+    for step in (4, 10):  # of ten
+        stopped = build(**given)
+        (timed,) = (c for c in stopped.callback_handler.callbacks if isinstance(c, TimedCheckpointCallback))
+        stopped.add_callback(StopAt(step, timed.signals))
+        stopped.callback_handler.callbacks.sort(key=lambda callback: callback is timed)
+        with pytest.raises(Interrupted):
+            stopped.train()
+        assert not any("eval_loss" in entry and entry["step"] == step for entry in stopped.state.log_history)
+        resumed = build(**given)
+        resumed.train(resume_from_checkpoint=str(Path(stopped.args.output_dir) / f"checkpoint-{step}"))
+        assert history(resumed, "eval_loss") == history(whole, "eval_loss")
+        assert history(resumed, "step") == history(whole, "step")
+
+
+class StopAt(TrainerCallback):
+    """A signal that comes in a certain step."""
+
+    def __init__(self, step: int, signals: StopSignals) -> None:
+        self.step, self.signals = step, signals
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.global_step == self.step:
+            self.signals._noted = signal.SIGTERM
+
+
+def test_a_checkpoint_of_a_plain_trainer_is_not_resumed_from(build, tmp_path):
+    trainer = build(max_steps=2)
+    args = TrainingArguments(str(tmp_path / "plain"), max_steps=2, save_steps=2, use_cpu=True, report_to="none")
+    plain = Trainer(trainer.model, args, train_dataset=trainer.train_dataset, data_collator=trainer.data_collator)
+    plain.train()
+    checkpoint = tmp_path / "plain/checkpoint-2"
+    with pytest.raises(HfclsError, match="checkpoint-2: it is no checkpoint of ClassificationTrainer; train"):
+        build().train(resume_from_checkpoint=str(checkpoint))
+    with pytest.raises(HfclsError, match="nowhere: it is no checkpoint of ClassificationTrainer"):
+        build().train(resume_from_checkpoint=str(tmp_path / "nowhere"))
+    assert (checkpoint / "optimizer.pt").is_file()
+
+
+def test_a_checkpoint_without_its_optimizer_is_not_resumed_from(build):
+    trainer = build(save_strategy="steps", save_steps=2, max_steps=2, save_only_model=True)
+    trainer.train()
+    with pytest.raises(
+        HfclsError, match=r"was saved without its optimizer \(save_only_model\); train from its weights"
+    ):
+        build().train(resume_from_checkpoint=True)
+
+
+def test_resuming_from_the_newest_takes_the_newest_that_is_whole(build):
+    with pytest.raises(HfclsError, match="no whole checkpoint to resume from in"):
+        build().train(resume_from_checkpoint=True)
+    trainer = build(save_strategy="steps", save_steps=3, save_total_limit=None)
+    trainer.train()
+    out = Path(trainer.args.output_dir)
+    (out / "checkpoint-9/optimizer.pt").write_bytes(b"cut")
+    shutil.rmtree(out / "checkpoint-10")
+    resumed = build(save_strategy="steps", save_steps=7, save_total_limit=2)
+    resumed.train(resume_from_checkpoint=True)
+    assert history(resumed, "loss") == history(trainer, "loss")
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint-10", "checkpoint-7"]  # not the broken one
+
+
+def test_a_trainer_leaves_the_checkpoints_of_others_alone(build):
+    """In its own folder: it rotates what it has sealed."""
+    trainer = build(save_strategy="steps", save_steps=1, save_total_limit=1, max_steps=3)
+    out = Path(trainer.args.output_dir)
+    for name in ("checkpoint-1000", "checkpoint-0"):
+        (out / name).mkdir(parents=True)
+        (out / name / "model.safetensors").write_bytes(b"theirs")
+    trainer.train()
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint-0", "checkpoint-1000", "checkpoint-3"]
+    (out / "checkpoint-2").mkdir()
+    (out / "checkpoint-2/model.safetensors").write_bytes(b"theirs")
+    with pytest.raises(HfclsError, match="checkpoint-2 is in the way, and hfcls did not write it: move it away"):
+        build(save_strategy="steps", save_steps=1, max_steps=3).train()
+    assert (out / "checkpoint-2/model.safetensors").read_bytes() == b"theirs"
+
+
+def test_a_checkpoint_holds_nothing_of_one_that_was_killed(build):
+    trainer = build(save_strategy="steps", save_steps=2, max_steps=2)
+    left = Path(trainer.args.output_dir) / ".hfcls-writing/checkpoint-2/rng_state_7.pth"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of a larger launch")
+    trainer.train()
+    assert not list(Path(trainer.args.output_dir).rglob("rng_state_7.pth"))
+    assert [path.name for path in Path(trainer.args.output_dir).iterdir()] == ["checkpoint-2"]
 
 
 def test_the_loss_is_over_the_labels_of_the_whole_step():

@@ -1,0 +1,79 @@
+"""What started this process, alone or as one of several, and which of them speaks when the command ends."""
+
+import os
+import sys
+import time
+from itertools import pairwise
+
+from hfcls.errors import HfclsError
+
+NUMBERS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")  # what torchrun tells each process
+MPI_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")  # which accelerate takes in the place of RANK
+START = "start all processes with `accelerate launch` or torchrun, or unset it to run alone"
+LAUNCHERS = ("accelerate", "accelerate-launch", "torchrun")
+LAUNCHER_MODULES = ("accelerate.commands.", "torch.distributed.run", "torch.distributed.launch")
+PATIENCE = 5.0  # seconds in which a launcher ends the other processes when one has failed; it looks ten times a second
+
+
+def check_launch() -> None:
+    """See that the environment is that of a process started alone, or by a launcher that told all that is needed.
+
+    Raises:
+        HfclsError: it speaks of several processes but not of where they meet, or a number is none.
+    """
+    for name in NUMBERS:
+        value = os.environ.get(name, "0")
+        if not value.removeprefix("-").isdecimal():
+            raise HfclsError(f"the environment has {name}={value!r}, which is no whole number: {START}")
+    size = world_size()
+    if size > 1 and not os.environ.get("MASTER_ADDR"):
+        raise HfclsError(f"the environment has WORLD_SIZE={size} but no MASTER_ADDR, where the processes meet: {START}")
+    rank = next((os.environ[name] for name in ("RANK", *MPI_RANKS) if name in os.environ), "")
+    if size > 1 and not (rank.isdecimal() and int(rank) < size):
+        raise HfclsError(
+            f"the environment has WORLD_SIZE={size} and {f'RANK={rank}' if rank else 'no RANK'}, which should be from "
+            f"0 to {size - 1}: {START}"
+        )
+
+
+def world_size() -> int:
+    """How many processes the environment speaks of."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    return int(size) if size.isdecimal() else 1
+
+
+def launcher_pid() -> int | None:
+    """The process that started this one, if it is `accelerate launch` or torchrun."""
+    import psutil
+
+    parent = os.getppid()
+    try:
+        words = psutil.Process(parent).cmdline()
+    except psutil.Error:
+        return None
+    names = [os.path.basename(word).removesuffix(".exe") for word in words[:2]]  # python /usr/bin/torchrun
+    modules = [word for option, word in pairwise(words[:4]) if option == "-m"]
+    known = any(name in LAUNCHERS for name in names) or any(name.startswith(LAUNCHER_MODULES) for name in modules)
+    return parent if known else None
+
+
+def speaks_first() -> bool:
+    """Whether this process, of several, is the one that says why the command ends: the first that asks.
+
+    Processes that are not joined yet cannot agree. Then those that are not the first of their machine wait a while for
+    their launcher to end them, as it does when the first has failed as well.
+    """
+    if world_size() == 1:
+        return True
+    if "torch" in sys.modules:
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            try:
+                # the store by which the processes met; it has no public name (torch 2.13)
+                return distributed.distributed_c10d._get_default_store().add("hfcls/said", 1) == 1
+            except RuntimeError:  # it went with the process that kept it
+                return True
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        time.sleep(PATIENCE)
+    return True

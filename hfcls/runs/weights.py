@@ -1,0 +1,59 @@
+"""Which weights results and card are about, and whether a card is ours.
+
+Both carry the SHA-256 of the weights that were scored.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import yaml
+from huggingface_hub.repocard import metadata_load
+
+from hfcls.errors import HfclsError
+from hfcls.runs.folder import CARD_FILE, RESULTS_FILE, WEIGHTS
+from hfcls.runs.results import load_results
+
+TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
+MARKER = "<!-- A model card of hfcls: the next run in this folder writes it anew. Delete this line to keep it. -->"
+IN_CARD = re.compile(r"^\| weights \| SHA-256 `([0-9a-f]{64})` \|\s*$", re.MULTILINE)
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of the weights in `folder`: of their file, or of their files in the order of names."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)}):
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def is_our_card(path: Path) -> bool:
+    """Whether the file has both signs of ours, the tag in its metadata and the marker in a line of its own."""
+    try:
+        metadata = metadata_load(path) or {}
+        marked = MARKER in path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    tags = metadata.get("tags")
+    return marked and isinstance(tags, list) and TAG in tags
+
+
+def check_same_weights(folder: Path) -> None:
+    """See that weights, results and card of a folder are of one run; a card that is not ours may say what it likes.
+
+    Raises:
+        HfclsError: they are not, or the run has no results.
+    """
+    facts, present = load_results(folder).facts, weights_sha256(folder)
+    described = {RESULTS_FILE: facts.weights_sha256 if facts else ""}
+    if is_our_card(folder / CARD_FILE):
+        card = IN_CARD.search((folder / CARD_FILE).read_text(encoding="utf-8", errors="replace"))
+        described[CARD_FILE] = card[1] if card else ""
+    for name, weights in described.items():
+        if weights != present:
+            raise HfclsError(
+                f"{folder / name} tells of other weights (SHA-256 {weights[:12] or 'not given'}) than lie beside it "
+                f"({present[:12]}): bring them back, or train again with --overwrite_output_dir"
+            )

@@ -1,0 +1,35 @@
+"""Which README.md is a card of ours, and what the hash of a folder's weights is."""
+
+import pytest
+
+from hfcls.runs.weights import is_our_card, weights_sha256
+
+OURS = "---\nlanguage: ko\ntags:\n- hfcls\n---\n# A model\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        (OURS, True),
+        (OURS.replace("\n", "\r\n"), True),
+        ("---\ntags: [a, hfcls]\n---\n", True),
+        ("# My project\n- hfcls\n- other\n", False),
+        ("---\ntags: hfcls\n---\n", False),
+        ("---\ntags:\n- other\n---\ntags:\n- hfcls\n---\n", False),
+        ("---\n- hfcls\n---\n", False),
+        ("---\ntags: [\n---\n", False),
+        ("", False),
+    ],
+)
+def test_a_card_is_ours_by_its_metadata(tmp_path, text, ours):
+    path = tmp_path / "README.md"
+    path.write_text(text, newline="")
+    assert is_our_card(path) == ours
+
+
+def test_weights_in_several_files_are_hashed_in_their_order(tmp_path):
+    for name in ("model-00002-of-00002", "model-00001-of-00002"):
+        (tmp_path / f"{name}.safetensors").write_text(name)
+    first = weights_sha256(tmp_path)
+    (tmp_path / "model-00002-of-00002.safetensors").write_text("x")
+    assert weights_sha256(tmp_path) != first

@@ -1,0 +1,175 @@
+"""What a process makes of the environment and of its parent, and which of several speaks."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hfcls import launch
+from hfcls.errors import HfclsError
+
+JOINED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    for name in (*JOINED, *launch.MPI_RANKS):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"WORLD_SIZE": "1"},
+        {"WORLD_SIZE": "1", "RANK": "0"},
+        {"LOCAL_RANK": "-1"},
+        {"LOCAL_RANK": "0"},  # on XLA
+        JOINED,
+        {"WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "MASTER_ADDR": "host"},
+    ],
+)
+def test_environments_that_are_whole(monkeypatch, given):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    launch.check_launch()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"MASTER_ADDR": None}, "the environment has WORLD_SIZE=2 but no MASTER_ADDR, where the processes meet: start"),
+        ({"MASTER_ADDR": ""}, "no MASTER_ADDR"),
+        ({"WORLD_SIZE": "two"}, "the environment has WORLD_SIZE='two', which is no whole number: start all"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE='', which is no whole number"),
+        ({"RANK": "1.0"}, "RANK='1.0', which is no whole number"),
+        ({"LOCAL_RANK": "x"}, "LOCAL_RANK='x'"),
+        ({"MASTER_PORT": "80x"}, "MASTER_PORT='80x'"),
+        ({"RANK": None}, "WORLD_SIZE=2 and no RANK, which should be from 0 to 1: start all processes with `accelerate"),
+        ({"RANK": "2"}, "WORLD_SIZE=2 and RANK=2, which should be from 0 to 1"),
+        ({"RANK": "-1"}, "WORLD_SIZE=2 and RANK=-1"),
+    ],
+)
+def test_environments_that_are_not(monkeypatch, changed, message):
+    for name, value in {**JOINED, **changed}.items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    with pytest.raises(HfclsError) as error:
+        launch.check_launch()
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_stray_world_size_gets_one_line_at_once(hfcls, tmp_path):
+    begun = time.monotonic()
+    done = hfcls("train", "--output_dir", str(tmp_path / "out"), env={**os.environ, "WORLD_SIZE": "2"})
+    assert time.monotonic() - begun < 5
+    assert done.returncode == 1
+    assert done.stderr == (
+        "hfcls: error: the environment has WORLD_SIZE=2 but no MASTER_ADDR, where the processes meet: start all "
+        "processes with `accelerate launch` or torchrun, or unset it to run alone\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_processes_that_do_not_meet_get_one_line(monkeypatch):
+    from accelerate import PartialState
+
+    from hfcls.config.train import TrainConfig
+    from hfcls.training.arguments import training_arguments
+
+    PartialState._reset_state()  # other tests of this process have made one
+    monkeypatch.setenv("LOCAL_RANK", "0")  # and nothing else, as somebody may have it left over
+    try:
+        with pytest.raises(
+            HfclsError, match=r"do not meet \(.*MASTER_ADDR expected, but not set\): start all processes"
+        ):
+            training_arguments(**TrainConfig().training_options())
+    finally:
+        PartialState._reset_state()
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"):  # which accelerate has set
+            os.environ.pop(name, None)
+
+
+# Makes a file when it knows its parent, waits for the end of it, and says whether it was a launcher.
+CHILD = """
+import os, sys, time
+from hfcls.training.preemption import StopSignals
+parent, signals = os.getppid(), StopSignals()
+assert signals.received is None
+open(sys.argv[1], "w").close()
+while os.getppid() == parent:
+    time.sleep(0.01)
+print(int(signals.received or 0))
+"""
+PARENT = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", *sys.argv[1:]])
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture(params=["torchrun", "accelerate", "shell"])
+def parent(request, tmp_path) -> tuple[list[str], bool]:
+    """A command that starts a child and ends before it, and whether that is a launcher."""
+    if request.param == "shell":
+        return ["sh", "-c", f'{sys.executable} -c "$0" "$1" & while [ ! -e "$1" ]; do sleep 0.01; done'], False
+    script = tmp_path / request.param
+    script.write_text(PARENT)
+    return [sys.executable, str(script)], True
+
+
+@pytest.mark.parametrize("variables", [{}, {"ACCELERATE_MIXED_PRECISION": "no", "TORCHELASTIC_RUN_ID": "x"}])
+def test_only_the_end_of_a_launcher_counts_as_sigterm(parent, variables, tmp_path):
+    """A run in the background outlives its shell, whatever variables an earlier launcher has left there."""
+    command, is_launcher = parent
+    words = [*command, CHILD, str(tmp_path / "ready")]
+    done = subprocess.run(words, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == ("15" if is_launcher else "0"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (["/usr/bin/python3", "/venv/bin/accelerate", "launch", "train.py"], True),
+        (["python", "-m", "accelerate.commands.launch", "train.py"], True),
+        (["python", "-m", "torch.distributed.run", "train.py"], True),
+        (["python", "-u", "-m", "torch.distributed.launch", "train.py"], True),
+        (["/venv/bin/torchrun", "train.py"], True),
+        (["bash", "-c", "accelerate launch train.py"], False),
+        (["python", "train.py", "accelerate"], False),
+        (["bash"], False),
+        ([], False),
+    ],
+)
+def test_a_launcher_is_known_by_its_command(monkeypatch, words, known):
+    monkeypatch.setattr("psutil.Process.cmdline", lambda process: words)
+    assert launch.launcher_pid() == (os.getppid() if known else None)
+
+
+def test_before_they_are_joined_the_others_wait_for_their_launcher(monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    assert launch.speaks_first()
+    for name, value in JOINED.items():
+        monkeypatch.setenv(name, value)
+    assert launch.speaks_first()
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert launch.speaks_first()
+    assert waited == [launch.PATIENCE]
+
+
+def test_of_joined_processes_the_first_that_asks_speaks(monkeypatch, tmp_path):
+    from torch import distributed
+
+    for name, value in JOINED.items():
+        monkeypatch.setenv(name, value)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        assert [launch.speaks_first() for _ in range(3)] == [True, False, False]
+    finally:
+        distributed.destroy_process_group()
+    assert Path(tmp_path).exists()
