@@ -7,7 +7,7 @@ A model of KcBERT's shape (12 layers, width 768) with random weights labels the 
 since the rate of a shared machine changes within seconds. `--onnx` adds the exported model, in float32 and int8, whose
 batches are padded. Time is the process's own (of all its threads), which other processes disturb least; the seconds on
 the clock stand beside it. To see a processor without VNNI on one that has it, set ONEDNN_MAX_CPU_ISA=AVX2 and
-ATEN_CPU_CAPABILITY=avx2, and give --engine onednn: of the engines, only that one keeps to the limit.
+ATEN_CPU_CAPABILITY=avx2, and give --engine onednn --precisions int8: of the engines, only that one keeps to the limit.
 """
 
 import argparse
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--engine", choices=torch.backends.quantized.supported_engines, help="of the int8 products")
+    parser.add_argument("--precisions", nargs="*", choices=("int8", "bf16"), default=["int8", "bf16"])
     parser.add_argument("--onnx", action="store_true", help="the exported model too")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -63,7 +64,11 @@ def main() -> None:
         f"transformers {transformers.__version__}\nshape {args.shape}; {len(texts)} texts of {name}, {tokens} tokens, "
         f"{args.repeats} repeats\n"
     )
-    seconds = measure({**in_torch(model, tokenizer), **(exported(model, tokenizer) if args.onnx else {})}, texts, args)
+    seconds = measure(
+        {**in_torch(model, tokenizer, args.precisions), **(exported(model, tokenizer) if args.onnx else {})},
+        texts,
+        args,
+    )
     print("| side | texts/s of processor time | texts/s on the clock | x float32 (median of repeats; least, most) |")
     print("| --- | ---: | ---: | ---: |")
     for side, times in seconds.items():
@@ -83,9 +88,9 @@ def build(shape: str, vocab_size: int, pad_token_id: int) -> Any:
     return AutoModelForSequenceClassification.from_config(config).eval()
 
 
-def in_torch(model: Any, tokenizer: Any) -> dict[str, Callable[[list[str]], object]]:
+def in_torch(model: Any, tokenizer: Any, precisions: list[str]) -> dict[str, Callable[[list[str]], object]]:
     sides: dict[str, Callable[[list[str]], object]] = {}
-    for precision in ("float32", "int8", "bf16"):
+    for precision in ("float32", *precisions):
         lowered = copy.deepcopy(model)
         try:
             lower_precision(lowered, precision)
