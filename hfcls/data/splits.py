@@ -37,8 +37,8 @@ def limit_rows(corpus: DatasetDict, limits: Mapping[str, int | None]) -> Dataset
 def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict:
     """`corpus` of `load_corpus` with `size` (0 < size < 1) of its train rows moved to a validation split.
 
-    Which ones is seeded, and stratified by class. Rows with the same text (normalised) stay together: the number of rows
-    is met where there are texts enough of one row.
+    Which ones is seeded, and stratified by class. Rows with the same text (normalised) stay together; where many texts
+    are repeated, the number of rows is met as nearly as that allows.
 
     Raises:
         HfclsError: a class has too few texts to stand in both splits, or the corpus has no texts: it went through

@@ -170,6 +170,15 @@ def _write(table: pa.Table, path: Path) -> None:
                 parquet.write_table(table.replace_schema_metadata(), file)
             return
         try:
-            csv.write_csv(table, aside)
+            csv.write_csv(
+                pa.table([_without_json(column) for column in table.columns], names=table.column_names), aside
+            )
         except pa.ArrowInvalid as error:
             raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
+
+
+def _without_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What is kept as JSON, as the text that it is: pyarrow writes no other to csv."""
+    if not isinstance(column.type, pa.JsonType):
+        return column
+    return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)

@@ -3,17 +3,23 @@
 import collections
 import json
 import logging
+import os
 import re
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
 from conftest import ROOT
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from hfcls.data import sources
-from hfcls.data.corpora import load_corpus
+from hfcls.data.corpora import load_corpus, load_held_out
+from hfcls.data.duplicates import seen_in_train, text_keys
 from hfcls.data.encoding import encode
 from hfcls.data.splits import carve_validation
 from hfcls.errors import HfclsError
@@ -67,10 +73,17 @@ def test_pairs_and_other_columns_from_a_folder_of_splits(tmp_path):
     assert corpus["train"].features["label"].names == ["False", "True"]
 
 
-def test_null_texts_become_empty_texts(tmp_path):
+def test_null_texts_become_empty_texts_and_are_counted(tmp_path, caplog):
     path = tmp_path / "a.jsonl"
-    path.write_text('{"text": null, "label": 0}\n{"text": "b", "label": 1}\n')
-    assert list(load_corpus(str(path))["train"]["text"]) == ["", "b"]
+    rows = [{"a": "가", "b": None, "label": 0}, {"a": "", "b": "나", "label": 1}, {"a": None, "b": None, "label": 0}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    columns = {"text_column": "a", "text_pair_column": "b"}
+    for _ in range(2):  # the second time, datasets' cache has the rows
+        caplog.clear()
+        corpus = load_corpus(str(path), **columns)["train"]
+        assert list(corpus["text"]) == ["가", "", ""]
+        assert list(corpus["text_pair"]) == ["", "나", ""]
+        assert "train: 2 of 3 rows have no text (null), row 1 for one; it is read as an empty text" in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -163,6 +176,148 @@ def test_missing_labels_that_made_floats_of_integers_are_told_and_left_out(tmp_p
         load_corpus(str(path))
 
 
+def test_another_content_under_the_same_name_and_time_is_another_corpus(table):
+    """datasets' own cache of what `map` gives follows."""
+    for texts in (["가", "나"], ["다", "라"]):
+        path = table(lines=["text\tlabel", *(f"{text}\t{i}" for i, text in enumerate(texts))])
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        assert list(load_corpus(str(path))["train"]["text"]) == texts
+
+
+def test_what_of_a_folder_is_not_read_is_named(table, caplog):
+    lines = ["text\tlabel", "가\t1", "나\t0"]
+    for name in ("Train.TSV", "dev.tsv", "extra.tsv", "._train.tsv", "README.md", "more/test.tsv"):
+        table(f"data/{name}", lines=lines)
+    folder = table("data/train.pdf").parent
+    corpus = load_corpus(str(folder))
+    assert {split: len(rows) for split, rows in corpus.items()} == {"train": 2, "validation": 2}
+    assert caplog.messages == [f"{folder}: passed over extra.tsv, README.md, more/, train.pdf"]
+
+
+def test_a_name_that_no_file_and_no_dataset_has_is_not_looked_for_as_a_pattern(table, monkeypatch):
+    folder = table("data/train.csv", lines=["text,label", "가,1", "나,0"]).parent
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sources, "load_dataset", None)
+    for name in ("csv", "json", "text", "parquet", "imagefolder"):  # which datasets takes for all such files here
+        with pytest.raises(HfclsError, match=f"no file or folder {name} here, and {name} is no dataset but a kind of"):
+            load_corpus(name)
+    for name in ("./nowhere", "a::b", "trai[m]", "trb*", "hf://datasets/a/b", "a b", "%41", "~nobody", "x/y/z", "한글"):
+        with pytest.raises(HfclsError, match=f"no file or folder {re.escape(name)}: check the path"):
+            load_corpus(name)
+    for name in ("https://x.org/a.csv", "u*.csv", "~nobody.csv", "s3://x/a.parquet"):
+        with pytest.raises(HfclsError, match="no file .*: check the path"):
+            load_corpus(name)
+
+
+def test_of_two_hub_splits_with_one_meaning_the_more_usual_name_is_taken_and_told(monkeypatch, caplog):
+    splits = {
+        name: Dataset.from_dict({"text": [name, "나"], "label": [0, 1]})
+        for name in ("train", "validation", "dev", "val", "test", "unlabelled")
+    }
+    for order in (list(splits), list(splits)[::-1]):
+        caplog.clear()
+        raw = DatasetDict({name: splits[name] for name in order})
+        monkeypatch.setattr(sources, "load_dataset", lambda *args, raw=raw: raw)
+        corpus = load_corpus("a/b")
+        assert {split: rows["text"][0] for split, rows in corpus.items()} == {
+            "train": "train",
+            "validation": "validation",
+            "test": "test",
+        }
+        (message,) = [message for message in caplog.messages if "passed over" in message]
+        assert message.startswith("a/b: passed over the splits ")
+        assert all(name in message for name in ("dev", "val", "unlabelled"))
+        assert message.endswith("; taken are train as train, validation as validation, test as test")
+
+
+def test_classes_that_splits_declare_in_another_order_are_matched_by_name(tmp_path):
+    for split, names in (("train", ["부정", "긍정"]), ("test", ["긍정", "부정"])):
+        rows = Dataset.from_dict({"text": ["최고", "별로"], "label": [names.index("긍정"), names.index("부정")]})
+        rows.cast_column("label", ClassLabel(names=names)).to_parquet(tmp_path / f"{split}.parquet")
+    corpus = load_corpus(str(tmp_path))
+    assert corpus["train"].features["label"].names == ["부정", "긍정"]
+    assert list(corpus["test"]["label"]) == list(corpus["train"]["label"]) == [1, 0]
+
+
+def test_a_text_column_is_one_of_numbers_only_if_all_of_it_is(table):
+    lines = ["text\tlabel", *(f"{i}\t{i % 2}" for i in range(150)), "백점\t0"]
+    assert len(load_corpus(str(table(lines=lines)))["train"]) == 151
+    with pytest.raises(HfclsError, match="column 'text' holds numbers, not text"):
+        load_corpus(str(table(lines=lines[:-1])))
+
+
+def test_what_is_scored_need_not_be_fit_for_training(table, caplog):
+    known = ["부정", "긍정", "-1점"]
+    one_class = table("one.tsv", lines=["text\tlabel", "10\t긍정", "9\t긍정"])
+    split, rows = load_held_out(str(one_class), known)
+    assert (split, rows.features["label"].names, list(rows["label"])) == ("train", known, [1, 1])
+    assert caplog.messages == [
+        f"{one_class} (train): every text in column 'text' is a number: is it the right --text_column?"
+    ]
+    # a train split that is broken, and one that lacks a class of the test split
+    table("a/train.tsv", lines=["text\tlabel", "가"])
+    table("b/train.tsv", lines=["text\tlabel", "가\t부정", "나\t긍정"])
+    for name in ("a", "b"):
+        folder = table(f"{name}/test.tsv", lines=["text\tlabel", "가\t-1점", "나\t긍정"]).parent
+        assert list(load_held_out(str(folder), known)[1]["label"]) == [2, 1]
+    folder = table("c/valid.tsv", lines=["text\tlabel", "가\t부정"]).parent
+    assert load_held_out(str(folder), known)[0] == "validation"
+    with pytest.raises(HfclsError, match="has no test split; it has validation: set --split"):
+        load_held_out(str(folder), known, split="test")
+    table("d/train.tsv", lines=["text\tlabel", "가\t부정"])
+    folder = table("d/dev.tsv", lines=["text\tlabel", "가\t부정"]).parent
+    with pytest.raises(HfclsError, match="has no test split; it has train, validation: set --split"):
+        load_held_out(str(folder), known)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet"])
+def test_rows_without_a_label_are_not_scored_and_are_counted(tmp_path, caplog, suffix):
+    path = tmp_path / f"test{suffix}"
+    labels = ["1", "-1", "0", "-1", "1"] if suffix == ".tsv" else [1, -1, 0, None, 1]
+    rows = [{"text": f"글 {i}", "label": label} for i, label in enumerate(labels)]
+    if suffix == ".tsv":
+        path.write_text("text\tlabel\n" + "".join(f"{row['text']}\t{row['label']}\n" for row in rows), encoding="utf-8")
+    elif suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    _, found = load_held_out(str(path), ["0", "1"])
+    assert (list(found["text"]), list(found["label"])) == (["글 0", "글 2", "글 4"], [1, 0, 1])
+    where = f"{path} (train)"
+    assert caplog.messages == [f"{where}: 2 of 5 rows have no label in column 'label', rows 2, 4: not scored"]
+    _, first = load_held_out(str(path), ["0", "1"], max_rows=3)
+    assert list(first["text"]) == ["글 0", "글 2"]
+    if suffix == ".tsv":  # a class of that name is one
+        _, found = load_held_out(str(path), ["-1", "0", "1"])
+        assert list(found["label"]) == [2, 0, 1, 0, 2]
+    path.write_text("text\tlabel\n가\t-1\n" if suffix == ".tsv" else '{"text": "가", "label": -1}\n', encoding="utf-8")
+    if suffix != ".parquet":
+        with pytest.raises(HfclsError, match="no row has a label in column 'label', so nothing can be scored"):
+            load_held_out(str(path), ["0", "1"])
+
+
+def test_a_hub_split_whose_labels_are_secret_does_not_keep_another_from_being_scored(monkeypatch):
+    labels = ClassLabel(names=["부정", "긍정", "중립"])
+    raw = DatasetDict(
+        validation=Dataset.from_dict({"text": ["가", "나"], "label": [1, 0]}).cast_column("label", labels),
+        test=Dataset.from_dict({"text": ["다", "라"], "label": [-1, -1]}).cast_column("label", labels),
+    )
+    monkeypatch.setattr(sources, "load_dataset", lambda *args: raw)
+    _, rows = load_held_out("a/b", ["긍정", "부정"], split="validation")  # by name; nobody is 중립
+    assert list(rows["label"]) == [0, 1]
+    with pytest.raises(HfclsError, match="no row has a label"):
+        load_held_out("a/b", ["긍정", "부정"])
+
+
+def test_a_label_that_the_model_does_not_know_is_named_with_the_way_out(table):
+    path = table(lines=["text\tlabel", "가\t부정", "나\t중립", "다\t보통"])
+    expected = (
+        "has the label 보통, 중립, but the model only knows LABEL_0, 부정; if the classes are the same, --label_names"
+    )
+    with pytest.raises(HfclsError, match=expected):
+        load_held_out(str(path), ["LABEL_0", "부정"])
+
+
 def test_an_empty_folder_is_told_what_to_hold(tmp_path):
     with pytest.raises(HfclsError, match="name the files train, validation and test"):
         load_corpus(str(tmp_path))
@@ -206,3 +361,63 @@ def test_validation_is_carved_seeded_stratified_and_without_loss(table, tiny_mod
         carve_validation(encode(corpus, load_tokenizer(tiny_model), 16), 0.2, seed=7)
     with pytest.raises(HfclsError, match="set --validation_size 0 to train without one"):
         carve_validation(load_corpus(str(table(lines=["text\tlabel", "가\ta", "나\tb"]))), 0.5, seed=7)
+
+
+def as_corpus(texts: list[str], labels: list[int], names: str) -> DatasetDict:
+    rows = Dataset.from_dict({"text": texts, "label": labels})
+    return DatasetDict(train=rows.cast_column("label", ClassLabel(names=list(names))))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2), st.sampled_from(["", "!", "!!", " "])), min_size=4),
+    size=st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9]),
+    seed=st.integers(0, 3),
+)
+@example(rows=[(0, 0, "")] * 30, size=0.1, seed=0)
+@example(rows=[(0, 0, "")] * 20 + [(1, 1, ""), (2, 1, ""), (3, 1, "")], size=0.25, seed=0)
+def test_no_text_stands_on_both_sides_of_a_carved_split(rows, size, seed):
+    corpus = as_corpus([f"글 {text}{end}" for text, _, end in rows], [label for _, label, _ in rows], "abc")
+    try:
+        parts = carve_validation(corpus, size, seed)
+    except HfclsError as error:
+        assert "set --validation_size 0 to train without one" in str(error)  # noqa: PT017
+        return
+    assert not set(text_keys(parts["train"])) & set(text_keys(parts["validation"]))
+    both = concatenate_datasets([parts["train"], parts["validation"]])
+    assert collections.Counter(map(str, both)) == collections.Counter(map(str, corpus["train"]))
+    assert len(parts["train"])
+    assert len(parts["validation"])
+
+
+def test_texts_without_copies_are_carved_as_ever_and_copies_change_little():
+    labels = [i % 3 == 0 for i in range(600)]
+    _, expected = train_test_split(np.arange(600), test_size=0.1, random_state=7, stratify=labels)
+    alone = carve_validation(as_corpus([f"글 {i}" for i in range(600)], labels, "ab"), 0.1, 7)["validation"]
+    assert list(alone["text"]) == [f"글 {i}" for i in sorted(expected)]
+    copies = as_corpus([f"글 {i if i % 20 else 0}" for i in range(600)], labels, "ab")  # one text stands there 30 times
+    carved = carve_validation(copies, 0.1, 7)["validation"]
+    assert len(carved) == 60
+    assert 38 <= list(carved["label"]).count(0) <= 42
+    assert len(set(carved["text"]) & set(alone["text"])) >= 50
+
+
+def test_a_text_that_would_fill_validation_stays_in_train():
+    texts = ["" if i % 2 else f"글 {i}" for i in range(400)]
+    for seed in range(20):
+        parts = carve_validation(as_corpus(texts, [i % 4 > 1 for i in range(400)], "ab"), 0.1, seed)
+        assert "" not in parts["validation"]["text"]
+        assert len(parts["validation"]) == 40
+
+
+@pytest.mark.slow
+def test_the_carved_split_of_nsmc_holds_no_copies_of_training_rows(shared):
+    parts = carve_validation(load_corpus("nsmc", data_dir=str(shared)), 0.1, seed=7)
+    assert {split: len(rows) for split, rows in parts.items()} == {
+        "train": 135_000,
+        "validation": 15_000,
+        "test": 50_000,
+    }
+    assert not seen_in_train(parts, "validation").any()
+    shares = [np.mean(parts[split].with_format("numpy")["label"][:]) for split in ("train", "validation")]
+    assert shares[0] == pytest.approx(shares[1], abs=0.003)

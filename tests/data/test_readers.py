@@ -1,12 +1,21 @@
 """Files of every known kind are read as they are, and what is broken is named with its line."""
 
+import csv
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from datasets import ClassLabel, Dataset, config
+from pyarrow import parquet
 
+from hfcls.data import readers
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.readers import read_tables
 from hfcls.errors import HfclsError
@@ -108,3 +117,198 @@ def test_an_edited_file_is_read_again(table):
     assert len(read_tables({"train": path})["train"]) == 1
     path = table(lines=["text\tlabel", "하나\t1", "둘\t0"])
     assert list(read_tables({"train": path})["train"]["text"]) == ["하나", "둘"]
+
+
+def write(path: Path, texts: list[str]) -> None:
+    rows = [{"text": text, "label": str(i % 2)} for i, text in enumerate(texts)]
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pd.DataFrame(rows).to_csv(path, index=False, sep=readers.DELIMITERS[path.suffix])
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("after", [["셋", "넷"], ["하나", "둘", "셋"], ["둘"]])
+def test_other_content_under_the_same_name_and_time_is_read(tmp_path, suffix, after):
+    """As in images with fixed times, and after `cp -p` and `rsync -t`."""
+    path = tmp_path / f"data{suffix}"
+    for texts in (["하나", "둘"], after):
+        write(path, texts)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        assert list(read_tables({"train": path})["train"]["text"]) == texts
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
+def test_a_file_is_read_once_whatever_it_is_called_by_then(tmp_path, own_cache, monkeypatch, suffix):
+    write(tmp_path / f"a{suffix}", ["하나", "둘"])
+    first = read_tables({"train": tmp_path / f"a{suffix}"})["train"]
+    (tmp_path / f"a{suffix}").rename(tmp_path / f"b{suffix}")
+    monkeypatch.setattr(readers, "_open", None)
+    second = read_tables({"test": tmp_path / f"b{suffix}"})["test"]
+    assert second.to_dict() == first.to_dict()
+    assert second._fingerprint == first._fingerprint  # so that what `map` has cached is found as well
+
+
+def test_the_same_bytes_are_other_rows_under_another_suffix(tmp_path):
+    for suffix in (".csv", ".tsv"):
+        (tmp_path / f"a{suffix}").write_text("a\tb,c\n1\t2,3\n")
+    assert read_tables({"train": tmp_path / "a.csv"})["train"].to_dict() == {"a\tb": ["1\t2"], "c": ["3"]}
+    assert read_tables({"train": tmp_path / "a.tsv"})["train"].to_dict() == {"a": ["1"], "b,c": ["2,3"]}
+
+
+def cut_at_a_part(rows: Path) -> None:
+    with rows.open("rb") as file:
+        first = pa.ipc.open_stream(file).read_next_batch()
+    with rows.open("wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
+        writer.write_batch(first)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_at_a_part,
+        Path.unlink,
+        lambda rows: rows.write_bytes(rows.read_bytes()[:-2000]),
+        lambda rows: rows.write_bytes(b""),
+        lambda rows: (rows.parent / "facts.json").unlink(),
+    ],
+)
+def test_rows_that_do_not_come_back_whole_from_the_cache_are_read_again(tmp_path, own_cache, damage):
+    texts = [f"글 {i}" for i in range(2500)]
+    write(tmp_path / "a.csv", texts)
+    read_tables({"train": tmp_path / "a.csv"})
+    (rows,) = own_cache.glob("hfcls/*/rows.arrow")
+    damage(rows)
+    assert list(read_tables({"train": tmp_path / "a.csv"})["train"]["text"]) == texts
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, own_cache, monkeypatch):
+    path = tmp_path / "a.csv"
+    write(path, ["하나", "둘"])
+    opened = readers._open
+
+    def changed(path, *options):
+        table = opened(path, *options)
+        write(path, ["셋", "넷"])
+        return table
+
+    monkeypatch.setattr(readers, "_open", changed)
+    with pytest.raises(HfclsError, match="a.csv was changed while it was read: give the same command again"):
+        read_tables({"train": path})
+    monkeypatch.undo()
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", own_cache)
+    assert list(read_tables({"train": path})["train"]["text"]) == ["셋", "넷"]
+
+
+def test_a_cache_that_cannot_be_written_is_told_apart_from_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    write(tmp_path / "a.csv", ["하나", "둘"])
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", Path("/proc/none"))
+    with pytest.raises(HfclsError, match=r"cannot keep the rows of .*a.csv in /proc/none.*; HF_HOME chooses another"):
+        read_tables({"train": tmp_path / "a.csv"})
+
+    def fails(path, *options):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(readers, "_open", fails)
+    write(tmp_path / "a.csv", ["아직 읽지 않은 글", "둘"])
+    with pytest.raises(HfclsError, match="cannot read .*a.csv: Input/output error"):
+        read_tables({"train": tmp_path / "a.csv"})
+
+
+def test_the_limit_of_the_csv_module_stays_as_it_is_in_the_process(tmp_path):
+    code = "import csv; import hfcls.data.corpora, hfcls.data.formats.delimited; print(csv.field_size_limit())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(found.stdout) == 128 * 1024
+    limit = csv.field_size_limit(1000)
+    try:
+        write(tmp_path / "a.csv", ["가" * 300_000, "둘"])
+        assert len(read_tables({"train": tmp_path / "a.csv"})["train"]["text"][0]) == 300_000
+        (tmp_path / "b.csv").write_text("text,label\n가,0\n나\n")
+        with pytest.raises(HfclsError):
+            read_tables({"train": tmp_path / "b.csv"})
+        assert csv.field_size_limit() == 1000
+    finally:
+        csv.field_size_limit(limit)
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_a_quote_that_is_never_closed_swallows_no_rows(table, end):
+    path = table(lines=["text\tlabel", "가\t0", '"나\t1', "다\t0"])
+    path.write_text(path.read_text("utf-8").rstrip() + end, encoding="utf-8")
+    assert list(read_tables({"train": path})["train"]["text"]) == ["가", '"나', "다"]
+    path.write_text(f'text\tlabel\n가\t0\n"나\n나\t"\t1{end}', encoding="utf-8")
+    assert list(read_tables({"train": path})["train"]["text"]) == ["가", "나\n나\t"]
+
+
+def test_blank_lines_between_rows_are_named_each_time_and_those_at_the_end_are_none(tmp_path, caplog):
+    path = tmp_path / "a.csv"
+    path.write_text("text\n\n가\n\n  \n나\n\n\n", encoding="utf-8")
+    for _ in range(2):  # from the file, and from the cache
+        caplog.clear()
+        assert list(read_tables({"train": path})["train"]["text"]) == ["가", "  ", "나"]
+        assert caplog.messages == [f"{path}: passed over 2 blank lines between its rows, line 2 for one"]
+    caplog.clear()
+    path.write_text("text,label\n가,0\n나,1\n\n\n", encoding="utf-8")
+    assert len(read_tables({"train": path})["train"]) == 2
+    assert caplog.messages == []
+
+
+def test_columns_of_json_that_no_type_holds_exactly_stay_json(tmp_path):
+    rows = [
+        {"id": -1, "mixed": 1, "tags": ["a"], "more": {"x": 1}, "day": "2024-01-01T09:00:00+09:00", "late": None},
+        {"id": 2**64, "mixed": "가", "tags": [], "more": {"y": None}, "day": "2024-01-02", "late": 1.5},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    found = read_tables({"train": path})["train"].with_format("arrow")[:].to_pydict()
+    assert found == {
+        "id": ["-1", "18446744073709551616"],
+        "mixed": ["1", '"가"'],
+        "tags": ['["a"]', "[]"],
+        "more": ['{"x": 1}', '{"y": null}'],
+        "day": ["2024-01-01T09:00:00+09:00", "2024-01-02"],
+        "late": [None, 1.5],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "a", "text": "b"}', "line 2: not JSON: the name 'text' stands in one object twice"),
+        ('{"text": "a", "score": 1e999}', "line 2: not JSON: 1e999 is beyond the largest float"),
+        ('{"text": NaN}', "line 2: not JSON: NaN is not a JSON value; write null"),
+    ],
+)
+def test_json_that_would_lose_something_is_refused(tmp_path, line, message):
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "a"}}\n{line}\n')
+    with pytest.raises(HfclsError, match=re.escape(message)):
+        read_tables({"train": tmp_path / "a.jsonl"})
+
+
+def test_parquet_that_cannot_be_read_says_why(tmp_path, caplog):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": ["가"], "m": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))}), path)
+    assert read_tables({"train": path})["train"].to_dict() == {"text": ["가"]}
+    assert "passed over the columns 'm', of types that cannot be read" in caplog.text
+    parquet.write_table(pa.Table.from_arrays([pa.array(["가"]), pa.array(["나"])], names=["text", "text"]), path)
+    assert read_tables({"train": path})["train"].to_dict() == {"text (1)": ["가"], "text (2)": ["나"]}
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(HfclsError, match="could not read .*a.parquet as parquet: "):
+        read_tables({"train": path})
+
+
+def test_classes_that_a_parquet_file_declares_are_kept(tmp_path):
+    rows = Dataset.from_dict({"text": ["가", "나"], "label": [1, 0]}).cast_column("label", ClassLabel(names=["a", "b"]))
+    rows.to_parquet(tmp_path / "a.parquet")
+    assert read_tables({"train": tmp_path / "a.parquet"})["train"].features["label"].names == ["a", "b"]

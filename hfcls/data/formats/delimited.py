@@ -101,7 +101,8 @@ def _parts(
             rows = [row[:width] for row in rows]
         if skip and rows:
             skip, rows = False, rows[1:]
-            blank.clear()  # above the header
+            header_at = next(read + i for i, row in enumerate(batch) if row)
+            blank = [index for index in blank if index > header_at]
         if rows:
             last = read + next(i for i in reversed(range(len(batch))) if batch[i])
             yield pa.table([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], names=names)

@@ -176,13 +176,14 @@ def _sniff_delimiter(open_text: OpenText, usual: str) -> str:
     shares: dict[str, float] = {}
     for delimiter in (usual, *(other for other in DELIMITERS if other != usual)):
         for quoting in ("csv", "none"):
-            rows = [row for row, _ in records(Dialect(delimiter, quoting), iter(sample)) if row]
-            if rows and (width := len(rows[0])) > 1:
-                share = sum(fits(row, width) for row in rows) / len(rows)
+            header, *rows = [row for row, _ in records(Dialect(delimiter, quoting), iter(sample)) if row]
+            if len(header) > 1:
+                share = sum(fits(row, len(header)) for row in rows) / max(len(rows), 1)
                 if delimiter == usual and share == 1:
                     return usual
                 shares[delimiter] = max(shares.get(delimiter, 0.0), round(share, 2))
-    return max(shares, key=shares.__getitem__, default=usual)  # the first of equal ones
+    best = max(shares, key=shares.__getitem__, default=usual)  # the first of equal ones
+    return best if shares.get(best, 0) > 0.5 else usual
 
 
 def _first_lines(file: IO[str]) -> Iterator[str]:
