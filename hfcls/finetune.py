@@ -23,13 +23,12 @@ from hfcls.data.duplicates import kept_train_rows, seen_in_train
 from hfcls.data.encoding import encode
 from hfcls.data.splits import (
     SplitFacts,
-    carved_rows,
+    carve,
     limit_rows,
     protocol,
     selecting_split,
     split_facts,
     warn_of_missing_classes,
-    with_validation,
 )
 from hfcls.errors import HfclsError
 from hfcls.models.loading import model_and_tokenizer
@@ -166,9 +165,7 @@ def _prepare(config: TrainConfig) -> _Preparation:
     encoded = encode(corpus, tokenizer, config.max_length)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:
-        kept, held_out = carved_rows(corpus["train"], config.validation_size, config.seed)
-        held_out = held_out[: config.max_validation_samples]
-        corpus, encoded = (with_validation(rows, kept, held_out) for rows in (corpus, encoded))
+        corpus, encoded = carve(corpus, encoded, config.validation_size, config.seed, config.max_validation_samples)
     if config.drop_duplicates or config.drop_overlap:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
@@ -180,9 +177,7 @@ def _prepare(config: TrainConfig) -> _Preparation:
         tokenizer=tokenizer,
         corpus=corpus,
         encoded=encoded,
-        carved=f"{config.validation_size:.0%} of train (stratified, no text in both, seed {config.seed})"
-        if carved
-        else "",
+        carved=f"{config.validation_size:.0%} of train (stratified, by text, seed {config.seed})" if carved else "",
         selected_on=selected_on,
         scored="test" if "test" in corpus else selected_on,
     )

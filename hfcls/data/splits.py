@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -27,6 +26,9 @@ SPLITS = {  # a file's stem, or a Hub split's name -> our split
 }
 
 
+REPEATED = "each text is repeated so often that it would fill more than half of its class"
+
+
 def limit_rows(corpus: DatasetDict, limits: Mapping[str, int | None]) -> DatasetDict:
     """The first rows of each split, as many as `limits` says; None: all."""
     return DatasetDict(
@@ -44,60 +46,101 @@ def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict
         HfclsError: a class has too few texts to stand in both splits, or the corpus has no texts: it went through
             `encode`, which comes after this.
     """
-    return with_validation(corpus, *carved_rows(corpus["train"], size, seed))
+    return _with_validation(corpus, *_carved_rows(corpus["train"], size, seed))
 
 
-def with_validation(splits: DatasetDict, kept: NDArray[np.int64], carved: NDArray[np.int64]) -> DatasetDict:
-    """`splits` with the `kept` rows of train as train and the `carved` ones as validation."""
+def carve(
+    corpus: DatasetDict, encoded: DatasetDict, size: float, seed: int, most: int | None = None
+) -> tuple[DatasetDict, DatasetDict]:
+    """`carve_validation` of a corpus, and the same rows of what `encode` made of it; the first `most` of these only."""
+    kept, carved = _carved_rows(corpus["train"], size, seed)
+    return _with_validation(corpus, kept, carved[:most]), _with_validation(encoded, kept, carved[:most])
+
+
+def _with_validation(splits: DatasetDict, kept: NDArray[np.int64], carved: NDArray[np.int64]) -> DatasetDict:
     return DatasetDict({**splits, "train": splits["train"].select(kept), "validation": splits["train"].select(carved)})
 
 
-def carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the train rows that stay, and of those that become validation; see `carve_validation`.
 
-    A text that would fill more than half of either part stays in train.
+    A text that would fill more than half of its class in either part stays in train.
     """
-    from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
-
     if "text" not in train.column_names:
         raise HfclsError("validation is cut by text, and these rows have none: call carve_validation before encode")
     number: dict[str, int] = {}
     text_of = np.array([number.setdefault(key, len(number)) for key in text_keys(train)])
     _, firsts, counts = np.unique(text_of, return_index=True, return_counts=True)
-    labels = train.with_format("numpy")["label"][:][firsts]  # of each text
-    movable = counts <= max(1, min(size, 1 - size) * len(train) / 2)
-    names = train.features["label"].names
-    _check_texts_divide(labels[text_of], [names[label] for label in labels[movable]], size)
-    kept, held = train_test_split(np.arange(len(train)), test_size=size, random_state=seed, stratify=labels[text_of])
+    labels, names = train.with_format("numpy")["label"][:], train.features["label"].names
+    movable = counts <= np.maximum(2, min(size, 1 - size) * np.bincount(labels)[labels[firsts]] / 2)
+    _check_classes_divide(labels, labels[firsts][movable], size, names)
+    carved = _carved_texts(text_of, firsts, counts, labels, movable, size, seed)[text_of]
+    if not carved.any():
+        raise _cannot_carve(size, len(train), REPEATED)
+    if missing := set(np.unique(labels)) - set(labels[carved]):
+        classes = ", ".join(names[label] for label in sorted(missing))
+        logger.warning("validation holds no row of %s: too many of its rows have the same text", classes)
+    return np.flatnonzero(~carved), np.flatnonzero(carved)
+
+
+def _carved_texts(
+    text_of: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    movable: NDArray[np.bool_],
+    size: float,
+    seed: int,
+) -> NDArray[np.bool_]:
+    """Bool [T]: whether a text becomes validation.
+
+    Args:
+        text_of: the text of each row, from 0 to T - 1.
+        firsts: [T], the row where a text stands first.
+        counts: [T], the rows that a text has.
+        labels: of the rows.
+        movable: [T], whether a text may become validation.
+    """
+    from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
+
+    kept, held = train_test_split(np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels)
     carved = np.isin(firsts, held) & movable  # the other rows of a text go where its first one goes
     for label in np.unique(labels):  # and other texts make up for these, so that each class keeps its share
-        gap = (labels[text_of[held]] == label).sum() - counts[carved & (labels == label)].sum()
-        right = movable & (labels == label) & (carved == (gap < 0))
+        of_class = movable & (labels[firsts] == label)
+        gap = (labels[held] == label).sum() - counts[carved & of_class].sum()
+        right = of_class & (carved == (gap < 0))
         for text in dict.fromkeys(text_of[kept if gap > 0 else held].tolist()):
             if right[text] and counts[text] <= abs(gap):
                 carved[text] = gap > 0
                 gap -= np.sign(gap) * counts[text]
-    return np.flatnonzero(~carved[text_of]), np.flatnonzero(carved[text_of])
+    return carved
 
 
-def _check_texts_divide(labels: NDArray[np.int64], texts: list[str], size: float) -> None:
+def _check_classes_divide(
+    labels: NDArray[np.int64], of_texts: NDArray[np.int64], size: float, names: list[str]
+) -> None:
     """Raises HfclsError unless validation and what is left of train can both hold each class.
 
     Args:
         labels: of the rows.
-        texts: the class of each text that may go to validation.
+        of_texts: the labels of the texts that may go to validation.
     """
-    classes, smaller = len(np.unique(labels)), min(held := math.ceil(size * len(labels)), len(labels) - held)
-    if alone := [name for name, count in Counter(texts).items() if count == 1]:
+    in_rows, in_texts = np.bincount(labels, minlength=len(names)), np.bincount(of_texts, minlength=len(names))
+    classes, smaller = np.count_nonzero(in_rows), min(held := math.ceil(size * len(labels)), len(labels) - held)
+    if alone := [name for name, rows, texts in zip(names, in_rows, in_texts, strict=True) if 1 in (rows, texts)]:
         why = f"{', '.join(alone)} has one text only, and each class must stand in both parts"
     elif smaller < classes:
         why = f"a part of {smaller} rows cannot hold each of {classes} classes; choose another --validation_size"
-    elif not texts:
-        why = "each text is repeated so often that it would fill more than half of a part"
+    elif not len(of_texts):
+        why = REPEATED
     else:
         return
-    raise HfclsError(
-        f"cannot keep {size:g} of {len(labels)} training rows for validation: {why}; bring a validation split, or set "
+    raise _cannot_carve(size, len(labels), why)
+
+
+def _cannot_carve(size: float, row_count: int, why: str) -> HfclsError:
+    return HfclsError(
+        f"cannot keep {size:g} of {row_count} training rows for validation: {why}; bring a validation split, or set "
         "--validation_size 0 to train without one"
     )
 
@@ -140,8 +183,8 @@ def protocol(splits: Collection[str], selected_on: str | None, carved: str) -> s
     Args:
         splits: that the run used.
         selected_on: the split that chose the checkpoint.
-        carved: how the validation split was cut from train, such as "10% of train (stratified, no text in both, seed
-            7)"; empty if it was not.
+        carved: how the validation split was cut from train, such as "10% of train (stratified, by text, seed 7)"; empty
+            if it was not.
     """
     if selected_on is None:
         chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
