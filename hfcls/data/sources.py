@@ -97,7 +97,7 @@ def _of_pattern(pattern: str) -> dict[str, list[Path]]:
     """All files of a pattern are one table, unless some have the name of a split."""
     paths = [path for path in matching_files(pattern) if table_suffix(path) in SUFFIXES]
     if not paths:
-        raise HfclsError(f"no file matches {pattern}: check the pattern; known are {' '.join(SUFFIXES)}")
+        raise HfclsError(f"no file or folder {pattern}: check the path, or the pattern")
     found, unused = split_files(paths, pattern)
     if not found:
         found, unused = {"train": paths}, []

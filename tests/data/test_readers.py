@@ -197,8 +197,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, own_cache, mo
     write(path, ["하나", "둘"])
     opened = readers._open
 
-    def changed(path):
-        table = opened(path)
+    def changed(path, *options):
+        table = opened(path, *options)
         write(path, ["셋", "넷"])
         return table
 
@@ -216,7 +216,7 @@ def test_a_cache_that_cannot_be_written_is_told_apart_from_a_file_that_cannot_be
     with pytest.raises(HfclsError, match=r"cannot keep the rows of .*a.csv in /proc/none.*; HF_HOME chooses another"):
         read_tables({"train": tmp_path / "a.csv"})
 
-    def fails(path):
+    def fails(path, *options):
         raise OSError(5, "Input/output error")
 
     monkeypatch.undo()
@@ -246,10 +246,7 @@ def test_the_limit_of_the_csv_module_stays_as_it_is_in_the_process(tmp_path):
 def test_a_quote_that_is_never_closed_swallows_no_rows(table, end):
     path = table(lines=["text\tlabel", "가\t0", '"나\t1', "다\t0"])
     path.write_text(path.read_text("utf-8").rstrip() + end, encoding="utf-8")
-    with pytest.raises(
-        HfclsError, match=r"reviews.tsv, line 3: a quote is opened there, or below, that is closed nowhere"
-    ):
-        read_tables({"train": path})
+    assert list(read_tables({"train": path})["train"]["text"]) == ["가", '"나', "다"]
     path.write_text(f'text\tlabel\n가\t0\n"나\n나\t"\t1{end}', encoding="utf-8")
     assert list(read_tables({"train": path})["train"]["text"]) == ["가", "나\n나\t"]
 
@@ -299,16 +296,13 @@ def test_json_that_would_lose_something_is_refused(tmp_path, line, message):
         read_tables({"train": tmp_path / "a.jsonl"})
 
 
-def test_parquet_that_cannot_be_read_says_why(tmp_path):
+def test_parquet_that_cannot_be_read_says_why(tmp_path, caplog):
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"text": ["가"], "m": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))}), path)
-    with pytest.raises(
-        HfclsError, match=r"a.parquet: column 'm' is of the type map<string, int64.*leave it out, or write"
-    ):
-        read_tables({"train": path})
+    assert read_tables({"train": path})["train"].to_dict() == {"text": ["가"]}
+    assert "passed over the columns 'm', of types that cannot be read" in caplog.text
     parquet.write_table(pa.Table.from_arrays([pa.array(["가"]), pa.array(["나"])], names=["text", "text"]), path)
-    with pytest.raises(HfclsError, match=r"a.parquet must name each column once, found \['text', 'text'\]"):
-        read_tables({"train": path})
+    assert read_tables({"train": path})["train"].to_dict() == {"text (1)": ["가"], "text (2)": ["나"]}
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(HfclsError, match="could not read .*a.parquet as parquet: "):
         read_tables({"train": path})
@@ -318,13 +312,3 @@ def test_classes_that_a_parquet_file_declares_are_kept(tmp_path):
     rows = Dataset.from_dict({"text": ["가", "나"], "label": [1, 0]}).cast_column("label", ClassLabel(names=["a", "b"]))
     rows.to_parquet(tmp_path / "a.parquet")
     assert read_tables({"train": tmp_path / "a.parquet"})["train"].features["label"].names == ["a", "b"]
-
-
-def test_the_command_that_converts_a_file_may_be_typed_as_it_stands(tmp_path):
-    path = tmp_path / "it's $(x).csv"
-    path.write_bytes("text,label\n재미있다,1\n".encode("cp949"))
-    with pytest.raises(HfclsError) as raised:
-        read_tables({"train": path})
-    command = str(raised.value).split("convert it: ")[1]
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
-    assert (tmp_path / "utf8.csv").read_text("utf-8") == "text,label\n재미있다,1\n"

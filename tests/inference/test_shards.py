@@ -366,7 +366,7 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
         ({"output": "/proc/none"}, "cannot write to /proc/none"),
         ({"output": None}, "input and output go together"),
         ({"output": None, "input": None, "text_column": "글"}, "is about the files of input, and input is not given"),
-        ({"input": "{taken}"}, "already has the column predicted_label: rename it"),
+        ({"input": "{taken}"}, "already has the column 'predicted_label': rename it"),
         ({"input": "{not_utf8}"}, "column 'text' holds text that is not UTF-8 .*: set --text_column, or mend the file"),
         ({"text_pair_column": "label", "input": "{numbers}"}, "column 'label' is not text but int64: set --text_pair"),
         ({"output": "{folder}", "input": "{folder}"}, "is the input: choose another --output"),

@@ -3,16 +3,18 @@
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from datasets import Features, List, Value
 
+from hfcls.data.formats.dialects import Dialect, OpenText, fits, long_fields, records
 from hfcls.data.formats.encodings import NAMES, open_text, sniff_encoding
-from hfcls.data.formats.sniffing import DELIMITERS, Dialect, OpenText, fits, records, sniff_dialect
+from hfcls.data.formats.sniffing import DELIMITERS, sniff_dialect
 from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted, unique_names
 from hfcls.errors import HfclsError
 
@@ -34,17 +36,18 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
     if FASTTEXT.fullmatch(first) and options.delimiter is None:
         return _open_fasttext(path, opened)
     dialect, why = sniff_dialect(path, opened, usual=usual, delimiter=options.delimiter, quoting=options.quoting)
-    rows = _rows(path, opened, dialect)
-    number, header = next(rows)
-    if options.no_header:
-        rows, header = chain([(number, header)], rows), [str(i) for i in range(1, len(header) + 1)]
+    with opened() as file:
+        header = next(row for row, _ in records(dialect, file) if row)
     if any("\0" in name for name in header):
-        raise HfclsError(f"{path}, line {number}: the header holds NUL characters; name the encoding with --encoding")
+        raise HfclsError(f"{path}: its first line holds NUL characters; name the encoding with --encoding")
+    if options.no_header:
+        header = [str(i) for i in range(1, len(header) + 1)]
     names = unique_names(header)
     table = Table(Features({name: Value("string") for name in names}), iter(()))
     if (encoding, dialect) != ("utf-8", Dialect(usual)):
         table.decided.append(_decided(encoding, dialect, why))
-    table.parts = _parts(path, rows, header, names, table.passed_over)
+    source = _Source(path, opened, dialect)
+    table.parts = _parts(source, header, names, table.passed_over, skip=not options.no_header)
     return table
 
 
@@ -55,48 +58,69 @@ def _decided(encoding: str, dialect: Dialect, why: str) -> str:
     return f"read as {NAMES.get(encoding, encoding)}, delimiter {delimiter}, {quoting[dialect.quoting]}{because}"
 
 
-def _rows(path: Path, opened: OpenText, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """The number of each record's first line and its fields, a blank line as none."""
-    with opened() as file:
-        try:
-            for began, row, _ in records(dialect, file):
-                yield began, row
-        except csv.Error as error:
-            raise HfclsError(f"{path}: {error}") from error
+@dataclass(frozen=True)
+class _Source:
+    """A file whose dialect is known."""
+
+    path: Path
+    opened: OpenText
+    dialect: Dialect
+
+    def batches(self) -> Iterator[list[list[str]]]:
+        """The fields of the records, many at once; a blank line has none."""
+        with self.opened() as file:
+            reader = self.dialect.reader(file)
+            while True:
+                try:
+                    with long_fields():
+                        batch = list(islice(reader, ROWS_AT_ONCE))
+                except csv.Error as error:
+                    raise HfclsError(f"{self.path}, line {reader.line_num}: {error}") from error
+                if not batch:
+                    return
+                yield batch
+
+    def line_of(self, index: int) -> int:
+        """The number of the first line of a record; found by reading again, since it is seldom asked for."""
+        with self.opened() as file:
+            return 1 + sum(len(lines) for _, lines in islice(records(self.dialect, file), index))
 
 
 def _parts(
-    path: Path, rows: Iterator[tuple[int, list[str]]], header: list[str], names: list[str], passed_over: list[str]
+    source: _Source, header: list[str], names: list[str], passed_over: list[str], *, skip: bool
 ) -> Iterator[pa.Table]:
-    width, row_count = len(header), 0
-    blank: list[int] = []  # the line numbers of blank lines, which are no rows
-    between = 0  # how many of them have a row below
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
-        kept = []
-        for number, row in batch:
-            if len(row) != width:
-                if not row:
-                    blank.append(number)
-                    continue
-                _check_width(path, number, row, header)
-                row = row[:width]
-            kept.append(row)
-            between = len(blank)
-        row_count += len(kept)
-        if kept:
-            yield pa.table([pa.array(column, pa.string()) for column in zip(*kept, strict=True)], names=names)
+    """The rows; with `skip`, the first record is the header."""
+    width, read, row_count, last = len(header), 0, 0, 0
+    blank: list[int] = []  # which records are blank lines, which are no rows
+    for batch in source.batches():
+        rows = [row for row in batch if row]
+        if len(rows) < len(batch):
+            blank += [read + i for i, row in enumerate(batch) if not row]
+        if any(len(row) != width for row in rows):
+            _check_widths(source, batch, read, header)
+            rows = [row[:width] for row in rows]
+        if skip and rows:
+            skip, rows = False, rows[1:]
+            header_at = next(read + i for i, row in enumerate(batch) if row)
+            blank = [index for index in blank if index > header_at]
+        if rows:
+            last = read + next(i for i in reversed(range(len(batch))) if batch[i])
+            yield pa.table([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], names=names)
+        read, row_count = read + len(batch), row_count + len(rows)
     if not row_count:
-        raise HfclsError(f"{path} has a header line but no rows")
-    if between:
-        passed_over.append(f"{between} blank lines between its rows, line {blank[0]} for one")
+        raise HfclsError(f"{source.path} has a header line but no rows")
+    if between := sum(index < last for index in blank):
+        passed_over.append(f"{between} blank lines between its rows, line {source.line_of(blank[0])} for one")
 
 
-def _check_width(path: Path, number: int, row: list[str], header: list[str]) -> None:
-    if not fits(row, len(header)):
-        raise HfclsError(
-            f"{path}, line {number}: {len(row)} fields, but the header has {len(header)} ({quoted(header)}); a field "
-            "that holds the delimiter or quotes must be quoted"
-        )
+def _check_widths(source: _Source, batch: list[list[str]], start: int, header: list[str]) -> None:
+    """Raises HfclsError for the first of these records that has not the fields of the header."""
+    for index, row in enumerate(batch, start):
+        if row and not fits(row, len(header)):
+            raise HfclsError(
+                f"{source.path}, line {source.line_of(index)}: {len(row)} fields, but the header has {len(header)} "
+                f"({quoted(header)}); a field that holds the delimiter or quotes must be quoted"
+            )
 
 
 # fastText

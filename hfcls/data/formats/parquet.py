@@ -12,7 +12,7 @@ from datasets.table import table_cast
 from pyarrow import parquet
 
 from hfcls.data.formats.encodings import open_bytes
-from hfcls.data.formats.table import ROWS_AT_ONCE, Table, unique_names
+from hfcls.data.formats.table import ROWS_AT_ONCE, Table, quoted, unique_names
 from hfcls.errors import HfclsError
 
 PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
@@ -21,40 +21,41 @@ PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 def open_parquet(path: Path) -> Table:
     """Views and dictionaries of text come as plain text; classes that the file's metadata declares stay classes.
 
+    Columns of a type that datasets has no name for, such as a map, are passed over.
+
     Raises:
-        HfclsError: not parquet, or a type that datasets does not know.
+        HfclsError: not parquet, or no column that can be read.
     """
     with _parquet_file(path) as source:
         schema = source.schema_arrow
-        if not schema.names:
-            raise HfclsError(f"{path} has no columns")
         names = unique_names(schema.names)
         fields = [column.with_type(PLAIN.get(column.type, column.type)) for column in schema]
-        for column in fields:
-            _check_known(path, column)
         fields = [column.with_name(name) for column, name in zip(fields, names, strict=True)]
+        known = [column for column in fields if _is_known(column)]
+        if not known:
+            raise HfclsError(f"{path} has no columns that can be read")
         metadata = schema.metadata if names == schema.names else None  # which speaks of the columns by their names
-        features = Features.from_arrow_schema(pa.schema(fields, metadata))
-    return Table(features, _parquet_parts(path, features))
+        features = Features.from_arrow_schema(pa.schema(known, metadata if known == fields else None))
+    table = Table(features, _parquet_parts(path, features, names))
+    if unknown := [column.name for column in fields if column not in known]:
+        table.passed_over.append(f"the columns {quoted(unknown)}, of types that cannot be read")
+    return table
 
 
-def _check_known(path: Path, column: pa.Field) -> None:
-    """Raises HfclsError for a type that datasets has no name for, such as a map."""
+def _is_known(column: pa.Field) -> bool:
     try:
         Features.from_arrow_schema(pa.schema([column]))
-    except ValueError as error:
-        raise HfclsError(
-            f"{path}: column {column.name!r} is of the type {column.type}, which cannot be read: leave it out, or "
-            "write it as text"
-        ) from error
+    except ValueError:
+        return False
+    return True
 
 
-def _parquet_parts(path: Path, features: Features) -> Iterator[pa.Table]:
+def _parquet_parts(path: Path, features: Features, names: list[str]) -> Iterator[pa.Table]:
     with _parquet_file(path) as source:
         row_count = 0
         for batch in source.iter_batches(ROWS_AT_ONCE):
             row_count += len(batch)
-            table = pa.Table.from_batches([batch]).rename_columns(list(features))
+            table = pa.Table.from_batches([batch]).rename_columns(names).select(list(features))
             yield table_cast(table, features.arrow_schema)
         if row_count != source.metadata.num_rows:
             raise HfclsError(

@@ -5,68 +5,17 @@ behind it. So rows, fields and lines of the whole file are counted under each wa
 """
 
 import csv
-import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from hfcls.data.formats.table import ROWS_AT_ONCE
+from hfcls.data.formats.dialects import Dialect, OpenText, fits, records
 from hfcls.errors import HfclsError
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "vertical bar"}
-WRAPPED = re.compile(r'"([^"]*(?:""[^"]*)*)"([\r\n]*)')
 SAMPLE = 1 << 18  # characters
-OpenText = Callable[[], AbstractContextManager[IO[str]]]
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How fields are set apart.
-
-    Attributes:
-        quoting: csv (a quote inside quotes is doubled), backslash (it has a backslash before it), none, or lines (what
-            a spreadsheet makes of a table that it took for one column: whole lines in quotes, and none around fields).
-    """
-
-    delimiter: str
-    quoting: str = "csv"
-
-    def reader(self, lines: Iterator[str]) -> Any:
-        """The rows of these lines, which end as they do in the file."""
-        if self.quoting == "lines":
-            lines = (m[1].replace('""', '"') + m[2] if (m := WRAPPED.fullmatch(line)) else line for line in lines)
-        if self.quoting in ("none", "lines"):
-            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
-        if self.quoting == "backslash":
-            escaped = (self._kept_backslashes(line) if "\\" in line else line for line in lines)
-            return csv.reader(escaped, delimiter=self.delimiter, doublequote=False, escapechar="\\")
-        return csv.reader(lines, delimiter=self.delimiter)
-
-    def _kept_backslashes(self, line: str) -> str:
-        """The csv module drops every backslash; one before an ordinary character is part of the text."""
-        special = f'"\\\r\n{self.delimiter}'
-        return re.sub(r"\\(.)", lambda m: m[0] if m[1] in special else f"\\{m[0]}", line, flags=re.DOTALL)
-
-    def well_formed(self) -> "re.Pattern[str]":
-        """Matches the lines of a record that has quotes only where whoever quotes in this way puts them."""
-        d = re.escape(self.delimiter)
-        if self.quoting == "lines":
-            return WRAPPED
-        if self.quoting == "backslash":
-            part = rf'"[^"\\]*(?:\\.[^"\\]*)*"|(?:[^"\\{d}\r\n]|\\.)*'
-        else:
-            part = rf'"[^"]*(?:""[^"]*)*"|[^"{d}\r\n]*'
-        return re.compile(rf"(?:{part})(?:{d}(?:{part}))*[\r\n]*", re.DOTALL)
-
-    def harmless(self) -> "re.Pattern[str]":
-        """The same, with quotes inside of fields that do not begin with one: they are read as they stand."""
-        d = re.escape(self.delimiter)
-        part = rf'"[^"]*(?:""[^"]*)*"|[^"{d}\r\n][^{d}\r\n]*|'
-        return re.compile(rf"(?:{part})(?:{d}(?:{part}))*[\r\n]*", re.DOTALL)
 
 
 @dataclass
@@ -74,6 +23,7 @@ class Trial:
     """What a file is under one dialect; lines are numbered from 1.
 
     Attributes:
+        width: fields of the header.
         rows: with the header.
         wrong: rows with another number of fields than the header.
         quoted: records with well-formed quotes.
@@ -81,60 +31,22 @@ class Trial:
         lossy: the lines of those records of one line that lose a quote when they are read.
         swallowing: the first lines of records of several lines that seem to be rows of their own: there is text behind
             the closing quote, or each line has the fields of a row.
+        doubtful: such records whose lines might as well be those of a text, and the lines.
     """
 
     dialect: Dialect
+    width: int = 0
     rows: int = 0
     wrong: int = 0
     quoted: int = 0
     odd: int = 0
     lossy: list[int] = field(default_factory=list)
     swallowing: list[int] = field(default_factory=list)
+    doubtful: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
         return not (self.wrong or self.odd or self.swallowing)
-
-
-def records(dialect: Dialect, lines: Iterator[str]) -> Iterator[tuple[int, list[str], list[str]]]:
-    """The number of the first line of each record, its fields, and its lines; a blank line has no fields."""
-    held: list[str] = []
-
-    def holding() -> Iterator[str]:
-        for line in lines:
-            held.append(line)
-            yield line
-
-    reader, began = dialect.reader(holding()), 1
-    while True:
-        batch = []
-        with _long_fields():
-            for row in islice(reader, ROWS_AT_ONCE):
-                batch.append((began, row, held[:]))
-                began += len(held)
-                held.clear()
-        if not batch:
-            return
-        yield from batch
-
-
-_LIMIT = threading.Lock()
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    """The csv module refuses fields above 128 KiB: its limit is the whole process's, so it is put back."""
-    with _LIMIT:
-        limit = csv.field_size_limit(2**31 - 1)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(limit)
-
-
-def fits(row: list[str], width: int) -> bool:
-    """Whether a row has the header's fields; a spreadsheet may add empty ones behind them."""
-    return len(row) == width or (len(row) > width and not any(row[width:]))
 
 
 def sniff_dialect(
@@ -191,29 +103,62 @@ def _with_or_without(path: Path, plain: Trial, unquoted: Trial) -> tuple[Dialect
 
 
 def _try(dialect: Dialect, open_text: OpenText) -> Trial:
-    trial, width = Trial(dialect), 0
-    well_formed, harmless = dialect.well_formed(), dialect.harmless()
+    trial, number, delimiter = Trial(dialect), 1, dialect.delimiter
+    by_line = None
     with open_text() as file:
-        for began, row, lines in records(dialect, file):
-            if not row:
-                continue
-            width = width or len(row)
-            trial.rows += 1
-            trial.wrong += not fits(row, width)
-            if dialect.quoting == "none" or not any('"' in line for line in lines):
-                continue
-            text = "".join(lines)
-            lossy = False
-            if well_formed.fullmatch(text):
-                trial.quoted += 1
-            else:
-                trial.odd += 1
-                lossy = not harmless.fullmatch(text)
-            if lossy and len(lines) == 1 and not _ends_within_quotes(text, dialect.delimiter):
-                trial.lossy.append(began)
-            elif lossy or _looks_like_rows(lines, width, dialect.delimiter):
-                trial.swallowing.append(began)
+        for line in file:
+            if by_line:  # most records are one line, and need not be parsed to be counted
+                quoted = dialect.quoting == "csv" and '"' in line
+                if by_line.fullmatch(line) if quoted else line.count(delimiter) + 1 == trial.width:
+                    trial.rows += 1
+                    trial.quoted += quoted
+                    number += 1
+                    continue
+            row, lines = next(records(dialect, chain([line], file)))
+            if row:
+                _note(trial, row, lines, number)
+                by_line = by_line or (dialect.quoting in ("csv", "none") and dialect.well_formed(trial.width)) or None
+            number += len(lines)
+    if trial.doubtful:
+        ends = _ends_of_plain_lines(dialect, open_text)
+        looking = [number for number, lines in trial.doubtful if any(map(set.issuperset, ends, _ends(dialect, lines)))]
+        trial.swallowing = sorted([*trial.swallowing, *looking])
     return trial
+
+
+def _note(trial: Trial, row: list[str], lines: list[str], number: int) -> None:
+    dialect, text, lossy = trial.dialect, "".join(lines), False
+    trial.width = trial.width or len(row)
+    trial.rows += 1
+    trial.wrong += not fits(row, trial.width)
+    if dialect.quoting == "none" or '"' not in text:
+        return
+    if dialect.well_formed().fullmatch(text):
+        trial.quoted += 1
+    else:
+        trial.odd += 1
+        lossy = not dialect.harmless().fullmatch(text)
+    if lossy and len(lines) == 1 and not _ends_within_quotes(text, dialect.delimiter):
+        trial.lossy.append(number)
+    elif lossy:
+        trial.swallowing.append(number)
+    elif len(lines) > 1 and trial.width > 1 and all(line.count(dialect.delimiter) + 1 == trial.width for line in lines):
+        # a text may hold a line end and a comma; hardly a tab, or a row's number of commas in each of four lines
+        if dialect.delimiter != "," or len(lines) > 3:
+            trial.swallowing.append(number)
+        else:
+            trial.doubtful.append((number, lines[:]))
+
+
+def _ends(dialect: Dialect, lines: Iterable[str]) -> tuple[set[str], set[str]]:
+    """The first and the last fields of these lines: one of the two is often the label."""
+    fields = [line.strip("\r\n").split(dialect.delimiter) for line in lines]
+    return {row[0] for row in fields}, {row[-1] for row in fields}
+
+
+def _ends_of_plain_lines(dialect: Dialect, open_text: OpenText) -> tuple[set[str], set[str]]:
+    with open_text() as file:
+        return _ends(dialect, (line for line in file if '"' not in line))
 
 
 def _ends_within_quotes(text: str, delimiter: str) -> bool:
@@ -224,13 +169,6 @@ def _ends_within_quotes(text: str, delimiter: str) -> bool:
     return False
 
 
-def _looks_like_rows(lines: list[str], width: int, delimiter: str) -> bool:
-    """A text may hold a line end and a comma; hardly a tab, or a row's number of commas in each of four lines."""
-    if len(lines) < 2 or width < 2 or (delimiter == "," and len(lines) < 4):
-        return False
-    return all(line.count(delimiter) == width - 1 for line in lines)
-
-
 def _sniff_delimiter(open_text: OpenText, usual: str) -> str:
     """The one that gives most rows the fields of the header, which are two or more; else the usual one."""
     with open_text() as file:
@@ -238,13 +176,14 @@ def _sniff_delimiter(open_text: OpenText, usual: str) -> str:
     shares: dict[str, float] = {}
     for delimiter in (usual, *(other for other in DELIMITERS if other != usual)):
         for quoting in ("csv", "none"):
-            rows = [row for _, row, _ in records(Dialect(delimiter, quoting), iter(sample)) if row]
-            if rows and (width := len(rows[0])) > 1:
-                share = sum(fits(row, width) for row in rows) / len(rows)
+            header, *rows = [row for row, _ in records(Dialect(delimiter, quoting), iter(sample)) if row]
+            if len(header) > 1:
+                share = sum(fits(row, len(header)) for row in rows) / max(len(rows), 1)
                 if delimiter == usual and share == 1:
                     return usual
                 shares[delimiter] = max(shares.get(delimiter, 0.0), round(share, 2))
-    return max(shares, key=shares.__getitem__, default=usual)  # the first of equal ones
+    best = max(shares, key=shares.__getitem__, default=usual)  # the first of equal ones
+    return best if shares.get(best, 0) > 0.5 else usual
 
 
 def _first_lines(file: IO[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ class ReadOptions:
     Attributes:
         delimiter: one character; `tab` or `\\t` is a tab.
         encoding: a codec of Python.
-        quoting: csv, backslash or none; see `sniffing.Dialect`.
+        quoting: csv, backslash or none; see `dialects.Dialect`.
         no_header: the first line is a row.
         sheet: of a workbook.
     """

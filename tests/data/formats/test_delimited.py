@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hfcls.data.formats.delimited import open_delimited
-from hfcls.data.formats.sniffing import Dialect
+from hfcls.data.formats.dialects import Dialect
 from hfcls.data.formats.table import ReadOptions
 from hfcls.errors import HfclsError
 
@@ -58,7 +58,7 @@ def written(rows, dialect):
     return out.getvalue()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     rows=st.lists(st.tuples(TEXTS, st.sampled_from("ab")), min_size=1, max_size=8),
     delimiter=st.sampled_from(DELIMITERS),
@@ -74,7 +74,7 @@ def test_odd_texts_written_in_a_named_way_come_back(tmp_path_factory, rows, deli
     assert found == rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     texts=st.lists(NO_LINE_END, min_size=4, max_size=30),
     delimiter=st.sampled_from(DELIMITERS),
