@@ -156,7 +156,7 @@ class MaskedLMTrainer(ResumableTrainer, WholeBatchTrainer):
         super().log(logs, start_time)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Trainer's own, but for weights that are not saved since they are others', as the head's are the embeddings'."""
+        """Trainer's own, but for weights that are not saved since others hold them: the head's are the embeddings'."""
         missing = [name for name in load_result.missing_keys if name not in self.model.all_tied_weights_keys]
         super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
 
