@@ -155,6 +155,11 @@ class MaskedLMTrainer(ResumableTrainer, WholeBatchTrainer):
             logs["tokens_per_second"] = rate
         super().log(logs, start_time)
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Trainer's own, but for weights that are not saved since others hold them: the head's are the embeddings'."""
+        missing = [name for name in load_result.missing_keys if name not in self.model.all_tied_weights_keys]
+        super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
         loss = super().training_step(*args, **kwargs)
