@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +16,14 @@ from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
-from hfcls.launch import check_launch, speaks_first
-from hfcls.quoting import python_string, visible
+from hfcls.launch import check_launch, leave_process_group, speaks_first
+from hfcls.next_steps import REAL_RUN, command_of, try_it
+from hfcls.quoting import visible
+from hfcls.terminal import quiet_loading
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
 
 EXAMPLE_CHARS = 40  # of the text in the last line of `hfcls train`
-REAL_RUN = (
-    "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
-    "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"
-    "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,21 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
-    _leave_process_group()
+    leave_process_group()
     return status
-
-
-def _leave_process_group() -> None:
-    """End torch's process group, if this process is in one, as all processes do that have come this far.
-
-    Left to the end of Python, a thread of gloo now and then aborts a process whose work is done (status -6), and NCCL
-    warns. To be removed when torch does it at exit: https://github.com/pytorch/pytorch/issues/190489
-    """
-    if "torch" in sys.modules:
-        from torch import distributed
-
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,52 +74,52 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hfcls {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = _add_command(commands, "train", "[recipe]", "fine-tune a model on labelled texts")
+    train = _addcommand_of(commands, "train", "[recipe]", "fine-tune a model on labelled texts")
     train.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
     add_options(train, TrainConfig)
     train.set_defaults(run=_train)
 
-    adapt = _add_command(commands, "adapt", "[recipe]", "pretrain an encoder on texts without labels")
+    adapt = _addcommand_of(commands, "adapt", "[recipe]", "pretrain an encoder on texts without labels")
     adapt.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
     add_options(adapt, AdaptConfig)
     adapt.set_defaults(run=_adapt)
 
-    check = _add_command(commands, "check", "[dataset]", "look at labelled texts before training on them")
+    check = _addcommand_of(commands, "check", "[dataset]", "look at labelled texts before training on them")
     check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
     add_options(check, CheckConfig)
     check.set_defaults(run=_check)
 
-    evaluate = _add_command(commands, "evaluate", "", "score a fine-tuned model on labelled texts")
+    evaluate = _addcommand_of(commands, "evaluate", "", "score a fine-tuned model on labelled texts")
     add_options(evaluate, EvaluateConfig)
     evaluate.set_defaults(run=_evaluate)
 
-    report = _add_command(commands, "report", "folder", "show a finished run as one page, report.html")
+    report = _addcommand_of(commands, "report", "folder", "show a finished run as one page, report.html")
     report.add_argument("folder", help="output_dir of `hfcls train`")
     report.set_defaults(run=_report)
 
-    predict = _add_command(commands, "predict", "[texts ...]", "label texts, or files of any size")
+    predict = _addcommand_of(commands, "predict", "[texts ...]", "label texts, or files of any size")
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
     predict.set_defaults(run=_predict)
 
-    export = _add_command(commands, "export", "[model]", "write a fine-tuned classifier as ONNX")
+    export = _addcommand_of(commands, "export", "[model]", "write a fine-tuned classifier as ONNX")
     export.add_argument("model", nargs="?", default=argparse.SUPPRESS, help="the same as --model")
     add_options(export, ExportConfig)
     export.set_defaults(run=_export)
 
-    serve = _add_command(commands, "serve", "model", "try a model in the browser")
+    serve = _addcommand_of(commands, "serve", "model", "try a model in the browser")
     serve.add_argument("model", help="folder or Hub id of a fine-tuned classifier")
     add_options(serve, ServeConfig)
     serve.set_defaults(run=_serve)
 
-    push = _add_command(commands, "push", "folder", "publish a fine-tuned model on the Hugging Face Hub")
+    push = _addcommand_of(commands, "push", "folder", "publish a fine-tuned model on the Hugging Face Hub")
     push.add_argument("folder", help="output_dir of a run")
     add_options(push, PushConfig)
     push.set_defaults(run=_push)
     return parser
 
 
-def _add_command(commands: Any, name: str, positional: str, help: str) -> argparse.ArgumentParser:
+def _addcommand_of(commands: Any, name: str, positional: str, help: str) -> argparse.ArgumentParser:
     """A subcommand whose usage is one line: the list of all its options would bury a message about one of them."""
     usage = " ".join(f"hfcls {name} [--help] [options] {positional}".split())
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -149,12 +132,11 @@ def _train(args: argparse.Namespace) -> None:
     config = config_from(args, TrainConfig)
     check_launch()  # before ten seconds of imports
     from accelerate import PartialState
-    from transformers.utils.logging import disable_progress_bar  # imported here: --help needs no torch
 
     from hfcls.finetune import fine_tune
     from hfcls.runs.results import load_results, sample_texts
 
-    disable_progress_bar()  # of loading and saving weights; the bar of training is another
+    quiet_loading()
     try:
         result = fine_tune(config)
     except PushError:
@@ -165,42 +147,22 @@ def _train(args: argparse.Namespace) -> None:
     print(visible(f"\n{result.table()}\n"))
     if config.dataset == "demo":
         model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
-        print(f"{REAL_RUN.format(model=model, accelerate=_command('accelerate'))}\n")
+        print(f"{REAL_RUN.format(model=model, accelerate=command_of('accelerate'))}\n")
     texts = sample_texts(result, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
-    print(f"Try it: {_trial(config.output_dir, texts)}")
-
-
-def _trial(folder: str, texts: list[str]) -> str:
-    """A shell command that labels a text, or a pair of texts, with the model in `folder`."""
-    if len(texts) == 2:  # which `hfcls predict` takes from a file only
-        name, first, second = map(python_string, [folder, *texts])
-        code = f"import hfcls; print(hfcls.Classifier.from_pretrained({name})(({first}, {second})))"
-        return f"{_command('python')} {shlex.join(['-c', code])}"
-    model = [f"--model={folder}"] if folder.startswith("-") else ["--model", folder]
-    end_of_options = ["--"] if texts[0].startswith("-") else []
-    return f"{_command('hfcls')} {shlex.join(['predict', *model, *end_of_options, *texts])}"
+    print(f"Try it: {try_it(config.output_dir, texts)}")
 
 
 def _adapt(args: argparse.Namespace) -> None:
     config = config_from(args, AdaptConfig)
     from accelerate import PartialState
-    from transformers.utils.logging import disable_progress_bar
 
     from hfcls.pretraining import adapt
 
-    disable_progress_bar()  # of loading and saving weights; the bar of training is another
+    quiet_loading()
     result = adapt(config)
     if PartialState().is_main_process:
         print(f"\n{result.table()}\n")
-        print(f"Now: {_command('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
-
-
-def _command(name: str) -> str:
-    """How the user starts a command of this environment: by its name if the PATH leads to it, else by its path."""
-    here, found = Path(sys.executable).with_name(name), shutil.which(name)
-    if found and (found == str(here) or not here.exists()):
-        return name
-    return shlex.quote(os.path.relpath(here))
+        print(f"Now: {command_of('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -212,11 +174,10 @@ def _check(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
-    from transformers.utils.logging import disable_progress_bar
 
     from hfcls.inference.evaluation import evaluate
 
-    disable_progress_bar()  # of loading weights
+    quiet_loading()
     result = evaluate(config)
     print(visible("\n\n".join([result.table(), *result.details()])))
 
@@ -260,11 +221,10 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     config = config_from(args, ExportConfig)
-    from transformers.utils.logging import disable_progress_bar
 
     from hfcls.exporting import export
 
-    disable_progress_bar()  # of loading weights
+    quiet_loading()
     print(export(config).text())
 
 
@@ -277,20 +237,14 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _push(args: argparse.Namespace) -> None:
     config = config_from(args, PushConfig)
-    from hfcls.publishing.hub import default_name, push, upload
+    from hfcls.publishing.hub import default_name, push, upload_listing
 
     folder = Path(args.folder)
     if not config.dry_run:
         print(push(folder, config.hub_model_id, hub_private=config.hub_private, overwrite=config.overwrite))
         return
     repo_id = config.hub_model_id or default_name(folder)
-    sizes = {
-        name: len(content) if isinstance(content, bytes) else content.stat().st_size
-        for name, content in upload(folder, repo_id).items()
-    }
-    for name, size in sizes.items():
-        print(f"{size:>13,}  {name}")
-    print(f"{sum(sizes.values()):>13,}  bytes in {len(sizes)} files for {repo_id}; nothing was sent")
+    print(f"{upload_listing(folder, repo_id)}; nothing was sent")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
-from hfcls.runs.results import Example, Result, Unseen, save_run
+from hfcls.runs.results import Result, Unseen, first_examples, save_run
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import wilson
@@ -309,13 +309,7 @@ def _score(
         num_rows=len(rows),
         metrics=analysis.metrics(),
         note=note if split == "test" else f"{note}; there is no test split",
-        examples=[
-            Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()), row.get("text_pair"))
-            for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
-        ],
+        examples=first_examples(rows, probabilities),
         analysis=analysis,
         unseen=Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen))),
     )
-
-
-# Leave

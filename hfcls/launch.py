@@ -77,3 +77,16 @@ def speaks_first() -> bool:
     if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(PATIENCE)
     return True
+
+
+def leave_process_group() -> None:
+    """End torch's process group, if this process is in one, as all processes do that have come this far.
+
+    Left to the end of Python, a thread of gloo now and then aborts a process whose work is done (status -6), and NCCL
+    warns. To be removed when torch does it at exit: https://github.com/pytorch/pytorch/issues/190489
+    """
+    if "torch" in sys.modules:
+        from torch import distributed
+
+        if distributed.is_initialized():
+            distributed.destroy_process_group()

@@ -4,6 +4,7 @@ All that can fail for want of texts, model or space is tried before an earlier r
 """
 
 import logging
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,9 +20,11 @@ from hfcls.config.options import changed_options, resumable_options, with_option
 from hfcls.config.pretraining import SCRATCH_VOCABULARY, AdaptConfig
 from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
 from hfcls.errors import HfclsError
+from hfcls.locks import sole_run
 from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
-from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
+from hfcls.runs.folder import LOCK_FILE
+from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
 from hfcls.runs.pretrained import AdaptResult, save_adapted
 from hfcls.runs.record import hardware, versions
 from hfcls.terminal import main_process_speaks
@@ -57,16 +60,19 @@ def adapt(config: AdaptConfig | None = None, /, **options: "Unpack[AdaptOptions]
     if config.dataset is None:
         raise HfclsError("which texts? give --dataset: a file of texts, or a folder of such files")
     args = pretraining_arguments(**config.training_options())
-    with main_process_speaks(args.should_log):
-        return _run(config, args)
+    with main_process_speaks(args.should_log), ExitStack() as held:
+        return _run(config, args, held)
 
 
-def _run(config: AdaptConfig, args: TrainingArguments) -> AdaptResult:
+def _run(config: AdaptConfig, args: TrainingArguments, held: ExitStack) -> AdaptResult:
     folder, options = Path(config.output_dir), asdict(config)
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
 
     # Prepare: is the folder free, are the texts there, the model there, the disk large enough?
     with args.main_process_first(desc="output folder"):
+        check_writable_folder(folder)
+        if args.process_index == 0:
+            held.enter_context(sole_run(folder / LOCK_FILE))
         check_output_dir(folder, options, resumable=resumable_options(config), **choice)
     with args.main_process_first(desc="texts"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config)
@@ -202,12 +208,7 @@ def _train(trainer: MaskedLMTrainer, run: _Preparation, checkpoint: Path | None)
         if "validation" in run.encoded:
             metrics |= trainer.evaluate(metric_key_prefix="final")
     except Interrupted as interrupted:
-        state = trainer.state
-        raise Interrupted(
-            interrupted.signal,
-            f"stopped by {interrupted.signal.name} at step {state.global_step:,} of {state.max_steps:,}, "
-            f"which is saved in {folder}: the same command with --resume goes on from there",
-        ) from None
+        raise interrupted.saved_in(folder, trainer.state.global_step, trainer.state.max_steps) from None
     except Exception as error:
         if explanation := explain(error, folder, checkpoint):
             raise HfclsError(explanation) from error
@@ -219,11 +220,7 @@ def _train(trainer: MaskedLMTrainer, run: _Preparation, checkpoint: Path | None)
 
 
 def _result(
-    config: AdaptConfig,
-    trainer: MaskedLMTrainer,
-    run: _Preparation,
-    metrics: dict[str, float],
-    num_parameters: int,
+    config: AdaptConfig, trainer: MaskedLMTrainer, run: _Preparation, metrics: dict[str, float], num_parameters: int
 ) -> AdaptResult:
     args, state = trainer.args, trainer.state
     return AdaptResult(

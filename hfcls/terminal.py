@@ -31,3 +31,10 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60} min"
+
+
+def quiet_loading() -> None:
+    """No bars of transformers while weights are loaded and saved; the bar of training is another."""
+    from transformers.utils.logging import disable_progress_bar  # takes a second
+
+    disable_progress_bar()

@@ -79,6 +79,16 @@ def upload(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
     return {**files, CARD_FILE: for_repository(card, repo_id).encode()}
 
 
+def upload_listing(folder: Path, repo_id: str) -> str:
+    """What a push of this folder uploads, a line for each file with its bytes, and their sum. Raises as `upload`."""
+    sizes = {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size
+        for name, content in upload(folder, repo_id).items()
+    }
+    lines = [f"{size:>13,}  {name}" for name, size in sizes.items()]
+    return "\n".join([*lines, f"{sum(sizes.values()):>13,}  bytes in {len(sizes)} files for {repo_id}"])
+
+
 def default_name(folder: Path) -> str:
     """The name of a repository for this folder when the user gave none: that of the folder."""
     return folder.resolve().name

@@ -129,6 +129,15 @@ def aligned(rows: list[tuple[str, str]]) -> list[str]:
     return [f"  {name:<12}{value}" for name, value in rows]
 
 
+def first_examples(rows: "Dataset", probabilities: "NDArray[np.float64]") -> list[Example]:
+    """The first three rows of a split with what the model says of them; `probabilities` are [len(rows), C]."""
+    names = rows.features["label"].names
+    return [
+        Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()), row.get("text_pair"))
+        for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
+    ]
+
+
 def save_run(result: Result, rows: "Dataset | None", probabilities: "NDArray[np.float64] | None", folder: Path) -> None:
     """Write predictions, then results, to the folder of a run.
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import hfcls
 from hfcls import cli
 from hfcls.config.sources import load_recipe
+from hfcls.next_steps import try_it
 from hfcls.runs.results import Example, Result, sample_texts
 
 EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'
@@ -38,17 +39,17 @@ def test_the_command_holds_folder_and_text_as_they_are(folder, text):
         examples=[Example(" ", "a", "a", 1.0), Example(text, "a", "a", 1.0, text)],
     )  # fmt: skip
     single, pair = sample_texts(result, pair=False, width=40), sample_texts(result, pair=True, width=40)
-    args = cli._parser().parse_args(shlex.split(cli._trial(folder, single))[1:])
+    args = cli._parser().parse_args(shlex.split(try_it(folder, single))[1:])
     assert (args.model, args.texts) == (folder, single)
     assert "\n" not in single[0]
     assert not single[0].startswith("\x1b")
-    code = ast.parse(shlex.split(cli._trial(folder, pair))[2])
+    code = ast.parse(shlex.split(try_it(folder, pair))[2])
     strings = [node.value for node in ast.walk(code) if isinstance(node, ast.Constant)]
     assert sorted(strings) == sorted([folder, *pair])
 
 
 def test_a_shell_reads_the_command_as_it_is_meant(tmp_path):
-    command = cli._trial(EVIL, [EVIL]).split(" ", 1)[1]
+    command = try_it(EVIL, [EVIL]).split(" ", 1)[1]
     done = subprocess.run(
         ["bash", "-c", f'printf "%s\\0" {command}'], cwd=tmp_path, capture_output=True, check=True, text=True
     )

@@ -1,0 +1,34 @@
+"""What to type after a run: commands that work as they stand, whatever is in them."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from hfcls.quoting import python_string
+
+REAL_RUN = (
+    "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
+    "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"
+    "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
+)
+
+
+def try_it(folder: str, texts: list[str]) -> str:
+    """A shell command that labels a text, or a pair of texts, with the model in `folder`."""
+    if len(texts) == 2:  # which `hfcls predict` takes from a file only
+        name, first, second = map(python_string, [folder, *texts])
+        code = f"import hfcls; print(hfcls.Classifier.from_pretrained({name})(({first}, {second})))"
+        return f"{command_of('python')} {shlex.join(['-c', code])}"
+    model = [f"--model={folder}"] if folder.startswith("-") else ["--model", folder]
+    end_of_options = ["--"] if texts[0].startswith("-") else []
+    return f"{command_of('hfcls')} {shlex.join(['predict', *model, *end_of_options, *texts])}"
+
+
+def command_of(name: str) -> str:
+    """How the user starts a command of this environment: by its name if the PATH leads to it, else by its path."""
+    here, found = Path(sys.executable).with_name(name), shutil.which(name)
+    if found and (found == str(here) or not here.exists()):
+        return name
+    return shlex.quote(os.path.relpath(here))
