@@ -16,10 +16,10 @@ from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
-from hfcls.launch import check_launch, leave_process_group, speaks_first
-from hfcls.next_steps import REAL_RUN, command_of, try_it
-from hfcls.quoting import visible
-from hfcls.terminal import quiet_loading
+from hfcls.system.launch import check_launch, leave_process_group, speaks_first
+from hfcls.system.next_steps import REAL_RUN, command_of, try_it
+from hfcls.system.quoting import visible
+from hfcls.system.terminal import quiet_loading
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
 

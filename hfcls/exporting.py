@@ -13,7 +13,6 @@ from hfcls.config.commands import ExportConfig
 from hfcls.config.options import with_options
 from hfcls.data.corpora import load_corpus
 from hfcls.errors import HfclsError
-from hfcls.files import check_writable
 from hfcls.inference.agreement import CHECKED_ROWS, Agreement, check_agreement, compared, held_out
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.onnx_classifier import OnnxClassifier
@@ -21,6 +20,7 @@ from hfcls.inference.texts import Text
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
 from hfcls.models.compact.to_onnx import write_facts, write_onnx
 from hfcls.models.loading import load_classifier
+from hfcls.system.files import check_writable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

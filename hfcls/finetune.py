@@ -32,7 +32,6 @@ from hfcls.data.splits import (
     warn_of_missing_classes,
 )
 from hfcls.errors import HfclsError
-from hfcls.locks import sole_run
 from hfcls.models.loading import model_and_tokenizer
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
@@ -45,7 +44,8 @@ from hfcls.runs.results import Result, Unseen, first_examples, save_run
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import wilson
-from hfcls.terminal import main_process_speaks
+from hfcls.system.locks import sole_run
+from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 from hfcls.training.failures import explain
 from hfcls.training.preemption import Interrupted, StopSignals

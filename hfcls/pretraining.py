@@ -20,14 +20,14 @@ from hfcls.config.options import changed_options, resumable_options, with_option
 from hfcls.config.pretraining import SCRATCH_VOCABULARY, AdaptConfig
 from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
 from hfcls.errors import HfclsError
-from hfcls.locks import sole_run
 from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
 from hfcls.runs.pretrained import AdaptResult, save_adapted
 from hfcls.runs.record import hardware, versions
-from hfcls.terminal import main_process_speaks
+from hfcls.system.locks import sole_run
+from hfcls.system.terminal import main_process_speaks
 from hfcls.training.failures import explain
 from hfcls.training.masked_lm import MaskedLMTrainer, pretraining_arguments
 from hfcls.training.preemption import Interrupted, StopSignals

@@ -25,7 +25,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from hfcls.data import nsmc
+from hfcls.data.origins import nsmc
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 

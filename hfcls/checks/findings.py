@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from hfcls.checks.cost import Cost
-from hfcls.files import write_whole
-from hfcls.terminal import duration
+from hfcls.system.files import write_whole
+from hfcls.system.terminal import duration
 
 # Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
 # mistake, 74 %.

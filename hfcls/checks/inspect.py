@@ -21,9 +21,9 @@ from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_options
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
-from hfcls.files import check_writable
 from hfcls.models.scratch import SCRATCH, scratch_model, untrained_model
 from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
+from hfcls.system.files import check_writable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from hfcls.data import nsmc
 from hfcls.data.columns import holds_numbers, wanted_columns, with_columns
 from hfcls.data.formats.table import ReadOptions, quoted
 from hfcls.data.formats.table import shown as shown_names
@@ -20,8 +19,11 @@ from hfcls.data.labels import (
     same_classes,
     value_names,
 )
+from hfcls.data.origins import nsmc
+from hfcls.data.origins.chosen import read_splits
+from hfcls.data.origins.files import BUILT_IN, local_files
+from hfcls.data.origins.given import described, given_splits
 from hfcls.data.readers import text_problem, without_text
-from hfcls.data.sources import BUILT_IN, described, given_splits, local_files, read_splits
 from hfcls.errors import HfclsError
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from hfcls.data.formats.json_tables import open_json
 from hfcls.data.formats.parquet import open_parquet
 from hfcls.data.formats.table import ReadOptions, Table, shown
 from hfcls.errors import HfclsError
-from hfcls.files import whole, write_whole
+from hfcls.system.files import whole, write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
 from hfcls.inference.texts import Text
 from hfcls.runs.folder import PRECISION_FILE, PREDICTIONS_FILE
 from hfcls.runs.predictions import scored_rows
+from hfcls.system.files import write_whole
 
 if TYPE_CHECKING:
     from hfcls.inference.classifier import Classifier

@@ -18,12 +18,12 @@ from hfcls.config.commands import EvaluateConfig
 from hfcls.config.options import with_options
 from hfcls.data.corpora import load_held_out
 from hfcls.errors import HfclsError
-from hfcls.files import check_writable, write_whole
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.results import aligned, score_rows
 from hfcls.scoring.analysis import Analysis, analyse
 from hfcls.scoring.intervals import McNemar, mcnemar
+from hfcls.system.files import check_writable, write_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
 from hfcls.inference.classifier import Classifier
+from hfcls.system.files import write_whole
 
 SOURCES_FILE = "predict.json"
 OF_THIS_PLACE = ("is_local", "local_files_only", "name_or_path")  # in tokenizer_config.json; no answer depends on them

@@ -15,13 +15,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from hfcls.config.train import TrainConfig
-from hfcls.files import write_whole
-from hfcls.quoting import markdown, markdown_code, one_line, python_string
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result, load_results, sample_texts
 from hfcls.runs.weights import MARKER, TAG, is_our_card
-from hfcls.terminal import duration
+from hfcls.system.files import write_whole
+from hfcls.system.quoting import markdown, markdown_code, one_line, python_string
+from hfcls.system.terminal import duration
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hfcls.quoting import one_line
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
+from hfcls.system.quoting import one_line
 
 BLUE, ORANGE, GREY = "#3f7fbf", "#d1782f", "#868686"  # apart for the colour-blind, readable on white and on black
 STYLE = {

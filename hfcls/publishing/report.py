@@ -12,13 +12,13 @@ from markupsafe import Markup
 from pyarrow import ArrowException
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
 from hfcls.publishing.figures import Curves, save_figures
-from hfcls.quoting import visible
 from hfcls.runs.folder import CHECK_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER, STATE_FILE
 from hfcls.runs.predictions import confident_errors
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import Analysis
+from hfcls.system.files import write_whole
+from hfcls.system.quoting import visible
 
 CURVES = ("loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")
 SHOWN_ERRORS, SHOWN_CONFUSIONS, SHOWN_CHARACTERS = 20, 10, 500

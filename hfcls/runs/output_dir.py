@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from hfcls.errors import HfclsError
-from hfcls.files import remove_leftovers, write_whole
 from hfcls.runs.checkpoints import (
     foreign_checkpoints,
     holds_checkpoints,
@@ -31,6 +30,7 @@ from hfcls.runs.folder import (
 from hfcls.runs.results import Result, load_results
 from hfcls.runs.sealing import is_sealed, tidy
 from hfcls.runs.weights import is_our_card
+from hfcls.system.files import remove_leftovers, write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from hfcls.files import whole
 from hfcls.runs.folder import PREDICTIONS_FILE
+from hfcls.system.files import whole
 
 if TYPE_CHECKING:
     from datasets import Dataset

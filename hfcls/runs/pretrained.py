@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
 from hfcls.runs.folder import RESULTS_FILE
 from hfcls.runs.results import aligned
+from hfcls.system.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
-from hfcls.quoting import one_line, shortened
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import save_predictions
 from hfcls.runs.record import RunFacts
 from hfcls.scoring.analysis import Analysis
 from hfcls.scoring.intervals import Estimate
+from hfcls.system.files import write_whole
+from hfcls.system.quoting import one_line, shortened
 
 if TYPE_CHECKING:
     import numpy as np

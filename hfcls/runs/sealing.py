@@ -49,7 +49,7 @@ def put_in_place(aside: Path, folder: Path) -> None:
 def tidy(parent: Path) -> None:
     """After a kill: what `put_in_place` had moved is put back or deleted, and what was half-written is deleted.
 
-    Nobody else may be writing there (`hfcls.locks`), but several processes of one run may tidy at once.
+    Nobody else may be writing there (`hfcls.system.locks`), but several processes of one run may tidy at once.
     """
     for replaced in (parent / REPLACED).glob("*"):
         if not (parent / replaced.name).exists():

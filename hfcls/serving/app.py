@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hfcls.config.commands import ServeConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.quoting import shortened
 from hfcls.runs.folder import RESULTS_FILE
+from hfcls.system.quoting import shortened
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -13,8 +13,8 @@ from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import Part, occlusion
-from hfcls.quoting import one_line, spreadsheet_cell
 from hfcls.serving.reading import limited, read_rows
+from hfcls.system.quoting import one_line, spreadsheet_cell
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from transformers.training_args import OptimizerNames
 from transformers.utils import is_torch_xla_available
 
 from hfcls.errors import FailedElsewhere, HfclsError
-from hfcls.launch import START, check_launch
+from hfcls.system.launch import START, check_launch
 from hfcls.training.optim import EpochSchedule
 
 _HUB = "push the folder of a run that has ended, with hfcls.push"

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hfcls.launch import launcher_pid
+from hfcls.system.launch import launcher_pid
 
 
 class Interrupted(KeyboardInterrupt):

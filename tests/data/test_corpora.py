@@ -17,10 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from hfcls.data import sources
 from hfcls.data.corpora import load_corpus, load_held_out
 from hfcls.data.duplicates import seen_in_train, text_keys
 from hfcls.data.encoding import encode
+from hfcls.data.origins import hub as sources
 from hfcls.data.splits import carve_validation
 from hfcls.errors import HfclsError
 from hfcls.models.tokenizers import load_tokenizer

@@ -13,7 +13,7 @@ from pathlib import Path
 import Korpora.korpus_nsmc
 import pytest
 
-from hfcls.data import nsmc
+from hfcls.data.origins import nsmc
 from hfcls.errors import HfclsError
 
 FILES = {

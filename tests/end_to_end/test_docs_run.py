@@ -16,7 +16,7 @@ from test_docs import blocks, commands
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from hfcls import cli
-from hfcls.data.nsmc import LABEL_NAMES
+from hfcls.data.origins.nsmc import LABEL_NAMES
 
 # Not run here: `serve` does not end, `push` needs a hub; both have tests of their own.
 RUN = ("adapt", "check", "train", "report", "evaluate", "predict", "export")

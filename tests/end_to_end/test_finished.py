@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 
 import hfcls
 from hfcls.errors import HfclsError
-from hfcls.locks import sole_run
 from hfcls.publishing.hub import upload
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.weights import check_same_weights, weights_sha256
+from hfcls.system.locks import sole_run
 from hfcls.training.preemption import Interrupted
 
 

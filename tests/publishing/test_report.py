@@ -22,8 +22,8 @@ from hfcls.scoring.analysis import analyse
 
 figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
 from hfcls.publishing.report import read_curves, render, write_report  # noqa: E402
-from hfcls.quoting import visible  # noqa: E402
 from hfcls.runs.predictions import confident_errors  # noqa: E402
+from hfcls.system.quoting import visible  # noqa: E402
 from hfcls.training.arguments import trackers  # noqa: E402
 
 EVIL = "최고 추천 <script>document.title = 'owned'</script><img src=http://example.org/x> & \"따옴표\""

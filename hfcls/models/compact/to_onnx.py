@@ -13,8 +13,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
-from hfcls.files import write_whole
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
+from hfcls.system.files import write_whole
 
 TOKENS = 7  # of the example that is traced; neither 0, 1 nor the number of texts, which could be taken for constants
 

@@ -12,14 +12,14 @@ import pytest
 from filelock import FileLock
 
 from hfcls.errors import HfclsError
-from hfcls.locks import sole_run
 from hfcls.runs.folder import LOCK_FILE
+from hfcls.system.locks import sole_run
 
 # Holds the lock, forks as a loader of data does, says so, and waits.
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from hfcls.locks import sole_run
+from hfcls.system.locks import sole_run
 with sole_run(Path(sys.argv[1]) / LOCK_FILE):
     child = os.fork()
     if child:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hfcls.errors import HfclsError
-from hfcls.files import check_writable, write_whole
+from hfcls.system.files import check_writable, write_whole
 
 
 def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hfcls.quoting import markdown, one_line, python_string, shortened, spreadsheet_cell, visible
+from hfcls.system.quoting import markdown, one_line, python_string, shortened, spreadsheet_cell, visible
 
 EVIL = (
     "<script>alert(1)</script> <img src=x> ![a](b) [l](c) `d` |*e*|_f_|~~g~~ $x$ {{ 1 }} %s & &amp; \\ # ' \" <!-- -->"

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from hfcls.quoting import python_string
+from hfcls.system.quoting import python_string
 
 REAL_RUN = (
     "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"

@@ -1,0 +1,89 @@
+"""A corpus that is given as Python objects: a table, rows, or a dict of splits."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from datasets import Dataset, DatasetDict, DatasetInfo
+
+from hfcls.data.formats.folders import (
+    ORDER,
+)
+from hfcls.data.formats.json_tables import records_table
+from hfcls.data.formats.parquet import PLAIN
+from hfcls.data.formats.table import unique_names
+from hfcls.data.splits import SPLITS
+from hfcls.errors import HfclsError
+
+logger = logging.getLogger(__name__)
+
+
+def described(dataset: Any) -> str:
+    """What to call a dataset in messages and results: its name or path, or the type of an object of Python."""
+    return str(dataset) if isinstance(dataset, str | Path) else f"a {type(dataset).__name__}"
+
+
+def given_splits(dataset: Any) -> DatasetDict | None:
+    """The splits of a DataFrame, list of dicts, Dataset, DatasetDict or dict of such by split; None for a name or path.
+
+    Raises:
+        HfclsError: anything else, or values of several types in one column of a DataFrame.
+    """
+    if isinstance(dataset, str | Path):
+        return None
+    if isinstance(dataset, Mapping) and dataset and all(_is_split(name) for name in dataset):
+        splits = {SPLITS[str(name).lower()]: _given_rows(rows) for name, rows in dataset.items()}
+        return DatasetDict({split: splits[split] for split in ORDER if split in splits})
+    return DatasetDict({"train": _given_rows(dataset)})
+
+
+def _is_split(name: object) -> bool:
+    return isinstance(name, str) and name.lower() in SPLITS
+
+
+def _given_rows(rows: Any) -> Dataset:
+    if isinstance(rows, Dataset):
+        return rows
+    if hasattr(rows, "to_arrow"):  # of polars
+        rows = rows.to_arrow()
+    elif hasattr(rows, "iloc") and hasattr(rows, "columns"):  # of pandas
+        columns = [_given_column(rows.iloc[:, i]) for i in range(len(rows.columns))]
+        rows = pa.table(columns, names=unique_names([str(name) for name in rows.columns]))
+    if isinstance(rows, pa.Table):
+        plain = [column.with_type(PLAIN.get(column.type, column.type)) for column in rows.schema]
+        return Dataset(rows.cast(pa.schema(plain)))
+    if isinstance(rows, Mapping) and rows and all(isinstance(values, list | tuple) for values in rows.values()):
+        rows = [dict(zip(rows, row, strict=False)) for row in zip(*rows.values(), strict=False)]
+    if isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
+        table = records_table([{str(name): _plain(value) for name, value in row.items()} for row in rows])
+        return Dataset(pa.concat_tables(table.parts), info=DatasetInfo(features=table.features))
+    raise HfclsError(
+        "dataset must be a name, a path, a DataFrame, a list of dicts, a Dataset, or a dict of these by split, such as "
+        f"train and test; found {described(rows)}"
+    )
+
+
+def _given_column(series: Any) -> pa.Array:
+    """The values of a column of pandas; of several types, as text: nobody may have asked for it."""
+    values = series.astype("object") if str(series.dtype) == "category" else series
+    try:
+        array = pa.Array.from_pandas(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        array = pa.array(
+            [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+        )
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _plain(value: Any) -> Any:
+    """A value of JSON: numpy's numbers as Python's, NaN as null, what JSON does not know as text."""
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    return value if value is None or type(value) in (str, int, float, bool) else str(value)
