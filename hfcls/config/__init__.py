@@ -1,6 +1,6 @@
 """What can be set: every option, its checks, and where its value comes from."""
 
-from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import load_recipe
 from hfcls.config.train import TrainConfig
@@ -9,6 +9,7 @@ __all__ = [
     "AdaptConfig",
     "CheckConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "PredictConfig",
     "PushConfig",
     "ServeConfig",

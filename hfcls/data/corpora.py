@@ -55,10 +55,14 @@ def load_corpus(
             DataFrame, a list of dicts, a Dataset, a DatasetDict, or a dict of these by split.
         dataset_config: configuration of a Hub dataset; for any other one log line says that it is not used.
         data_dir: where NSMC lies or is downloaded to, see `nsmc_files`; for `nsmc` only.
-        text_column, text_pair_column, label_column: names, or paths into nested values such as `annotation.label`.
-            Where `text` or `label` is asked for and absent, the one column with a usual name for it is taken.
+        text_column: name, or path into nested values such as `annotation.text`; where `text` is asked for and absent,
+            the one column with a usual name for it is taken.
+        text_pair_column: of a second text.
+        label_column: as `text_column`, for `label`.
         drop_unlabelled: leave out rows without a label, which are an error otherwise.
-        delimiter, encoding, quoting: of delimited files; told from the file if None. quoting is csv, backslash or none.
+        delimiter: of delimited files; None: told from the file, as encoding and quoting are.
+        encoding: a codec of Python.
+        quoting: csv, backslash or none.
         no_header: delimited files and workbooks begin with a row; columns are called 1, 2, ...
         sheet: of a workbook; None: the first.
 
