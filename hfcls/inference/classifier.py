@@ -102,7 +102,9 @@ class Classifier:
             device: default: the accelerator if there is one; a CPU for int8 and for exported models.
             precision: float32, int8 (on a CPU) or bf16 (where the device has it). Fewer bits are held to the rows that
                 the run was scored on: see `hfcls.inference.agreement`.
-            max_length, batch_size, batching: see `Classifier`.
+            max_length: see `Classifier`.
+            batch_size: see `Classifier`.
+            batching: see `Classifier`.
 
         Raises:
             HfclsError: not a fine-tuned classifier, weights or tokenizer missing, it needs Python code out of its
