@@ -19,6 +19,7 @@ from hfcls.system.locks import sole_run
 HOLDER = """
 import os, sys, time
 from pathlib import Path
+from hfcls.runs.folder import LOCK_FILE
 from hfcls.system.locks import sole_run
 with sole_run(Path(sys.argv[1]) / LOCK_FILE):
     child = os.fork()
