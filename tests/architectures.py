@@ -20,7 +20,9 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from hfcls.batching.collate import PackedCollator, PaddedCollator
 from hfcls.batching.packing import enable_packing
+from hfcls.models.positions import position_offset
 
 SIZE = {
     "vocab_size": 100,
@@ -31,6 +33,7 @@ SIZE = {
     "max_position_embeddings": 194,
     "num_labels": 3,
 }
+WITH_TOKEN_TYPES = ("bert", "electra", "albert")
 CONFIGS = {
     "bert": BertConfig(**SIZE),
     "electra": ElectraConfig(**SIZE, embedding_size=16),
@@ -93,3 +96,21 @@ def encoder_folder(name: str, folder: Path, **options: Any) -> str:
     model.base_model.save_pretrained(folder)
     tiny_tokenizer(model.config.pad_token_id or 0).save_pretrained(folder)
     return str(folder)
+
+
+def texts(lengths: list[int], seed: int, pairs: bool = False, labels: bool = False) -> list[dict]:
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    for length in lengths:
+        row: dict = {"input_ids": torch.randint(5, 100, (length,), generator=generator).tolist()}
+        if pairs:
+            row["token_type_ids"] = [0] * (length // 2) + [1] * (length - length // 2)
+        if labels:
+            row["labels"] = int(torch.randint(3, (), generator=generator))
+        rows.append(row)
+    return rows
+
+
+def collators(model: PreTrainedModel, width: int | None, **options: Any) -> tuple[PackedCollator, PaddedCollator]:
+    pad = model.config.pad_token_id or 0
+    return PackedCollator(pad, width, position_offset(model.config), **options), PaddedCollator(pad, width)

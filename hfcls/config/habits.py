@@ -117,6 +117,8 @@ def _common_start(texts: Sequence[str]) -> str:
 
 def is_data(name: str) -> bool:
     """Whether a word on the command line names data: a built-in corpus, a table that is there, or a folder."""
-    return (
-        name in ("nsmc", "demo") or Path(name).is_dir() or (Path(name).suffix.lower() in TABLES and Path(name).exists())
-    )
+    try:
+        path = Path(name)
+        return name in ("nsmc", "demo") or path.is_dir() or (path.suffix.lower() in TABLES and path.exists())
+    except OSError:  # a name longer than names can be
+        return False

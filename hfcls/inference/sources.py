@@ -11,6 +11,7 @@ import torch
 
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
+from hfcls.models.compact.exported import ExportedModel
 from hfcls.system.files import write_whole
 
 SOURCES_FILE = "predict.json"
@@ -84,7 +85,9 @@ def model_sums(classifier: Classifier) -> dict[str, str]:
     a revision of the Hub.
     """
     model, weights = classifier.model, hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    if isinstance(model, ExportedModel):
+        weights.update(model.file.read_bytes())
+    for name, tensor in [] if isinstance(model, ExportedModel) else sorted(model.state_dict().items()):
         weights.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     config = model.config.to_dict()

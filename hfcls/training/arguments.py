@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate.utils import gather
 from transformers import SchedulerType, TrainingArguments
+from transformers.trainer_pt_utils import AcceleratorConfig
 from transformers.training_args import OptimizerNames
 from transformers.utils import is_torch_xla_available
 
@@ -88,7 +89,8 @@ class ClassificationTrainingArguments(TrainingArguments):
     def _check(self) -> None:
         for f in fields(self):
             default = f.default_factory() if f.default_factory is not MISSING else f.default
-            if f.name in REFUSED and getattr(self, f.name) != default:
+            usual = (default, AcceleratorConfig()) if f.name == "accelerator_config" else (default,)
+            if f.name in REFUSED and getattr(self, f.name) not in usual:
                 raise HfclsError(f"{f.name}={getattr(self, f.name)!r} is not taken: {REFUSED[f.name]}")
         if self.train_sampling_strategy not in ("random", "sequential"):
             raise HfclsError(

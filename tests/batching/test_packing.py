@@ -4,11 +4,10 @@ import copy
 import io
 import pickle
 import threading
-from typing import Any
 
 import pytest
 import torch
-from architectures import CONFIGS, SIZE, tiny
+from architectures import CONFIGS, SIZE, WITH_TOKEN_TYPES, collators, texts, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
@@ -20,13 +19,10 @@ from transformers import (
 
 from hfcls.batching.bins import best_fit, few_row_counts
 from hfcls.batching.choice import choose_batching
-from hfcls.batching.collate import PackedCollator, PaddedCollator
 from hfcls.batching.packing import PROVEN, _mask_texts, enable_packing, packing_support
 from hfcls.batching.sampling import filler
 from hfcls.errors import HfclsError
-from hfcls.models.positions import position_offset
 
-WITH_TOKEN_TYPES = ("bert", "electra", "albert")
 BATCHES = given(
     lengths=st.lists(st.integers(2, 64), min_size=1, max_size=64),
     seed=st.integers(0, 1000),
@@ -37,24 +33,6 @@ BATCHES = given(
 @pytest.fixture(scope="module")
 def models() -> dict[str, PreTrainedModel]:
     return {name: tiny(name) for name in CONFIGS}
-
-
-def texts(lengths: list[int], seed: int, pairs: bool = False, labels: bool = False) -> list[dict]:
-    generator = torch.Generator().manual_seed(seed)
-    rows = []
-    for length in lengths:
-        row: dict = {"input_ids": torch.randint(5, 100, (length,), generator=generator).tolist()}
-        if pairs:
-            row["token_type_ids"] = [0] * (length // 2) + [1] * (length - length // 2)
-        if labels:
-            row["labels"] = int(torch.randint(3, (), generator=generator))
-        rows.append(row)
-    return rows
-
-
-def collators(model: PreTrainedModel, width: int | None, **options: Any) -> tuple[PackedCollator, PaddedCollator]:
-    pad = model.config.pad_token_id or 0
-    return PackedCollator(pad, width, position_offset(model.config), **options), PaddedCollator(pad, width)
 
 
 def test_every_proven_architecture_is_tested():

@@ -57,7 +57,6 @@ def test_a_folder_gives_the_texts_of_all_its_files_but_those_to_test_on(tmp_path
         ("absent.txt", None, "no file {path}: check the path"),
         ("empty.txt", b"", "{path} is empty: it needs a text on each line"),
         ("blank.txt", b"\n \n", "{path} holds no text"),
-        ("cp949.txt", "가나다라".encode("cp949"), "{path} is not UTF-8 but CP949"),
         ("texts.csv", "comment\n글\n".encode(), "{path} has no column 'text'; it has comment: set --text_column"),
         ("numbers.jsonl", b'{"text": 1}\n', "{path}: column 'text' is not text but int64"),
         ("texts.xlsx", b"x", "{path}: cannot read .xlsx: save the sheet as csv in UTF-8"),
@@ -69,6 +68,14 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
         path.write_bytes(content)
     with pytest.raises(HfclsError, match=re.escape(message.format(path=path))):
         load_texts(str(path))
+
+
+def test_lines_in_another_encoding_are_read(tmp_path):
+    path = tmp_path / "texts[1].txt"  # which is no pattern
+    path.write_bytes("좋다\r\n나쁘다\r\n".encode("cp949"))
+    assert load_texts(str(path))["text"][:] == ["좋다", "나쁘다"]
+    path.write_bytes("다른 글\n".encode("utf-16"))
+    assert load_texts(str(path))["text"][:] == ["다른 글"]
 
 
 def test_a_folder_without_texts_is_named(tmp_path):

@@ -167,7 +167,7 @@ def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
     done = hfcls("train", "--dataset", str(broken), "--output_dir", str(tmp_path / "out"))
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        f"hfcls: error: {broken}, line 3: 1 fields, but the header has 2 (text, label); "
+        f"hfcls: error: {broken}, line 3: 1 fields, but the header has 2 ('text', 'label'); "
         "a field that holds the delimiter or quotes must be quoted"
     )
     assert done.stdout == ""

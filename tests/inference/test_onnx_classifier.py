@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from architectures import CONFIGS, tiny
 from conftest import ROOT, WORDS, reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_packing import CONFIGS, WITH_TOKEN_TYPES, tiny
+from test_packing import WITH_TOKEN_TYPES
 
 from hfcls import cli
 from hfcls.errors import HfclsError

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_packing import CONFIGS, collators, texts, tiny
+from architectures import CONFIGS, collators, texts, tiny
 
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hfcls.runs.weights import is_our_card, weights_sha256
+from hfcls.runs.weights import MARKER, is_our_card, weights_sha256
 
-OURS = "---\nlanguage: ko\ntags:\n- hfcls\n---\n# A model\n"
+OURS = f"---\nlanguage: ko\ntags:\n- hfcls\n---\n{MARKER}\n# A model\n"
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,8 @@ OURS = "---\nlanguage: ko\ntags:\n- hfcls\n---\n# A model\n"
     [
         (OURS, True),
         (OURS.replace("\n", "\r\n"), True),
-        ("---\ntags: [a, hfcls]\n---\n", True),
+        (f"---\ntags: [a, hfcls]\n---\n{MARKER}\n", True),
+        ("---\ntags: [a, hfcls]\n---\n", False),
         ("# My project\n- hfcls\n- other\n", False),
         ("---\ntags: hfcls\n---\n", False),
         ("---\ntags:\n- other\n---\ntags:\n- hfcls\n---\n", False),
@@ -21,7 +22,7 @@ OURS = "---\nlanguage: ko\ntags:\n- hfcls\n---\n# A model\n"
         ("", False),
     ],
 )
-def test_a_card_is_ours_by_its_metadata(tmp_path, text, ours):
+def test_a_card_is_ours_by_its_metadata_and_its_marker(tmp_path, text, ours):
     path = tmp_path / "README.md"
     path.write_text(text, newline="")
     assert is_our_card(path) == ours

@@ -50,7 +50,7 @@ TRAINERS = {
     *("skip_memory_metrics", "local_rank"),
 }
 # Of example scripts, and of a sampling that is refused: Trainer itself does nothing with them.
-NOBODYS = {"do_train", "do_eval", "do_predict", "resume_from_checkpoint", "length_column_name"}
+NOBODYS = {"do_train", "do_eval", "do_predict", "length_column_name"}
 
 
 def test_every_argument_of_trainer_is_accounted_for():

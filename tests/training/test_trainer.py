@@ -19,6 +19,7 @@ from hfcls.errors import HfclsError
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
 from hfcls.runs.checkpoints import newest_whole_checkpoint
+from hfcls.runs.sealing import why_broken
 from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import classification_metrics
 from hfcls.training import resuming
@@ -248,10 +249,12 @@ def test_resuming_from_the_newest_takes_the_newest_that_is_whole(build):
     out = Path(trainer.args.output_dir)
     (out / "checkpoint-9/optimizer.pt").write_bytes(b"cut")
     shutil.rmtree(out / "checkpoint-10")
-    resumed = build(save_strategy="steps", save_steps=7, save_total_limit=2)
+    resumed = build(save_strategy="steps", save_steps=3, save_total_limit=2)
     resumed.train(resume_from_checkpoint=True)
     assert history(resumed, "loss") == history(trainer, "loss")
-    assert sorted(path.name for path in out.iterdir()) == ["checkpoint-10", "checkpoint-7"]  # not the broken one
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint-10", "checkpoint-9"]
+    assert newest_whole_checkpoint(out).name == "checkpoint-10"
+    assert why_broken(out / "checkpoint-9") is None  # written anew in place of the broken one
 
 
 def test_a_trainer_leaves_the_checkpoints_of_others_alone(build):
@@ -278,6 +281,14 @@ def test_a_checkpoint_holds_nothing_of_one_that_was_killed(build):
     trainer.train()
     assert not list(Path(trainer.args.output_dir).rglob("rng_state_7.pth"))
     assert [path.name for path in Path(trainer.args.output_dir).iterdir()] == ["checkpoint-2"]
+
+
+def test_a_model_holds_nothing_of_one_that_was_killed(build, tmp_path):
+    left = tmp_path / "model/.hfcls-writing/pytorch_model.bin"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of another model")
+    build().save_whole_model(tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
 
 
 def test_the_loss_is_over_the_labels_of_the_whole_step():

@@ -93,7 +93,7 @@ class ExportedModel:
         import torch  # imported here, as below: the light client has neither
         from transformers import AutoConfig
 
-        self._onnx = OnnxModel(folder)
+        self._onnx, self.file = OnnxModel(folder), folder / ONNX_FILE
         self.precision = self._onnx.precision
         try:
             self.config: Any = AutoConfig.from_pretrained(folder)
