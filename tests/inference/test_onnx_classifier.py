@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from architectures import CONFIGS, tiny
+from architectures import CONFIGS, WITH_TOKEN_TYPES, tiny
 from conftest import ROOT, WORDS, reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_packing import WITH_TOKEN_TYPES
 
 from hfcls import cli
 from hfcls.errors import HfclsError
@@ -191,7 +190,10 @@ def test_commands_take_an_exported_folder(folders, tmp_path, capsys):
     shutil.copytree(folders["float32"], tmp_path / "exported")
     ask = ["predict", "--model", str(tmp_path / "exported"), "--input", str(rows), "--output", str(tmp_path / "again")]
     assert cli.main(ask) == 0
-    (tmp_path / "exported/model.onnx").touch()
+    (tmp_path / "exported/model.onnx").touch()  # the same model, whatever its time says
+    assert cli.main(ask) == 0
+    config = tmp_path / "exported/config.json"
+    config.write_text(config.read_text("utf-8").replace("긍정", "좋음"), encoding="utf-8")
     assert cli.main(ask) == 1
     assert "holds predictions with another" in capsys.readouterr().err
 
