@@ -192,8 +192,10 @@ def test_commands_take_an_exported_folder(folders, tmp_path, capsys):
     assert cli.main(ask) == 0
     (tmp_path / "exported/model.onnx").touch()  # the same model, whatever its time says
     assert cli.main(ask) == 0
-    config = tmp_path / "exported/config.json"
-    config.write_text(config.read_text("utf-8").replace("긍정", "좋음"), encoding="utf-8")
+    path = tmp_path / "exported/config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config["id2label"]["0"] = "싫음"
+    path.write_text(json.dumps(config), encoding="utf-8")
     assert cli.main(ask) == 1
     assert "holds predictions with another" in capsys.readouterr().err
 
