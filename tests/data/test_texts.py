@@ -59,7 +59,7 @@ def test_a_folder_gives_the_texts_of_all_its_files_but_those_to_test_on(tmp_path
         ("blank.txt", b"\n \n", "{path} holds no text"),
         ("texts.csv", "comment\n글\n".encode(), "{path} has no column 'text'; it has comment: set --text_column"),
         ("numbers.jsonl", b'{"text": 1}\n', "{path}: column 'text' is not text but int64"),
-        ("texts.xlsx", b"x", "{path}: cannot read .xlsx: save the sheet as csv in UTF-8"),
+        ("texts.pdf", b"x", "{path}: cannot read .pdf; known are"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
