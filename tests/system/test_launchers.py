@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hfcls import launch
 from hfcls.errors import HfclsError
+from hfcls.system import launch
 
 JOINED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
