@@ -58,17 +58,16 @@ def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]
         HfclsError: the column is of a type that names no classes; says `where`.
     """
     feature = rows.features[column]
-    values = rows.unique(column)
     if isinstance(feature, ClassLabel):
         names = dict(enumerate(feature.names))
-        return {value: names.get(value) for value in values}
+        return {value: names.get(value) for value in rows.unique(column)}
     kind = str(getattr(feature, "dtype", type(feature).__name__))
     if not kind.startswith(("string", "large_string", "int", "uint", "bool", "null")):
         raise HfclsError(
             f"{where}: column {column!r} holds {kind}, not class labels: write them as whole numbers or text, one in "
             "each row"
         )
-    named = {value: _name(value) for value in values}
+    named = {value: _name(value) for value in rows.unique(column)}  # which Arrow cannot tell of lists and JSON
     if odd := [str(value) for value, name in named.items() if name is not None and str(value) != name]:
         logger.info("%s: labels are read in Unicode NFC, without blanks around them: %s", where, quoted(odd))
     return named
@@ -108,9 +107,11 @@ def plain_labels(rows: Dataset, column: str) -> Dataset:
         single, plain = _is_single, Value("string")
     else:
         return rows
-    for batch in rows.select_columns(column).iter(1_000):
-        if not all(map(single, batch[column])):
+    try:
+        if not all(all(map(single, batch[column])) for batch in rows.select_columns(column).iter(1_000)):
             return rows
+    except ValueError:  # datasets decodes JSON with ujson, which has no integers above 64 bits
+        return rows
     features = rows.features.copy()
     features[column] = plain
     # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.

@@ -176,6 +176,20 @@ def test_missing_labels_that_made_floats_of_integers_are_told_and_left_out(tmp_p
         load_corpus(str(path))
 
 
+@pytest.mark.parametrize(
+    "labels", [[{}], [{"a": 1}, {"b": 2}], [1, "가"], [["가", "나"], ["다"]], [10**30, -1], [1.5, 2]]
+)
+def test_labels_of_json_that_name_no_classes_are_refused(tmp_path, labels):
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        "".join(json.dumps({"text": f"글 {i}", "label": label}) + "\n" for i, label in enumerate(labels * 2))
+    )
+    with pytest.raises(HfclsError, match="column 'label' holds .*, not class labels|label"):
+        load_corpus(str(path))
+    with pytest.raises(HfclsError):
+        load_held_out(str(path), ["가", "나"])
+
+
 def test_another_content_under_the_same_name_and_time_is_another_corpus(table):
     """datasets' own cache of what `map` gives follows."""
     for texts in (["가", "나"], ["다", "라"]):

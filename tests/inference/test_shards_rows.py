@@ -1,0 +1,144 @@
+"""predict loses no row and changes no value of the files that it labels; what it passes over is named."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from hfcls.inference.classifier import Classifier
+from hfcls.inference.shards import predict_files
+
+ADDED = {"predicted_label", "predicted_score", "probability_부정", "probability_긍정"}
+
+
+@pytest.fixture
+def predict(classifier_folder, tmp_path):
+    def run(path: Path, **options: object) -> list[dict[str, object]]:
+        output = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        shards = predict_files(model=classifier_folder, input=str(path), output=str(output), **options)
+        return [row for shard in shards for row in pa.concat_tables([parquet.read_table(shard)]).to_pylist()]
+
+    return run
+
+
+def test_rows_of_white_space_are_rows(predict, tmp_path):
+    texts = ["최고", " ", "별로", "  ", "\t", "\u3000", "끝"]
+    path = tmp_path / "one.csv"
+    path.write_text("text\n" + "\n".join(texts) + "\n", encoding="utf-8")
+    assert [row["text"] for row in predict(path)] == texts
+
+
+def test_values_of_json_come_out_as_they_are(predict, tmp_path):
+    rows = [
+        {"text": "최고", "id": 12345678901234567890, "at": "2024-01-01T09:00:00+09:00", "day": "2024-01-01", "n": 1},
+        {"text": "2024-05-05", "id": 7, "at": "2024-01-01T00:00:00Z", "day": "", "n": None},
+        {"text": "2024-05-06 10:00:00", "id": 2**53 + 1, "at": "2024-01-01", "day": "01/02/24", "n": -5},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    assert [{name: row[name] for name in rows[0]} for row in predict(path)] == rows
+    rows[1] |= {"id": -(10**25), "tags": ["a", {"b": None}]}
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    found = predict(path)
+    assert [json.loads(row["id"]) for row in found] == [row["id"] for row in rows]
+    assert found[1]["tags"] == '["a", {"b": null}]'
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "text": st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+                "id": st.integers(-(2**63), 2**63 - 1),
+            }
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".json", ".parquet"])
+def test_each_row_comes_out_once_in_order_whatever_the_file(predict, tmp_path, suffix, rows):
+    path = tmp_path / f"rows{suffix}"
+    frame = pd.DataFrame(rows)
+    if suffix == ".parquet":
+        frame.to_parquet(path)
+    elif suffix.startswith(".json"):
+        frame.to_json(path, orient="records", lines=suffix == ".jsonl", force_ascii=False)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",", quoting=1)
+    found = predict(path, shard_size=5)
+    assert [(row["text"], int(row["id"])) for row in found] == [(row["text"], row["id"]) for row in rows]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_null_text_gets_no_label_and_is_counted(predict, classifier_folder, tmp_path, caplog, suffix):
+    texts = ["최고", None, "", None, "별로"]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.table({"text": texts}), path)
+    else:
+        path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    rows = predict(path, all_scores=True)
+    assert [row["text"] for row in rows] == texts
+    for row in rows:
+        assert (row["text"] is None) == all(row[name] is None for name in ADDED)
+        assert (row["text"] is None) == any(row[name] is None for name in ADDED)
+    expected = Classifier.from_pretrained(classifier_folder)(["최고", "", "별로"], all_scores=True)
+    for row, answer in zip([row for row in rows if row["text"] is not None], expected, strict=True):
+        assert row["predicted_label"] == answer["label"]
+        assert row["predicted_score"] == pytest.approx(answer["score"], abs=1e-6)
+        assert row["probability_긍정"] == pytest.approx(answer["scores"]["긍정"], abs=1e-6)
+    assert caplog.messages == [f"{path}: 2 of 5 rows have no text (null) and get no label"]
+
+
+def test_a_pair_without_its_second_text_gets_no_label(predict, tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": "최고", "b": "별로"}, {"text": "최고", "b": None}, {"text": None, "b": "별로"}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    found = predict(path, text_pair_column="b")
+    assert [row["predicted_label"] is None for row in found] == [False, True, True]
+    assert "2 of 3 rows have no text (null) and get no label" in caplog.text
+
+
+def test_a_file_of_null_texts_alone_is_written_too(predict, tmp_path):
+    parquet.write_table(pa.table({"text": pa.array([None, None], pa.string())}), tmp_path / "a.parquet")
+    assert [row["predicted_label"] for row in predict(tmp_path / "a.parquet")] == [None, None]
+
+
+def test_what_is_passed_over_in_a_folder_is_named(predict, table, tmp_path, caplog):
+    lines = ["text\tlabel", "최고\t1"]
+    for name in ("a.tsv", "B.TSV", "c.tsv.gz", "more/d.tsv", "._a.tsv", ".hidden.tsv", "notes.md", "e.XLSX"):
+        folder = table(f"in/{name}", lines=lines).parent
+    folder = tmp_path / "in"
+    (folder / "f.csv").mkdir()
+    assert len(predict(folder)) == 3
+    assert caplog.messages == [f"{folder}: passed over ._a.tsv, c.tsv.gz, e.XLSX, f.csv/, more/, notes.md"]
+    for i in range(20):
+        table(f"in/{i:02d}.log", lines=lines)
+    caplog.clear()
+    predict(folder)
+    assert caplog.messages[0].endswith(" 07.log, 08.log and 16 more")
+
+
+def test_csv_takes_json_as_text(predict, classifier_folder, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "최고", "tags": ["a", "b"]}\n{"text": "별로", "tags": null}\n', encoding="utf-8")
+    output = tmp_path / "csv"
+    (shard,) = predict_files(model=classifier_folder, input=str(path), output=str(output), format="csv")
+    frame = pd.read_csv(shard, keep_default_na=False)
+    assert list(frame["tags"]) == ['["a", "b"]', ""]
+
+
+def test_a_relative_path_that_looks_like_an_address_is_a_path(classifier_folder, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table("s3:in/a::b[1].tsv", lines=["text\tlabel", "최고\t1"])
+    for output, kind in (("run:1/out", "parquet"), ("run:1/csv", "csv")):
+        (shard,) = predict_files(model=classifier_folder, input="s3:in", output=output, format=kind)
+        assert shard.is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"s3:in", "run:1"}
