@@ -88,7 +88,7 @@ def test_labels_that_are_missing_and_texts_that_are_numbers_do_not_stop_it(class
     path = tmp_path / "held.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in [*rows, {"text": None, "label": "부정"}]), encoding="utf-8")
     assert hfcls.evaluate(model=classifier_folder, dataset=str(path)).num_rows == 2
-    assert "2 of 4 rows have no label and are not scored, row 2 ('-1') for one" in caplog.text
+    assert "2 of 4 rows have no label in column 'label', rows 2, 3: not scored" in caplog.text
     assert "1 of 2 rows have no text (null), row 2 for one; it is read as an empty text" in caplog.text
 
 

@@ -113,17 +113,12 @@ def test_a_file_of_null_texts_alone_is_written_too(predict, tmp_path):
 
 def test_what_is_passed_over_in_a_folder_is_named(predict, table, tmp_path, caplog):
     lines = ["text\tlabel", "최고\t1"]
-    for name in ("a.tsv", "B.TSV", "c.tsv.gz", "more/d.tsv", "._a.tsv", ".hidden.tsv", "notes.md", "e.XLSX"):
+    for name in ("a.tsv", "B.TSV", "c.7z", "more/d.tsv", "._a.tsv", ".hidden.tsv", "notes.md", "e.PDF"):
         folder = table(f"in/{name}", lines=lines).parent
     folder = tmp_path / "in"
     (folder / "f.csv").mkdir()
     assert len(predict(folder)) == 3
-    assert caplog.messages == [f"{folder}: passed over ._a.tsv, c.tsv.gz, e.XLSX, f.csv/, more/, notes.md"]
-    for i in range(20):
-        table(f"in/{i:02d}.log", lines=lines)
-    caplog.clear()
-    predict(folder)
-    assert caplog.messages[0].endswith(" 07.log, 08.log and 16 more")
+    assert caplog.messages == [f"{folder}: passed over c.7z, e.PDF, f.csv/, more/, notes.md"]
 
 
 def test_csv_takes_json_as_text(predict, classifier_folder, tmp_path):
