@@ -24,6 +24,7 @@ class Trial:
 
     Attributes:
         width: fields of the header.
+        quotes_header: whether there are quotes in it, as where everything is quoted.
         rows: with the header.
         wrong: rows with another number of fields than the header.
         quoted: records with well-formed quotes.
@@ -36,6 +37,7 @@ class Trial:
 
     dialect: Dialect
     width: int = 0
+    quotes_header: bool = False
     rows: int = 0
     wrong: int = 0
     quoted: int = 0
@@ -89,7 +91,7 @@ def _with_or_without(path: Path, plain: Trial, unquoted: Trial) -> tuple[Dialect
         return unquoted.dialect, f"{plain.odd:,} lines have quotes that would be doubled if it were quoted"
     if unquoted.wrong < plain.wrong and plain.odd > plain.quoted:
         return unquoted.dialect, ""  # with a broken line, which its reader names
-    if plain.swallowing and (plain.odd or plain.quoted * 2 < plain.rows):
+    if plain.swallowing and (plain.odd or not plain.quotes_header):
         raise HfclsError(
             f"{path}, line {plain.swallowing[0]}: a quote opens a field there that takes in lines below, which look "
             'like rows: inside quotes write "" for a quote; or say how the file was written, with --quoting none or csv'
@@ -120,14 +122,15 @@ def _try(dialect: Dialect, open_text: OpenText) -> Trial:
                 by_line = by_line or (dialect.quoting in ("csv", "none") and dialect.well_formed(trial.width)) or None
             number += len(lines)
     if trial.doubtful:
-        ends = _ends_of_plain_lines(dialect, open_text)
-        looking = [number for number, lines in trial.doubtful if any(map(set.issuperset, ends, _ends(dialect, lines)))]
+        known, most = _ends_of_single_lines(dialect, open_text), len(trial.doubtful) * 2 >= trial.rows - 1
+        looking = [number for number, lines in trial.doubtful if most or _ends_like_rows(dialect, lines, known)]
         trial.swallowing = sorted([*trial.swallowing, *looking])
     return trial
 
 
 def _note(trial: Trial, row: list[str], lines: list[str], number: int) -> None:
     dialect, text, lossy = trial.dialect, "".join(lines), False
+    trial.quotes_header = '"' in text if not trial.rows else trial.quotes_header
     trial.width = trial.width or len(row)
     trial.rows += 1
     trial.wrong += not fits(row, trial.width)
@@ -150,15 +153,22 @@ def _note(trial: Trial, row: list[str], lines: list[str], number: int) -> None:
             trial.doubtful.append((number, lines[:]))
 
 
+def _ends_like_rows(dialect: Dialect, lines: list[str], known: tuple[set[str], set[str]]) -> bool:
+    """Whether whole lines in the midst end as rows elsewhere do, or all of the lines end alike."""
+    inner, ends = _ends(dialect, lines[1:-1] or lines), _ends(dialect, lines)
+    return any(map(set.issuperset, known, inner)) or any(len(values) == 1 for values in ends)
+
+
 def _ends(dialect: Dialect, lines: Iterable[str]) -> tuple[set[str], set[str]]:
     """The first and the last fields of these lines: one of the two is often the label."""
     fields = [line.strip("\r\n").split(dialect.delimiter) for line in lines]
     return {row[0] for row in fields}, {row[-1] for row in fields}
 
 
-def _ends_of_plain_lines(dialect: Dialect, open_text: OpenText) -> tuple[set[str], set[str]]:
+def _ends_of_single_lines(dialect: Dialect, open_text: OpenText) -> tuple[set[str], set[str]]:
     with open_text() as file:
-        return _ends(dialect, (line for line in file if '"' not in line))
+        rows = [row for row, lines in records(dialect, file) if row and len(lines) == 1]
+    return {row[0] for row in rows}, {row[-1] for row in rows}
 
 
 def _ends_within_quotes(text: str, delimiter: str) -> bool:

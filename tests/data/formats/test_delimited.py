@@ -9,7 +9,7 @@ import re
 import zipfile
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hfcls.data.formats.delimited import open_delimited
@@ -81,12 +81,15 @@ def test_odd_texts_written_in_a_named_way_come_back(tmp_path_factory, rows, deli
     quoted=st.booleans(),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le"]),
 )
+@example(texts=["", '"', "", '"'], delimiter=",", quoted=False, encoding="utf-8")
+@example(texts=['"'] * 4, delimiter=",", quoted=False, encoding="utf-8")
+@example(texts=["", "", '"', '"'], delimiter=",", quoted=False, encoding="utf-8")
 def test_no_row_is_lost_when_the_way_is_not_told(tmp_path_factory, texts, delimiter, quoted, encoding):
     """As many rows as lines, or an error: a quote swallows nothing."""
     dialect = Dialect(delimiter, "csv" if quoted else "none")
     if not quoted:
         texts = [text.replace(delimiter, " ") for text in texts]
-    rows = [(text, "ab"[i % 2]) for i, text in enumerate(texts)]
+    rows = [(text, "ab"[i % 2]) for i, text in enumerate(["좋아요", "별로", *texts])]  # each label in a plain row
     path = tmp_path_factory.mktemp("t") / "t.csv"
     content = written([("text", "label"), *rows], dialect)
     path.write_bytes(content.encode(encoding))
