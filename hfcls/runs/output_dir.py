@@ -12,12 +12,7 @@ from typing import Any
 import yaml
 
 from hfcls.errors import HfclsError
-from hfcls.runs.checkpoints import (
-    foreign_checkpoints,
-    holds_checkpoints,
-    newest_whole_checkpoint,
-    sorted_checkpoints,
-)
+from hfcls.runs.checkpoints import foreign_checkpoints, holds_checkpoints, newest_whole_checkpoint, sorted_checkpoints
 from hfcls.runs.folder import (
     CARD_FILE,
     DATA_FILE,
@@ -26,6 +21,7 @@ from hfcls.runs.folder import (
     REPORT_FILE,
     RESULTS_FILE,
     STATE_FILE,
+    WEIGHTS,
 )
 from hfcls.runs.results import Result, load_results
 from hfcls.runs.sealing import is_sealed, tidy
@@ -36,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 # What says something of the model of a run; the results go first, since without them nothing is pushed.
 STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
+CHOICE = "--overwrite_output_dir replaces it, another --output_dir keeps it"
 
 
 def check_writable_folder(folder: Path) -> None:
@@ -64,9 +61,11 @@ def check_output_dir(
         resumable: names of those that may differ from the ones of the run to resume.
 
     Raises:
-        HfclsError: the folder holds another run, a run with other options to resume, or checkpoints of others.
+        HfclsError: the folder holds another run, a run with other options to resume, or checkpoints or a model of
+            others.
     """
     finished = (folder / RESULTS_FILE).exists()
+    holds_run = finished or holds_checkpoints(folder)
     if foreign := foreign_checkpoints(folder):
         raise HfclsError(
             f"output_dir {folder} holds {foreign[-1].name}, which hfcls did not write, so that it neither continues "
@@ -75,39 +74,41 @@ def check_output_dir(
         )
     if resume:
         _check_same_run(folder, options, resumable)
-    elif not overwrite and (finished or holds_checkpoints(folder)):
+    elif holds_run and not overwrite:
         raise HfclsError(
             f"output_dir {folder} holds {'a finished' if finished else 'an unfinished'} run: --resume continues it, "
-            "--overwrite_output_dir replaces it, another --output_dir keeps it"
+            f"{CHOICE}"
         )
+    if not (overwrite or holds_run or (folder / OPTIONS_FILE).exists()):
+        _check_no_model(folder)
+
+
+def _check_no_model(folder: Path) -> None:
+    """A run ends with its model in the place of the one that lies there: of another tool, or the one to start from."""
+    if present := [path.name for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]:
+        raise HfclsError(f"output_dir {folder} holds a model ({present[0]}) that is of no run of hfcls: {CHOICE}")
 
 
 def finished_result(folder: Path, options: dict[str, Any]) -> Result | None:
     """The result of the run to resume, if it has ended and these options, which `check_output_dir` allows, add nothing.
 
     Raises:
-        HfclsError: it has ended, and the options ask for fewer steps, or for more where no checkpoint is left.
+        HfclsError: it has ended, and the options ask for fewer steps.
     """
     if not (folder / RESULTS_FILE).exists():
         return None
     result = load_results(folder)
     taken, before, now = _steps(result, folder, options)
-    choice = "--overwrite_output_dir replaces it, another --output_dir keeps it"
     if now < before:
         raise HfclsError(
-            f"the run in {folder} is finished after {before:,} steps, and these options ask for {now:,}: {choice}"
+            f"the run in {folder} is finished after {before:,} steps, and these options ask for {now:,}: {CHOICE}"
         )
+    if now > before and taken == before:
+        return None
     if taken < before:
         logger.info("the run in %s stopped early, after %s steps, and is left as it is", folder, f"{taken:,}")
-    elif now == before:
-        logger.info("the run in %s is finished and left as it is; more --num_train_epochs would continue it", folder)
-    elif newest_whole_checkpoint(folder) is not None:
-        return None
     else:
-        raise HfclsError(
-            f"the run in {folder} is finished and has no whole checkpoint from which it could go on to {now:,} steps: "
-            f"{choice}"
-        )
+        logger.info("the run in %s is finished and left as it is; more --num_train_epochs would continue it", folder)
     return replace(result, output_dir=str(folder))
 
 
@@ -152,13 +153,18 @@ def prepare_output_dir(
         write: whether this process deletes and writes: one of them, or they would be in each other's way.
 
     Raises:
-        HfclsError: the rows are no longer those of the run to resume, or the folder cannot be written to.
+        HfclsError: the rows are no longer those of the run to resume, it has ended and has no whole checkpoint left, or
+            the folder cannot be written to.
     """
     tidy(folder)
     checkpoint = newest_whole_checkpoint(folder) if resume else None
     if checkpoint:
         _check_same_data(folder, data)
         logger.info("resuming from %s", checkpoint)
+    elif resume and (folder / RESULTS_FILE).exists():
+        raise HfclsError(
+            f"the run in {folder} is finished and no whole checkpoint is left from which it could go on: {CHOICE}"
+        )
     elif resume:
         logger.info("no checkpoint to resume in %s: starting fresh", folder)
     if write:

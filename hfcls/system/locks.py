@@ -38,7 +38,7 @@ def sole_run(path: Path) -> Iterator[None]:
     except Timeout:
         raise HfclsError(
             f"output_dir {folder} is in use by another run ({_holder(path)}): wait for its end, stop it, or choose "
-            "another --output_dir"
+            f"another --output_dir; if its machine is gone, delete {path}"
         ) from None
     except OSError as error:  # some network drives have no locks
         logger.warning("%s cannot be locked (%s): start no second run in it", folder, error.strerror or error)

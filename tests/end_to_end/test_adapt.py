@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,20 @@ def test_perplexity_does_not_depend_on_the_layout_of_batches(texts, tmp_path, ba
     ]
     assert results[0].perplexity == pytest.approx(results[1].perplexity, rel=1e-5)
     assert results[0].accuracy == results[1].accuracy
+
+
+def test_a_finished_encoder_is_not_pretrained_again_for_want_of_its_checkpoints(texts, tmp_path):
+    out = tmp_path / "adapted"
+    options = {**SCRATCH, "dataset": str(texts), "output_dir": str(out), "max_steps": 2}
+    hfcls.adapt(**options)
+    for checkpoint in out.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(
+        HfclsError, match="is finished and no whole checkpoint is left from which it could go on: --over"
+    ):
+        hfcls.adapt(**options, resume=True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def losses(folder: Path) -> list[float]:

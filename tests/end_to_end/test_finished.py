@@ -85,7 +85,7 @@ def test_a_finished_run_that_lacks_its_card_gets_it(options):
         ({"learning_rate": 0.1}, "with other options"),
         ({"num_train_epochs": 1}, "is finished after 6 steps, and these options ask for 3: --overwrite_output_dir"),
         ({"max_steps": 5}, "is finished after 6 steps, and these options ask for 5"),
-        ({"num_train_epochs": 3}, "has no whole checkpoint from which it could go on to 9 steps: --overwrite"),
+        ({"num_train_epochs": 3}, "is finished and no whole checkpoint is left from which it could go on: --overwrite"),
     ],
 )
 def test_without_checkpoints_a_finished_run_is_never_trained_again(options, changed, message):
@@ -169,8 +169,9 @@ def test_a_run_that_lives_is_left_alone(options, choice):
 
 
 @pytest.mark.parametrize("choice", [{}, {"resume": True, "seed": 8}, {"overwrite_output_dir": True, "model": "./no"}])
-def test_a_command_that_is_refused_changes_nothing(options, choice):
-    """Not even what a kill has left: the checks come first."""
+def test_a_command_that_is_refused_changes_nothing(options, choice, caplog):
+    """Not even what a kill has left: the checks come first. The next one tidies, and puts back what was moved away."""
+    caplog.set_level(logging.INFO, logger="hfcls")
     out = Path(options["output_dir"])
     for name in (".hfcls-writing/checkpoint-6/optimizer.pt", "results.json.0a1b2c3d.part"):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +183,7 @@ def test_a_command_that_is_refused_changes_nothing(options, choice):
         hfcls.fine_tune(**{**options, **choice})
     assert contents(str(out)) == before
     hfcls.fine_tune(**{**options, "num_train_epochs": 3}, resume=True)
+    assert f"resuming from {out / 'checkpoint-6'}" in caplog.text
     assert not [path for path in out.iterdir() if path.suffix == ".part" or path.name.startswith(".")]
 
 
@@ -259,6 +261,21 @@ def test_new_weights_are_not_pushed_under_old_scores(options, monkeypatch):
     monkeypatch.undo()
     hfcls.fine_tune(**{**options, "seed": 8}, resume=True)
     assert "README.md" in upload(out, "tester/out")
+
+
+@pytest.mark.parametrize("choice", [{}, {"resume": True}])
+def test_a_model_that_is_of_no_run_is_not_replaced(finished, tiny_model, tmp_path, choice):
+    """Such as the one that the run starts from."""
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    before = contents(str(base))
+    options = {**finished, "model": str(base), "output_dir": str(base), "max_steps": 1}
+    with pytest.raises(
+        HfclsError, match=r"holds a model \(model.safetensors\) that is of no run of hfcls: --overwrite"
+    ):
+        hfcls.fine_tune(**options, **choice)
+    assert contents(str(base)) == before
+    hfcls.fine_tune(**options, overwrite_output_dir=True)
+    assert (base / "results.json").exists()
 
 
 def test_a_readme_of_the_user_outlives_a_run_that_is_replaced(options):

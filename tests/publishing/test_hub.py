@@ -395,6 +395,17 @@ def test_a_push_that_fails_after_training_costs_nothing(hub, here, train, tmp_pa
     assert hub.repos["tester/out"].files["model.safetensors"] == (out / "model.safetensors").read_bytes()
 
 
+def test_a_finished_run_that_is_resumed_can_be_pushed(hub, here, train, tmp_path, capsys):
+    """Nothing is trained, and what lies there stays as it is."""
+    assert cli.main(["train", *train[:-1]]) == 0
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert cli.main(["train", *train, "--resume"]) == 0
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert hub.repos["tester/out"].files["model.safetensors"] == (out / "model.safetensors").read_bytes()
+    assert "split       test (61 rows, scored once)" in capsys.readouterr().out
+
+
 def test_what_hinders_the_push_is_said_before_training(hub, here, train, tmp_path, monkeypatch, capsys):
     hub.add_repo("tester/out", {"README.md": CARD, "config.json": json.dumps({"model_type": "gpt2"})})
     assert cli.main(["train", *train]) == 1
