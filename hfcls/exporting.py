@@ -85,14 +85,17 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
     if (Path(config.model) / ONNX_FILE).is_file():
         raise HfclsError(f"{config.model} is an exported model already: give the folder of the run it was made from")
     model, tokenizer = load_classifier(config.model, trust_remote_code=config.trust_remote_code)
-    aside = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside, replaced = (folder.with_name(folder.name + suffix) for suffix in (".part", ".replaced"))
+    for left in (aside, replaced):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
         write_onnx(model, tokenizer, aside, int8=config.int8)
         found = _held_to(Classifier(model, tokenizer), aside, config)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():  # moved first: a kill half-way leaves no folder that seems to be another's
+            folder.replace(replaced)
         aside.replace(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         raise HfclsError(f"cannot write {folder}: {error.strerror or error}; choose another --output") from error
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import ASIDE, CHECKPOINT, REPLACED, WEIGHTS
-from hfcls.runs.sealing import is_sealed, why_broken
+from hfcls.runs.sealing import discard, is_sealed, why_broken
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def rotate_checkpoints(folder: Path, limit: int | None, *, newest: Path, best: P
     kept = {newest, best} & set(ours)
     surplus = len(ours) - max(limit, len(kept))
     for path in [path for path in ours if path not in kept][: max(surplus, 0)]:
-        shutil.rmtree(path, ignore_errors=True)
+        discard(path)
 
 
 def check_space(folder: Path, parameters: int, checkpoints: int) -> None:

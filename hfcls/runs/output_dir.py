@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import tempfile
 from collections.abc import Collection
 from dataclasses import replace
@@ -24,7 +23,7 @@ from hfcls.runs.folder import (
     WEIGHTS,
 )
 from hfcls.runs.results import Result, load_results
-from hfcls.runs.sealing import is_sealed, tidy
+from hfcls.runs.sealing import discard, is_sealed, tidy
 from hfcls.runs.weights import is_our_card
 from hfcls.system.files import remove_leftovers, write_whole
 
@@ -186,7 +185,7 @@ def _begin(folder: Path, options: dict[str, Any], data: dict[str, str], command:
                 (folder / name).unlink(missing_ok=True)
     if overwrite:
         for path in filter(is_sealed, sorted_checkpoints(folder)):
-            shutil.rmtree(path)
+            discard(path)
     write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
     write_whole(
         folder / OPTIONS_FILE,

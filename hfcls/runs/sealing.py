@@ -46,6 +46,17 @@ def put_in_place(aside: Path, folder: Path) -> None:
         replaced.parent.rmdir()
 
 
+def discard(folder: Path) -> None:
+    """Delete the sealed `folder`, moved aside first: a kill half-way leaves no `folder` that seems to be another's."""
+    aside = folder.parent / ASIDE
+    aside.mkdir(exist_ok=True)
+    shutil.rmtree(aside / folder.name, ignore_errors=True)
+    folder.rename(aside / folder.name)
+    shutil.rmtree(aside / folder.name, ignore_errors=True)
+    with suppress(OSError):  # something else is being written there
+        aside.rmdir()
+
+
 def tidy(parent: Path) -> None:
     """After a kill: what `put_in_place` had moved is put back or deleted, and what was half-written is deleted.
 

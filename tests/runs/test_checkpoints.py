@@ -9,6 +9,7 @@ from hfcls.errors import HfclsError
 from hfcls.runs import sealing
 from hfcls.runs.checkpoints import (
     check_space,
+    foreign_checkpoints,
     holds_checkpoints,
     newest_whole_checkpoint,
     rotate_checkpoints,
@@ -64,6 +65,33 @@ def test_tidy_after_a_kill_keeps_one_whole_folder(sealed, stage):
     assert [path.name for path in parent.iterdir()] == ["checkpoint-1"]
     assert sealing.why_broken(sealed) is None
     assert (sealed / "new").exists() == (stage == "new in place")
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda parent: rotate_checkpoints(parent, 1, newest=parent / "checkpoint-2", best=None),
+        lambda parent: prepare_output_dir(parent, {}, {}, write=True, resume=False, overwrite=True),
+    ],
+    ids=["rotation", "a run that replaces it"],
+)
+def test_a_checkpoint_that_is_half_deleted_at_a_kill_is_nobody_elses(sealed, monkeypatch, delete):
+    """It was taken for one of a plain Trainer, and the run was refused for ever."""
+    parent = sealed.parent
+    shutil.copytree(sealed, parent / "checkpoint-2")
+
+    def killed(folder: Path, **_: object) -> None:
+        if folder.exists():
+            (folder / "manifest.json").unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete(parent)
+    assert foreign_checkpoints(parent) == []
+    sealing.tidy(parent)
+    assert "checkpoint-1" not in {path.name for path in parent.rglob("*")}
 
 
 def test_a_checkpoint_that_is_replaced_is_there_until_the_new_one_is(sealed, monkeypatch):
