@@ -123,7 +123,8 @@ def _prepare(config: AdaptConfig) -> _Preparation:
     Raises:
         HfclsError: texts or model are not what is needed.
     """
-    texts = hold_out(load_texts(str(config.dataset), config.text_column), config.validation_size, config.seed)
+    texts = load_texts(str(config.dataset), config.text_column, config.label_column)
+    texts = hold_out(texts, config.validation_size, config.seed)
     set_seed(config.seed)  # new weights are random
     model, tokenizer = masked_lm_and_tokenizer(
         config.model,

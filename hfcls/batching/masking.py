@@ -83,6 +83,9 @@ def hidden_positions(
 class Masking:
     """How texts are masked: 80 % of the hidden tokens become `[MASK]`, 10 % another token, 10 % stay (Devlin 2019).
 
+    A row with a `label_id` has one more target: the token that stands for its label, at the first token, which is what
+    a classifier's head reads. So the model learns both with the one head and the one loss.
+
     Attributes:
         ordinary_ids: of tokens that are not special, from which other tokens are drawn.
     """
@@ -93,7 +96,7 @@ class Masking:
     whole_words: bool = False
 
     def __call__(self, row: Row) -> tuple[list[int], NDArray[np.int64], NDArray[np.int64]]:
-        """`input_ids` with hidden tokens, the positions of these, and the tokens that stood there."""
+        """`input_ids` with hidden tokens, the positions of all targets, and the targets: what stood there."""
         rng = np.random.default_rng(row["draw"])
         ids = np.asarray(row["input_ids"])
         hidden = hidden_positions(
@@ -102,6 +105,8 @@ class Masking:
         targets, fate = ids[hidden], rng.random(len(hidden))
         others = rng.choice(self.ordinary_ids, len(hidden))
         ids[hidden] = np.where(fate < 0.8, self.mask_token_id, np.where(fate < 0.9, others, targets))
+        if row.get("label_id") is not None:  # the first token stays as it is
+            hidden, targets = np.append(0, hidden), np.append(row["label_id"], targets)
         return ids.tolist(), hidden, targets
 
 

@@ -23,6 +23,9 @@ class TextConfig(Config):
         in_card="never",
     )
     text_column: str = option("text", "column with the text; a .txt file has none")
+    label_column: str | None = option(
+        None, "column with a label to learn beside the hidden tokens, each a token of the vocabulary, such as a rating"
+    )
     validation_size: int = option(2_000, "texts held out to measure the perplexity, at most a tenth of all; 0 for none")
 
     def check(self) -> None:

@@ -59,6 +59,7 @@ class AdaptOptions(TypedDict, total=False):
 
     dataset: str | None
     text_column: str
+    label_column: str | None
     validation_size: int
     model: str
     shape: str | None

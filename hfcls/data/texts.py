@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, Features, Sequence, Value, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
@@ -24,8 +25,10 @@ logger = logging.getLogger(__name__)
 TEXT_FILE = ".txt"
 
 
-def load_texts(dataset: str, text_column: str = "text") -> Dataset:
-    """The texts of a file, or of all files of a folder in the order of their names: one column, `text`.
+def load_texts(dataset: str, text_column: str = "text", label_column: str | None = None) -> Dataset:
+    """The texts of a file, or of all files of a folder in the order of their names: a column `text`.
+
+    With `label_column` a column `label` too, as text; null where there is none.
 
     Args:
         dataset: a csv, tsv, json, jsonl or parquet file with a column `text_column`, a .txt file with a text on each
@@ -39,7 +42,7 @@ def load_texts(dataset: str, text_column: str = "text") -> Dataset:
         files = _text_files(path) if path.is_dir() else [path]
     except OSError as error:
         raise HfclsError(f"cannot look for the texts {dataset:.200}: {error.strerror}") from error
-    texts = concatenate_datasets([_read_texts(file, text_column) for file in files])
+    texts = concatenate_datasets([_read_texts(file, text_column, label_column) for file in files])
     kept = texts.filter(_has_text, batched=True, fn_kwargs={"version": 1}, desc="texts")
     if len(kept) == 0:
         raise HfclsError(f"{dataset} holds no text")
@@ -58,17 +61,21 @@ def _text_files(folder: Path) -> list[Path]:
     raise HfclsError(f"{folder} holds no file of texts: known are {' '.join(SUFFIXES)}")
 
 
-def _read_texts(path: Path, column: str) -> Dataset:
+def _read_texts(path: Path, column: str, label_column: str | None) -> Dataset:
     if path.suffix == TEXT_FILE:
+        if label_column:
+            raise HfclsError(f"{path} has a text on each line and so no column {label_column!r}: drop --label_column")
         return _read_lines(path)
     rows = read_tables({"train": path})["train"]
-    if column not in rows.column_names:
-        raise HfclsError(f"{path} has no column {column!r}; it has {', '.join(rows.column_names)}: set --text_column")
+    wanted = {column: "text"} | ({label_column: "label"} if label_column else {})
+    for name, meaning in wanted.items():
+        if name not in rows.column_names:
+            found = ", ".join(rows.column_names)
+            raise HfclsError(f"{path} has no column {name!r}; it has {found}: set --{meaning}_column")
     if problem := text_problem(rows, column):
         raise HfclsError(f"{path}: column {column!r} {problem}")
-    rows = rows.select_columns([column])
-    rows = rows if column == "text" else rows.rename_column(column, "text")
-    return rows.cast(Features({"text": Value("large_string")}))
+    table = rows.select_columns(list(wanted)).with_format("arrow")[:].rename_columns(list(wanted.values()))
+    return Dataset(table.cast(pa.schema([(name, pa.large_string()) for name in wanted.values()])))
 
 
 def _read_lines(path: Path) -> Dataset:
@@ -105,7 +112,7 @@ def _has_text(batch: dict[str, list[Any]], *, version: int) -> list[bool]:
 
 
 def hold_out(texts: Dataset, size: int, seed: int) -> DatasetDict:
-    """`train`, and `validation` with `size` of the texts (at most a tenth), drawn by `seed`.
+    """`train`, and `validation` with `size` of the texts (at most a tenth), drawn by `seed`, without their labels.
 
     A text that stands among the held-out ones too (normalised, see `hfcls.data.duplicates`) is left out of train.
     """
@@ -124,7 +131,7 @@ def hold_out(texts: Dataset, size: int, seed: int) -> DatasetDict:
         raise HfclsError("the texts are too few, or all the same: none is left to learn from beside the held-out ones")
     if repeated := len(texts) - size - len(train):
         logger.info("%d texts are left out that also stand among the %d held-out ones", repeated, size)
-    return DatasetDict({"train": train, "validation": validation})
+    return DatasetDict({"train": train, "validation": validation.select_columns(["text"])})
 
 
 def _is_not_held_out(batch: dict[str, list[str]], *, held_out: list[str], version: int) -> list[bool]:
@@ -133,10 +140,11 @@ def _is_not_held_out(batch: dict[str, list[str]], *, held_out: list[str], versio
 
 
 def texts_sha256(texts: Dataset) -> str:
-    """Of the texts in their order, each a line of JSON."""
+    """Of the texts in their order, each a line of JSON, and of their labels, if they have some."""
     digest = hashlib.sha256()
     for batch in texts.iter(10_000):
-        digest.update("".join(json.dumps(text, ensure_ascii=False) + "\n" for text in batch["text"]).encode())
+        for column in batch.values():
+            digest.update("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in column).encode())
     return digest.hexdigest()
 
 
@@ -151,21 +159,53 @@ def encode_texts(texts: DatasetDict, tokenizer: PreTrainedTokenizerBase, max_len
 
     A text of more than `max_length` tokens becomes several rows. Words are what the tokenizer splits a text into
     before it looks for tokens: between spaces and at punctuation, for most.
+
+    Of texts with a `label`, `label_id` too: the token that stands for it, null without one.
+
+    Raises:
+        HfclsError: a label that is not one token.
     """
-    return texts.map(
+    return DatasetDict({split: _encode_split(rows, tokenizer, max_length) for split, rows in texts.items()})
+
+
+def _encode_split(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    labels = label_tokens(rows, tokenizer) if "label" in rows.column_names else None
+    features = {"input_ids": Sequence(Value("int32")), "words": Sequence(Value("int32"))}
+    return rows.map(
         _encode_batch,
         batched=True,
-        remove_columns=["text"],
-        features=Features({"input_ids": Sequence(Value("int32")), "words": Sequence(Value("int32"))}),
+        remove_columns=rows.column_names,
+        features=Features(features | ({"label_id": Value("int32")} if labels else {})),
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 1},
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "labels": labels, "version": 2},
         desc="tokenize",
     )
 
 
+def label_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The token of the vocabulary that spells each label.
+
+    Raises:
+        HfclsError: there is none for a label.
+    """
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    labels = [label for label in rows.unique("label") if label is not None]
+    if unknown := sorted(set(labels) - set(vocabulary)):
+        raise HfclsError(
+            f"the tokenizer has no token for {len(unknown)} of {len(labels)} labels, such as {unknown[0]!r:.60}: a "
+            "label to pretrain with is one token, such as the numbers 1 to 5; rename them, or drop --label_column"
+        )
+    return {label: vocabulary[label] for label in labels}
+
+
 def _encode_batch(
-    batch: dict[str, list[str]], *, tokenizer: PreTrainedTokenizerBase, max_length: int, version: int
-) -> dict[str, list[list[int]]]:
+    batch: dict[str, list[Any]],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    labels: dict[str, int] | None,
+    version: int,
+) -> dict[str, list[Any]]:
     encoded = tokenizer(
         batch["text"],
         truncation=True,
@@ -179,4 +219,8 @@ def _encode_batch(
         [-1 if word is None or token in special else word for word, token in zip(row.word_ids, row.ids, strict=True)]
         for row in encoded.encodings
     ]
-    return {"input_ids": encoded["input_ids"], "words": words}
+    columns = {"input_ids": encoded["input_ids"], "words": words}
+    if labels is None:
+        return columns
+    of_row = [batch["label"][text] for text in encoded["overflow_to_sample_mapping"]]
+    return columns | {"label_id": [labels.get(label) for label in of_row]}

@@ -85,6 +85,31 @@ def test_packed_loss_and_gradients_are_those_of_padded_texts_and_a_head_on_all_t
         assert gap < 1e-5, key
 
 
+def test_a_label_is_one_more_target_at_the_first_token_which_stays():
+    row = {**encoded([12])[0], "draw": [7, 0, 0]}
+    ids, hidden, targets = masking()(row)
+    labelled = masking()({**row, "label_id": 42})
+    assert labelled[0] == ids
+    assert ids[0] == row["input_ids"][0]
+    assert labelled[1].tolist() == [0, *hidden]
+    assert labelled[2].tolist() == [42, *targets]
+    without = masking()({**row, "label_id": None})
+    assert [np.asarray(part).tolist() for part in without] == [ids, hidden.tolist(), targets.tolist()]
+
+
+def test_a_packed_batch_with_labels_is_held_to_the_padded_one():
+    model = masked_lm("bert")
+    rows = [{**row, "label_id": 40 + i % 3 if i % 2 else None} for i, row in enumerate(encoded([2, 30, 31, 7, 64]))]
+    rows = [{**row, "draw": [7, 0, i]} for i, row in enumerate(rows)]
+    losses = []
+    for layout in layouts(model):
+        batch = MaskingCollator(layout, masking())(rows)
+        labels = batch.pop("labels")
+        assert {41} <= set(labels.flatten().tolist())
+        losses.append(masked_lm_loss(model(**batch), labels).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 def test_the_head_is_computed_at_hidden_tokens_only():
     model = masked_lm("bert")
     rows = list(DrawnRows(encoded([20, 30, 9]), 7, each_epoch=True))

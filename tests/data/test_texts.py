@@ -115,3 +115,37 @@ def test_tokens_know_their_words_and_a_long_text_becomes_several():
     read = [token for row in encoded["input_ids"][2:] for token in row[1:-1]]
     assert read == tokenizer(texts[2], add_special_tokens=False)["input_ids"]
     assert token_count(encoded) == sum(map(len, encoded["input_ids"]))
+
+
+def test_labels_are_tokens_of_training_rows_only(tmp_path):
+    path = tmp_path / "rated.parquet"
+    frame = pd.DataFrame({"review": [f"정말 재미있다 {i} " * 9 for i in range(30)], "rating": [1, 10, None] * 10})
+    frame.astype({"rating": "Int64"}).to_parquet(path)
+    texts = load_texts(str(path), "review", "rating")
+    assert texts["label"][:3] == ["1", "10", None]
+    split = hold_out(texts, 3, 7)
+    assert split["validation"].column_names == ["text"]
+    tokenizer = train_tokenizer(["10 점"] * 9 + list(texts["text"]), 200, mask_token="[MASK]")
+    tokenizer.add_tokens([label for label in ("1", "10") if label not in tokenizer.get_vocab()])
+    encoded = encode_texts(split, tokenizer, 20)
+    assert len(encoded["train"]) > 2 * len(split["train"]), "a long text becomes several rows, each with its label"
+    assert "label_id" not in encoded["validation"].column_names
+    ids = {tokenizer.convert_tokens_to_ids(label) for label in ("1", "10")}
+    assert set(encoded["train"]["label_id"]) == {*ids, None}
+    frame.assign(rating="아주 좋다").to_parquet(path)
+    with pytest.raises(HfclsError, match="the tokenizer has no token for 1 of 1 labels, such as '아주 좋다'"):
+        encode_texts(DatasetDict({"train": load_texts(str(path), "review", "rating")}), tokenizer, 20)
+    with pytest.raises(HfclsError, match=r"no column 'stars'; it has review, rating: set --label_column"):
+        load_texts(str(path), "review", "stars")
+
+
+def test_a_text_file_has_no_labels(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("글\n", encoding="utf-8")
+    with pytest.raises(HfclsError, match="has a text on each line and so no column 'rating': drop --label_column"):
+        load_texts(str(path), "text", "rating")
+
+
+def test_the_hash_knows_the_labels():
+    one, two = (Dataset.from_dict({"text": ["가", "나"], "label": labels}) for labels in (["1", "2"], ["2", "1"]))
+    assert texts_sha256(one) != texts_sha256(two) != texts_sha256(one.select_columns(["text"]))

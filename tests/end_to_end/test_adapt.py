@@ -49,6 +49,25 @@ def log(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in history]
 
 
+def test_a_rating_is_learned_at_the_first_token(tmp_path):
+    """What follows from one word of the text is told by the finished model at [CLS], for texts it has not seen."""
+    path, rng = tmp_path / "rated.jsonl", random.Random(0)
+    rows = [(rng.choice(WORDS[8:10]), rng.choices(WORDS[:8], k=2)) for _ in range(400)]
+    ratings = {WORDS[8]: 1, WORDS[9]: 5}
+    with path.open("w", encoding="utf-8") as file:
+        for word, others in rows:
+            text = " ".join([*others, word, "1 5"])
+            file.write(json.dumps({"text": text, "rating": ratings[word]}, ensure_ascii=False) + "\n")
+    options = {**SCRATCH, "shape": "2x64", "num_train_epochs": 8, "learning_rate": 1e-2, "dropout": 0.0}
+    hfcls.adapt(dataset=str(path), label_column="rating", output_dir=str(tmp_path / "rated"), **options)
+    model = AutoModelForMaskedLM.from_pretrained(tmp_path / "rated").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "rated")
+    for word, rating in ratings.items():
+        text = " ".join([*WORDS[:2], word, "1 5"])
+        logits = model(**tokenizer(text, return_tensors="pt")).logits[0, 0]
+        assert tokenizer.convert_ids_to_tokens(logits.argmax().item()) == str(rating)
+
+
 def test_an_encoder_from_scratch_learns_and_is_what_train_takes(texts, table, tmp_path):
     result = hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / "adapted"), **SCRATCH)
     evaluations = [entry["eval_perplexity"] for entry in log(tmp_path / "adapted") if "eval_perplexity" in entry]
