@@ -5,12 +5,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
@@ -18,7 +13,7 @@ from hfcls.models.classes import carry_classes, class_names_of, name_classes
 from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
-from hfcls.models.sources import could_not_load, local_folder
+from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
 from hfcls.models.tokenizers import fit_tokenizer, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -127,7 +122,11 @@ def load_weights(
     transformers_logging.set_verbosity_error()  # its load report is replaced by the checks below
     try:
         model, report = auto_class.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True, trust_remote_code=trust_remote_code, **options
+            name,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **loading_options(name, trust_remote_code),
+            **options,
         )
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error
@@ -148,11 +147,11 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
         HfclsError: as `load_model`; the model has no classification head, or one that gives a number in place of
             classes; a weight is missing, left over or of another shape; or the tokenizer is not that of the model.
     """
-    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     folder = local_folder(name)
     if folder and is_exported(folder):
-        return cast(PreTrainedModel, ExportedModel(folder)), tokenizer
+        return cast(PreTrainedModel, ExportedModel(folder)), load_tokenizer(name)
     config = load_config(name, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     names = class_names_of(config)
     if names is None:
         raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
@@ -170,17 +169,6 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
     check_same_vocabulary(name, model, tokenizer)
     fit_tokenizer(tokenizer, model.config)
     return model, tokenizer
-
-
-def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
-    """The config of a Hub id or folder; raises HfclsError if it cannot be loaded."""
-    folder = local_folder(name)
-    if folder and not (folder / "config.json").is_file():
-        raise HfclsError(f"{name} is not a model folder: it has no config.json")
-    try:
-        return AutoConfig.from_pretrained(str(folder or name), trust_remote_code=trust_remote_code)
-    except Exception as error:
-        raise HfclsError(could_not_load("model", name, error)) from error
 
 
 def _check_complete(name: str, report: dict[str, Any]) -> None:

@@ -1,17 +1,11 @@
 """Models with random weights: a small one for demonstrations, or one of the shape of another."""
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
 from hfcls.models.positions import check_positions
-from hfcls.models.sources import could_not_load, local_folder
+from hfcls.models.sources import could_not_load, load_config
 
 SCRATCH = "scratch"
 
@@ -41,14 +35,12 @@ def untrained_model(
     Raises:
         HfclsError: no config, too few positions, or the Hub is out of reach.
     """
-    name = str(local_folder(name) or name)
+    config = load_config(name, trust_remote_code=trust_remote_code)
+    config.num_labels = len(label_names)
+    check_positions(config, max_length)
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, num_labels=len(label_names))
-        check_positions(config, max_length)
         return AutoModelForSequenceClassification.from_config(
             config, dtype=torch.float32, trust_remote_code=trust_remote_code
         )
-    except HfclsError:
-        raise
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error

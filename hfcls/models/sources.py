@@ -1,10 +1,22 @@
 """Where a model comes from: a folder here, or the Hub; and why it could not be had."""
 
+import math
 import os
+import threading
+import time
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
+
+from huggingface_hub import constants, get_session, is_offline_mode
+from transformers import AutoConfig
 
 from hfcls.errors import HfclsError
+
+# The folder that `hfcls train` makes its own in, so that outputs/run is no Hub id even before the first run.
+OUTPUTS = "outputs/"
+HUB_SECONDS = 3.0
+_heard: dict[str, tuple[float, bool]] = {}  # by endpoint: when it was asked, and whether it answered
 
 
 def local_folder(name: str) -> Path | None:
@@ -15,10 +27,53 @@ def local_folder(name: str) -> Path | None:
             return path
     except OSError as error:  # no permission, or a name longer than names can be
         raise HfclsError(f"cannot look for the model {name:.200}: {error.strerror}") from error
-    looks_like_a_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+    looks_like_a_path = path.is_absolute() or name.startswith((".", "~", OUTPUTS)) or name.count("/") > 1
     if looks_like_a_path or ("/" in name and path.parent.is_dir()):
-        raise HfclsError(f"no model folder {name}")
+        raise HfclsError(f"no model folder {name}: name one that hfcls train wrote, or a model on the Hub")
     return None
+
+
+def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
+    """The config of a Hub id or folder; raises HfclsError if it cannot be loaded."""
+    folder = local_folder(name)
+    if folder and not (folder / "config.json").is_file():
+        raise HfclsError(f"{name} is not a model folder: it has no config.json, as a finished run of hfcls train has")
+    try:
+        return AutoConfig.from_pretrained(str(folder or name), **loading_options(name, trust_remote_code))
+    except Exception as error:
+        raise HfclsError(could_not_load("model", name, error)) from error
+
+
+def loading_options(name: str, trust_remote_code: bool) -> dict[str, Any]:
+    """Options of `from_pretrained`: if the Hub does not answer, its cache is read without half a minute of retries."""
+    away = local_folder(name) is None and not hub_answers()
+    return {"trust_remote_code": trust_remote_code, "local_files_only": away}
+
+
+def hub_answers() -> bool:
+    """Whether the Hub gives any answer within `HUB_SECONDS`; it is asked once in a minute."""
+    if is_offline_mode():
+        return False
+    at, answered = _heard.get(constants.ENDPOINT, (-math.inf, False))
+    if time.monotonic() - at > 60:
+        answered = _answers(constants.ENDPOINT)
+        _heard[constants.ENDPOINT] = (time.monotonic(), answered)
+    return answered
+
+
+def _answers(endpoint: str) -> bool:
+    answers: list[int] = []
+
+    def ask() -> None:
+        try:
+            answers.append(get_session().head(endpoint, timeout=HUB_SECONDS).status_code)
+        except Exception:  # httpx2's own classes, which huggingface_hub does not export
+            return
+
+    thread = threading.Thread(target=ask, daemon=True)  # looking up a name may hang, whatever the timeout
+    thread.start()
+    thread.join(HUB_SECONDS)
+    return bool(answers)
 
 
 def could_not_load(what: str, name: str, error: Exception) -> str:
@@ -29,5 +84,10 @@ def could_not_load(what: str, name: str, error: Exception) -> str:
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {name!r} are a pickle of more than tensors, which is not loaded: it could run code"
-    where = "" if Path(name).exists() else " (there is no folder of that name here)"
-    return f"could not load the {what} of {name!r}{where}: {' '.join(str(error).split()) or type(error).__name__}"
+    why, where = " ".join(str(error).split()) or type(error).__name__, ""
+    if not Path(os.path.expanduser(name)).exists():
+        where = " (there is no folder of that name here)"
+        if isinstance(error, OSError) and not hub_answers():
+            asked = "is not asked (HF_HUB_OFFLINE)" if is_offline_mode() else "does not answer"
+            why = f"{constants.ENDPOINT} {asked}, and no earlier download of it is kept here"
+    return f"could not load the {what} of {name!r}{where}: {why}"

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hfcls.errors import HfclsError
-from hfcls.models.sources import could_not_load, local_folder
+from hfcls.models.sources import could_not_load, loading_options, local_folder
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +43,13 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     folder = local_folder(name)
     if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise HfclsError(f"{name} holds no tokenizer: one of {', '.join(TOKENIZER_FILES)} is needed")
-    name = str(folder or name)
+    options = loading_options(name, trust_remote_code)
     try:
         if folder and (folder / "vocab.txt").is_file() and not _sets_case(folder):
-            tokenizer = BertTokenizer.from_pretrained(name, do_lower_case=False)
+            tokenizer = BertTokenizer.from_pretrained(str(folder), do_lower_case=False)
         else:
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+            tokenizer = AutoTokenizer.from_pretrained(str(folder or name), **options)
+        tokenizer.init_kwargs.pop("local_files_only", None)  # it would be saved, and depends on the network alone
     except Exception as error:
         raise HfclsError(could_not_load("tokenizer", name, error)) from error
     words = ["영화", "재미", "최고", "정말", "이"]

@@ -293,7 +293,7 @@ def test_a_port_that_is_taken_and_a_folder_without_a_model_are_named(capsys, cla
         assert cli.main(["serve", classifier_folder, "--port", str(port)]) == 1
     assert f"cannot listen on 127.0.0.1, port {port} (Address already in use)" in capsys.readouterr().err
     assert cli.main(["serve", str(tmp_path)]) == 1
-    assert "holds no tokenizer" in capsys.readouterr().err
+    assert "is not a model folder: it has no config.json" in capsys.readouterr().err
 
 
 def test_without_gradio_it_tells_what_to_install(capsys, classifier_folder, monkeypatch):
