@@ -16,6 +16,7 @@ from hfcls.inference.texts import Text, answers, as_batch, check_texts
 from hfcls.models.compact.precision import check_exact, lower_precision
 from hfcls.models.loading import load_classifier
 from hfcls.models.positions import check_positions, usable_length
+from hfcls.models.tokenizers import fit_tokenizer
 
 # How many texts of one length `exact` batches hold, and up to which length: longer ones keep a CPU busy one at a time.
 EXACT_COUNT, EXACT_LENGTH = 16, 32
@@ -56,6 +57,7 @@ class Classifier:
 
         A classifier may be shared by threads.
         """
+        fit_tokenizer(tokenizer, model.config)
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.max_length = max_length or usable_length(model.config, tokenizer)

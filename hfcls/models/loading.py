@@ -14,7 +14,7 @@ from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
-from hfcls.models.tokenizers import fit_tokenizer, load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import check_vocabulary, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +49,9 @@ def model_and_tokenizer(
     else:
         tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
         model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
-        check_same_vocabulary(name, model, tokenizer)
-        fit_tokenizer(tokenizer, model.config)
+        check_vocabulary(name, tokenizer, model.config)
     tokenizer.model_max_length = max_length
     return model, tokenizer
-
-
-def check_same_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises HfclsError if the tokenizer has tokens that the model does not know."""
-    if len(tokenizer) > model.config.vocab_size:
-        raise HfclsError(
-            f"the tokenizer of {name} has {len(tokenizer):,} tokens, its model only "
-            f"{model.config.vocab_size:,}: they do not belong together"
-        )
 
 
 def load_model(
@@ -166,8 +156,7 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
         reports=reports,
     )
     _check_complete(name, reports[0])
-    check_same_vocabulary(name, model, tokenizer)
-    fit_tokenizer(tokenizer, model.config)
+    check_vocabulary(name, tokenizer, config)
     return model, tokenizer
 
 

@@ -16,9 +16,9 @@ from transformers import (
 )
 
 from hfcls.errors import HfclsError
-from hfcls.models.loading import check_same_vocabulary, load_weights
+from hfcls.models.loading import load_weights
 from hfcls.models.scratch import SCRATCH
-from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import check_vocabulary, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def masked_lm_and_tokenizer(
     else:
         tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
         model = load_weights(AutoModelForMaskedLM, name, max_length=max_length, trust_remote_code=trust_remote_code)
-        check_same_vocabulary(name, model, tokenizer)
+        check_vocabulary(name, tokenizer, model.config)
     if tokenizer.mask_token_id is None:
         raise HfclsError(f"the tokenizer of {name} has no mask token, so the model was not made for masked texts")
     if not tokenizer.is_fast:

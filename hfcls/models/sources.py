@@ -4,6 +4,7 @@ import math
 import os
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -84,6 +85,10 @@ def could_not_load(what: str, name: str, error: Exception) -> str:
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {name!r} are a pickle of more than tensors, which is not loaded: it could run code"
+    if "tiktoken" in str(error):  # transformers 5.23 asks for it too, and it reads none of these files
+        needed = find_spec("sentencepiece") is None and "backend tokenizer" not in str(error)
+        how = "the package sentencepiece reads: pip install sentencepiece" if needed else "transformers cannot read"
+        return f"the {what} of {name!r} is in files that {how}" + ("" if needed else "; convert it to a tokenizer.json")
     why, where = " ".join(str(error).split()) or type(error).__name__, ""
     if not Path(os.path.expanduser(name)).exists():
         where = " (there is no folder of that name here)"

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hfcls.errors import HfclsError
-from hfcls.models.sources import could_not_load, loading_options, local_folder
+from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,9 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "spm.model",
 )
+PROBE = "영화 재미 최고 정말 이"
 
 
 def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -38,7 +40,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         trust_remote_code: run Python code that the repository holds, if it needs any.
 
     Raises:
-        HfclsError: no tokenizer there, the Hub is out of reach, or it needs code that is not trusted.
+        HfclsError: no tokenizer there, the Hub is out of reach, it needs code that is not trusted, or transformers
+            reads it otherwise than it was made.
     """
     folder = local_folder(name)
     if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
@@ -50,23 +53,95 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         else:
             tokenizer = AutoTokenizer.from_pretrained(str(folder or name), **options)
         tokenizer.init_kwargs.pop("local_files_only", None)  # it would be saved, and depends on the network alone
+        words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in PROBE.split()]
     except Exception as error:
         raise HfclsError(could_not_load("tokenizer", name, error)) from error
-    words = ["영화", "재미", "최고", "정말", "이"]
-    if tokenizer.unk_token_id is not None and all(
-        tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False)["input_ids"] for word in words
-    ):
-        logger.warning("the tokenizer of %s knows none of %s: is it one for Korean?", name, ", ".join(words))
+    config = _config_beside(name, trust_remote_code)
+    check_reading(name, tokenizer, config)
+    if tokenizer.unk_token_id is not None and all(tokenizer.unk_token_id in ids for ids in words):
+        logger.warning("the tokenizer of %s knows none of %s: is it one for Korean?", name, PROBE.replace(" ", ", "))
+    if config is not None:
+        fit_tokenizer(tokenizer, config)
     return tokenizer
 
 
 def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, config: Any) -> None:
-    """Let the tokenizer give no `token_type_ids` to a model that knows one type only; what is saved keeps it so.
+    """Let the tokenizer give no `token_type_ids` to a model that has fewer than two; what is saved keeps it so.
 
-    klue/roberta has one type and BERT's tokenizer, whose 1 for a second text its embedding does not hold.
+    klue/roberta has one type and BERT's tokenizer, whose 1 for a second text its embedding does not hold. A tokenizer
+    without a padding token takes that of the model.
     """
-    if getattr(config, "type_vocab_size", 2) < 2 and "token_type_ids" in tokenizer.model_input_names:
-        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    config, names = config.get_text_config(), tokenizer.model_input_names
+    if "token_type_ids" in names and (getattr(config, "type_vocab_size", None) or 0) < 2:
+        kept = [name for name in names if name != "token_type_ids"]
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = kept
+    if tokenizer.pad_token_id is None and config.pad_token_id is not None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+
+
+def check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, config: Any) -> None:
+    """Raises HfclsError if the tokenizer has a token for which the model has no row."""
+    size = config.get_text_config().vocab_size
+    beyond = sorted((index, token) for token, index in tokenizer.get_vocab().items() if index >= size)
+    if beyond:
+        raise HfclsError(
+            f"the tokenizer of {name} does not fit its model: {len(beyond):,} of its tokens have ids above the model's "
+            f"{size:,} rows ({beyond[0][1]!r} is {beyond[0][0]:,}); was it loaded as the class it was saved as "
+            "(tokenizer_class in tokenizer_config.json)?"
+        )
+
+
+def check_reading(name: str, tokenizer: PreTrainedTokenizerBase, config: Any = None) -> None:
+    """Raises HfclsError if transformers reads the tokenizer's files otherwise than they were made.
+
+    So it does with KoBERT's in three ways: pieces of SentencePiece in vocab.txt become mostly unknown, XLNetTokenizer
+    takes Hangul apart, and puts the first token last.
+
+    Args:
+        config: of the model beside it, if there is one.
+    """
+    kind, vocabulary = type(tokenizer).__name__, tokenizer.get_vocab()
+    if set(vocabulary) <= set(tokenizer.all_special_tokens):
+        raise HfclsError(f"the tokenizer of {name} has no words: its files are not those of {kind}")
+    if tokenizer.is_fast and isinstance(tokenizer.backend_tokenizer.model, models.WordPiece):
+        pieces = sum(token.startswith(WORD_BEGIN) and token != WORD_BEGIN for token in vocabulary)
+        if pieces > sum(token.startswith("##") for token in vocabulary):
+            raise HfclsError(
+                f"the vocabulary of {name} has {pieces:,} pieces of SentencePiece ({WORD_BEGIN}), which its {kind} "
+                "cannot read: most words would be unknown; convert it to a tokenizer.json"
+            )
+    if config is not None and config.model_type != "xlnet" and tokenizer.cls_token_id in tokenizer(PROBE).input_ids[1:]:
+        raise HfclsError(
+            f"the {kind} of {name} puts {tokenizer.cls_token} last, and its {config.model_type} model reads it first: "
+            "convert it to a tokenizer.json that puts it there"
+        )
+    _check_sentencepiece(name, tokenizer)
+
+
+def _check_sentencepiece(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Holds a tokenizer that transformers made of a model of SentencePiece to SentencePiece itself."""
+    file = Path(getattr(tokenizer, "vocab_file", None) or "")
+    if file.suffix != ".model" or (file.parent / "tokenizer.json").is_file():
+        return
+    from sentencepiece import SentencePieceProcessor  # transformers has read the file with it
+
+    model = SentencePieceProcessor(str(file))
+    unknown = {tokenizer.unk_token, model.id_to_piece(model.unk_id())}
+    expected = [model.id_to_piece(i) for i in model.encode(PROBE)]
+    found = tokenizer.convert_ids_to_tokens(tokenizer(PROBE, add_special_tokens=False)["input_ids"])
+    if [piece in unknown or piece for piece in found] != [piece in unknown or piece for piece in expected]:
+        raise HfclsError(
+            f"{type(tokenizer).__name__} reads the SentencePiece model of {name} otherwise than SentencePiece does: "
+            f"{found} for {expected}; convert it to a tokenizer.json"
+        )
+
+
+def _config_beside(name: str, trust_remote_code: bool) -> Any:
+    """The config of the model, or None; what is wrong with it is told when the model is loaded."""
+    try:
+        return load_config(name, trust_remote_code=trust_remote_code)
+    except HfclsError:
+        return None
 
 
 def train_tokenizer(
