@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from hfcls.baseline.beside import score_baseline
 from hfcls.batching.choice import choose_batching, collator_for_run
 from hfcls.config.options import changed_options, resumable_options, with_options
 from hfcls.config.train import TrainConfig
@@ -119,7 +120,7 @@ def _run(config: TrainConfig, args: ClassificationTrainingArguments, held: ExitS
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
-    result = _score(config, run, probabilities, facts)
+    result = _score(config, run, probabilities, facts, baseline=config.baseline and is_main)
 
     # Leave: results, predictions, report and card in the folder; the model on the Hub, if asked.
     if is_main:
@@ -284,7 +285,12 @@ def _facts(
 
 
 def _score(
-    config: TrainConfig, run: _Preparation, probabilities: NDArray[np.float64] | None, facts: RunFacts
+    config: TrainConfig,
+    run: _Preparation,
+    probabilities: NDArray[np.float64] | None,
+    facts: RunFacts,
+    *,
+    baseline: bool,
 ) -> Result:
     """The result of the run from the probabilities [N, C] of its scored split; warns if the model has not learned."""
     base: dict[str, Any] = {
@@ -312,4 +318,5 @@ def _score(
         examples=first_examples(rows, probabilities),
         analysis=analysis,
         unseen=Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen))),
+        baseline=score_baseline(run.corpus["train"], rows, probabilities, seed=config.seed) if baseline else None,
     )

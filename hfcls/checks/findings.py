@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
+from hfcls.baseline.beside import BaselineScores
 from hfcls.checks.cost import Cost
 from hfcls.system.files import write_whole
 from hfcls.system.terminal import duration
@@ -72,6 +73,8 @@ class Findings:
         padding: share of the computed tokens that is padding, for each batching, in random batches.
         cost: of training steps of packed batches; None without a model.
         seconds_per_epoch: that follow from it, on this device alone.
+        baseline: what character n-grams reach, fitted on train; None if nothing could be held out, or not wanted.
+        baseline_split: that it was scored on, such as "test".
     """
 
     dataset: str
@@ -84,6 +87,8 @@ class Findings:
     padding: dict[str, float] | None = None
     cost: Cost | None = None
     seconds_per_epoch: float | None = None
+    baseline: BaselineScores | None = None
+    baseline_split: str = ""
 
     def save(self, path: Path) -> None:
         """Write as JSON, with the warnings, whole or not at all."""
@@ -140,6 +145,13 @@ class Findings:
                 f"{self.batch_size} rows on {cost.device}, {cost.seconds_per_step:.2g} s each, float32)",
                 f"memory of the model: {cost.memory / 2**20:,.0f} MiB for weights, gradients, Adam and activations; "
                 "data and libraries come on top",
+            ]
+        if self.baseline:
+            scores = self.baseline.analysis
+            lines += [
+                f"baseline that a model should beat (character n-grams, {duration(self.baseline.seconds)}), on the "
+                f"{scores.num_rows:,} rows of {self.baseline_split}:",
+                f"  accuracy {scores.accuracy}, macro F1 {scores.macro_f1}",
             ]
         warnings = self.warnings()
         return "\n".join([*lines, "", f"warnings: {len(warnings)}", *(f"  {warning}" for warning in warnings)])

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
+from hfcls.baseline.beside import score_baseline
 from hfcls.batching.bins import padding_shares
 from hfcls.batching.choice import collator_for
 from hfcls.batching.collate import for_training
@@ -21,6 +22,8 @@ from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_options
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
+from hfcls.data.splits import carve_validation
+from hfcls.errors import HfclsError
 from hfcls.models.scratch import SCRATCH, scratch_model, untrained_model
 from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 from hfcls.system.files import check_writable
@@ -35,6 +38,7 @@ logger = logging.getLogger(__name__)
 # Surrogates; U+FFFD, which a wrong decoding leaves; control characters other than tab and line ends.
 INVALID = re.compile("[\ud800-\udfff\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 SIMULATED_BATCHES = 100
+CARVED = 0.1  # of train, as `hfcls train` does by default
 
 
 def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]") -> Findings:
@@ -87,9 +91,25 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
             trust_remote_code=config.trust_remote_code,
         )
         findings.seconds_per_epoch = math.ceil(len(lengths) / config.batch_size) * findings.cost.seconds_per_step
+    if config.baseline and "train" in corpus:
+        _score_baseline(findings, corpus, config.seed)
     if config.output:
         findings.save(Path(config.output))
     return findings
+
+
+def _score_baseline(findings: Findings, corpus: DatasetDict, seed: int) -> None:
+    """Add the scores that a run with its defaults would show beside the model's."""
+    split, whole = "test" if "test" in corpus else "validation", corpus
+    if "validation" not in corpus:
+        try:
+            whole = carve_validation(corpus, CARVED, seed)
+        except HfclsError as error:
+            if split not in corpus:
+                logger.info("no baseline: %s", error)
+                return
+    findings.baseline = score_baseline(whole["train"], whole[split], seed=seed)
+    findings.baseline_split = split if split in corpus else f"validation ({CARVED:.0%} of train, seed {seed})"
 
 
 def count_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[np.ndarray, float]:

@@ -18,7 +18,8 @@ class CheckConfig(DataConfig):
     max_length: int = option(128, "tokens per text, as in training")
     batch_size: int = option(32, "rows per optimizer step, as in training")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
-    seed: int = option(7, "seed of the random batches")
+    baseline: bool = option(True, "score character n-grams with logistic regression")
+    seed: int = option(7, "seed of the random batches, and of a validation split where the data has none")
     output: str | None = option(None, "also write the findings to this JSON file", path=True)
 
     def check(self) -> None:

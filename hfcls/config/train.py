@@ -174,6 +174,9 @@ class RunConfig(Config):
     eval_batch_size: int = option(128, "rows per forward pass in evaluation, per process", resumable=True)
     logging_steps: int = option(50, "optimizer steps between two lines of the log", resumable=True)
     dataloader_num_workers: int = option(0, "processes that prepare batches", resumable=True)
+    baseline: bool = option(
+        True, "also score character n-grams with logistic regression on the same rows", resumable=True, in_card="never"
+    )
     report: bool = option(
         True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
     )

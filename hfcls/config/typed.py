@@ -47,6 +47,7 @@ class TrainOptions(TypedDict, total=False):
     eval_batch_size: int
     logging_steps: int
     dataloader_num_workers: int
+    baseline: bool
     report: bool
     report_to: str
     push_to_hub: bool
@@ -110,6 +111,7 @@ class CheckOptions(TypedDict, total=False):
     max_length: int
     batch_size: int
     trust_remote_code: bool
+    baseline: bool
     seed: int
     output: str | None
 

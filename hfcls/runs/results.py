@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from hfcls.baseline.beside import BaselineScores
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import save_predictions
@@ -60,6 +61,8 @@ class Result:
         analysis: all scores of that split with their intervals; None if there was nothing to measure on.
         facts: of the run.
         unseen: accuracy on the rows whose text is not in train as well; None if there was nothing to measure on.
+        baseline: what character n-grams reach on the same rows; None if there was nothing to measure on, it was not
+            wanted, or this is not the main process.
     """
 
     output_dir: str
@@ -73,20 +76,23 @@ class Result:
     analysis: Analysis | None = None
     facts: RunFacts | None = None
     unseen: Unseen | None = None
+    baseline: BaselineScores | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
         write_whole(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
 
     def table(self) -> str:
-        """The numbers a person wants first, then the examples."""
-        rows = score_rows(self.split, self.num_rows, self.note, self.analysis)
+        """The numbers a person wants first, the baseline's beside the model's, then the examples."""
+        rows = score_rows(self.split, self.num_rows, self.note, self.analysis, self.baseline)
         if self.unseen is not None and self.unseen.num_rows < self.num_rows:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
         if self.rows_per_second:  # a finished run that is resumed trains nothing
             rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
         lines = aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)])
+        if self.analysis and self.baseline and (verdict := self.baseline.verdict(self.analysis.accuracy)):
+            lines += ["", verdict]
         return "\n".join([*lines, *self._example_lines()])
 
     def _example_lines(self) -> list[str]:
@@ -113,15 +119,25 @@ def sample_texts(result: Result, *, pair: bool, width: int) -> list[str]:
     return [shortened(text, width) for text in (texts if pair else texts[:1])]
 
 
-def score_rows(split: str | None, num_rows: int, note: str, analysis: Analysis | None) -> list[tuple[str, str]]:
-    """Name and value of the scores of a split, for `aligned`."""
+def score_rows(
+    split: str | None, num_rows: int, note: str, analysis: Analysis | None, baseline: BaselineScores | None = None
+) -> list[tuple[str, str]]:
+    """Name and value of the scores of a split, for `aligned`; with a baseline, its scores in a second column."""
     if split is None:
         return [("split", f"none ({note})")]
     rows = [("split", f"{split} ({num_rows:,} rows{', ' + note if note else ''})")]
     if analysis is not None:
-        rows += [("accuracy", f"{analysis.accuracy}  95 % interval"), ("macro_f1", str(analysis.macro_f1))]
-        rows += [("loss", f"{analysis.loss:.4f}")]
+        scored = [analysis, baseline.analysis] if baseline else [analysis]
+        rows += [("", columns("model", "baseline"))] if baseline else []
+        rows += [("accuracy", f"{columns(*(each.accuracy for each in scored))}  95 % interval")]
+        rows += [("macro_f1", columns(*(each.macro_f1 for each in scored)))]
+        rows += [("loss", columns(*(f"{each.loss:.4f}" for each in scored)))]
     return rows
+
+
+def columns(*cells: object) -> str:
+    """Cells side by side, each as wide as an `Estimate`."""
+    return "  ".join(f"{cell!s:<24}" for cell in cells).rstrip()
 
 
 def aligned(rows: list[tuple[str, str]]) -> list[str]:
@@ -185,6 +201,8 @@ def load_results(folder: str | Path) -> Result:
         values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None
         if unseen := values.get("unseen"):
             values["unseen"] = Unseen(unseen["num_rows"], Estimate(**unseen["accuracy"]))
+        if baseline := values.get("baseline"):
+            values["baseline"] = BaselineScores.from_dict(baseline)
         return Result(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error

@@ -186,7 +186,7 @@ def test_training_drops_after_the_limits_and_scores_what_train_does_not_hold(
 def test_what_nsmc_holds_is_found_within_a_minute(shared):
     """Figures of the rebuilt split; see also docs/data.md."""
     start = time.process_time()  # of all cores: the clock on the wall depends on what else runs
-    found = hfcls.check(dataset="nsmc", data_dir=str(shared), model=str(shared / "kcbert-base"))
+    found = hfcls.check(dataset="nsmc", data_dir=str(shared), model=str(shared / "kcbert-base"), baseline=False)
     seconds = time.process_time() - start
     exact, normalised = found.duplicates["exact"], found.duplicates["normalized"]
     assert exact.repeated["train"] == 3774
@@ -198,3 +198,22 @@ def test_what_nsmc_holds_is_found_within_a_minute(shared):
     assert found.splits["train"].unknown < 0.01
     assert found.splits["train"].truncated < 0.001
     assert seconds < 60 * (os.cpu_count() or 1)
+
+
+def test_the_baseline_is_the_one_that_a_run_shows(table, tiny_model, tmp_path):
+    path = str(table(count=200))
+    found = hfcls.check(dataset=path, output=str(tmp_path / "check.json"))
+    run = hfcls.fine_tune(dataset=path, model=tiny_model, max_length=32, max_steps=1, output_dir=str(tmp_path / "out"))
+    assert found.baseline.analysis.accuracy == run.baseline.analysis.accuracy
+    assert found.baseline.mcnemar is None
+    said = f"rows of validation (10% of train, seed 7):\n  accuracy {run.baseline.analysis.accuracy}"
+    assert said in found.text()
+    assert json.loads((tmp_path / "check.json").read_text("utf-8"))["baseline"]["analysis"]["num_rows"] == 20
+    assert hfcls.check(dataset=path, baseline=False).baseline is None
+
+
+def test_no_baseline_where_nothing_can_be_held_out(table, caplog):
+    with caplog.at_level(logging.INFO, "hfcls"):
+        found = hfcls.check(dataset=str(table(lines=["text\tlabel", "좋다\t1", "나쁘다\t0"])))
+    assert found.baseline is None
+    assert "no baseline: cannot keep 0.1 of 2 training rows for validation" in caplog.text

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import hfcls
+from hfcls.baseline.beside import BaselineScores
 from hfcls.data.splits import SplitFacts
 from hfcls.publishing.after_run import try_card
 from hfcls.publishing.card import base_licence, for_repository, model_card
@@ -24,16 +25,21 @@ from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Example, Result, Unseen
 from hfcls.runs.weights import MARKER, is_our_card
 from hfcls.scoring.analysis import analyse
-from hfcls.scoring.intervals import wilson
+from hfcls.scoring.intervals import McNemar, wilson
 from hfcls.system.quoting import one_line, shortened
+
+
+def predictions(right: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels, probabilities and names of 100 rows, of which the first ones are labelled right."""
+    labels = np.arange(100) % 2
+    probabilities = np.eye(2)[np.where(np.arange(100) < right, labels, 1 - labels)] * 0.8 + 0.1
+    return labels, probabilities, ["부정", "긍정"]
 
 
 @pytest.fixture
 def result() -> Result:
     """100 test texts, 90 of which are labelled right."""
-    labels = np.arange(100) % 2
-    probabilities = np.eye(2)[np.where(np.arange(100) < 90, labels, 1 - labels)] * 0.8 + 0.1
-    analysis = analyse(labels, probabilities, ["부정", "긍정"])
+    analysis = analyse(*predictions(90))
     facts = RunFacts(
         finished="2026-01-01T00:00:00+00:00",
         model="beomi/kcbert-base",
@@ -113,6 +119,15 @@ def test_the_card_tells_what_the_run_measured_and_was_made_of(result, tmp_path):
     assert "`apache-2.0`, as the base model beomi/kcbert-base." in card
     for empty in ("More information", "None", "nan", "/home/me", "TODO", "##\n", "\n\n\n"):
         assert empty not in card
+
+
+def test_the_baseline_stands_beside_the_model(result, tmp_path):
+    worse = BaselineScores(analyse(*predictions(80)), 1.5, McNemar(10, 0, 0.002))
+    card = model_card(replace(result, baseline=worse), tmp_path, None)
+    assert rows_of(card, "accuracy")[0][1:5] == ["0.9000", "0.8256 to 0.9448", "0.8000", "0.7112 to 0.8666"]
+    assert "beats the baseline: accuracy 0.9000 against 0.8000 (McNemar's test: p = 0.002)." in card
+    assert card_errors(card) == []
+    assert "\n\n\n" not in card
 
 
 def test_the_metadata_is_what_the_hub_takes(result, tmp_path):

@@ -13,9 +13,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from hfcls.baseline import linear as module
+from hfcls.baseline.linear import SETTINGS, WEIGHTS, Baseline
 from hfcls.errors import HfclsError
-from hfcls.scoring import baseline as module
-from hfcls.scoring.baseline import SETTINGS, WEIGHTS, Baseline
 
 
 def texts_and_labels(count: int, seed: int = 0) -> tuple[list[str], list[int]]:

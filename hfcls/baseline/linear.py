@@ -1,6 +1,7 @@
 """The baseline: character n-grams and logistic regression, which cost seconds and are hard to beat with few labels."""
 
 import json
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hfcls.baseline.ngrams import Matrix, Ngrams, Text
 from hfcls.errors import HfclsError
-from hfcls.scoring.ngrams import Matrix, Ngrams, Text
+
+logger = logging.getLogger(__name__)
 
 # At most a minute on one core: 150,000 NSMC reviews (5.4 million characters, read twice) took 47 s of a busy one.
 MAX_CHARACTERS = 6_000_000
@@ -56,6 +59,8 @@ class Baseline:
         if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"a baseline needs texts and as many labels, found {len(texts)} and {len(labels)}")
         rows, cut = _affordable(texts, seed)
+        if len(rows) < len(texts):
+            logger.info("baseline: fitted on %d of %d rows, to stay within a minute", len(rows), len(texts))
         texts, labels = [texts[i] for i in rows], labels[rows]
         ngrams = Ngrams.learn(texts, cut=cut, max_features=MAX_WEIGHTS // (num_labels * _parts(texts[0])))
         features = ngrams.matrix(texts)

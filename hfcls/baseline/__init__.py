@@ -1,0 +1,1 @@
+"""What needs no encoder: character n-grams and logistic regression, and what they tell of a model and of labels."""
