@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import argcomplete
+
 from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
 from hfcls.config.habits import Parser, is_data
+from hfcls.config.help import HelpFormatter, examples
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
@@ -19,7 +22,7 @@ from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.launch import check_launch, leave_process_group, speaks_first
 from hfcls.system.next_steps import REAL_RUN, command_of, try_it
 from hfcls.system.quoting import visible
-from hfcls.system.terminal import quiet_loading
+from hfcls.system.terminal import BesideBarsHandler, no_bars, quiet_loading
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
 
@@ -32,11 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     It is 0, 1 (an error to mend), 2 (bad usage), 3 (trained and saved, but not pushed to the Hub), 130 (Ctrl-C) or 143
     (SIGTERM).
     """
-    args = _parser().parse_args(argv)
+    parser, given = _parser(), list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        argcomplete.autocomplete(parser)
+    args = parser.parse_args(given or ["--help"])
     logger = logging.getLogger("hfcls")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if args.quiet else logging.INFO)
     if not logger.hasHandlers():  # not the root logger: what other libraries print themselves would come twice
-        logger.addHandler(logging.StreamHandler())
+        logger.addHandler(BesideBarsHandler())
+    if args.quiet or not sys.stderr.isatty():
+        no_bars()
     status = 0
     try:
         args.run(args)
@@ -116,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("folder", help="output_dir of a run")
     add_options(push, PushConfig)
     push.set_defaults(run=_push)
+
+    completion = _addcommand_of(commands, "completion", "shell", "print a script that completes commands and options")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that is to read it")
+    completion.set_defaults(run=_completion)
     return parser
 
 
@@ -123,8 +135,15 @@ def _addcommand_of(commands: Any, name: str, positional: str, help: str) -> argp
     """A subcommand whose usage is one line: the list of all its options would bury a message about one of them."""
     usage = " ".join(f"hfcls {name} [--help] [options] {positional}".split())
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, usage=usage, help=help, description=f"{help[0].upper()}{help[1:]}.", allow_abbrev=False
+        name,
+        usage=usage,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=examples(name),
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
     )
+    parser.add_argument("--quiet", action="store_true", help="say only what goes wrong, and the result")
     return parser
 
 
@@ -245,6 +264,10 @@ def _push(args: argparse.Namespace) -> None:
         return
     repo_id = config.hub_model_id or default_name(folder)
     print(f"{upload_listing(folder, repo_id)}; nothing was sent")
+
+
+def _completion(args: argparse.Namespace) -> None:
+    print(argcomplete.shellcode(["hfcls"], shell=args.shell))
 
 
 if __name__ == "__main__":

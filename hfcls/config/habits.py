@@ -9,6 +9,8 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hfcls.config.help import other_spelling
+
 TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xlsx", ".xls", ".ods", ".gz", ".zip")
 RECIPES = (".yaml", ".yml")
 PRECISION = "precision is a matter of the launcher: accelerate launch --mixed_precision {} train.py ..."
@@ -51,6 +53,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         args = list(sys.argv[1:] if args is None else args)
         if not self._subparsers:
+            args = self._spelled(args)
             self._check_habits(args)
         known, unknown = super().parse_known_args(args, namespace)
         if unknown and not self._subparsers:
@@ -68,6 +71,11 @@ class Parser(argparse.ArgumentParser):
         elif "ignored explicit argument" in message:
             message = self._no_value(message.split("/")[0].removeprefix("argument "))
         super().error(message)
+
+    def _spelled(self, args: list[str]) -> list[str]:
+        """What follows `--` are texts, and stays as it is."""
+        end = args.index("--") if "--" in args else len(args)
+        return [other_spelling(word, self._option_string_actions) for word in args[:end]] + args[end:]
 
     def _check_habits(self, args: Sequence[str]) -> None:
         for i, (flag, value) in enumerate(pairwise(args)):

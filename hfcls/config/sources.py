@@ -41,8 +41,8 @@ def config_from(namespace: argparse.Namespace, config_class: type[C]) -> C:
 def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
     kind, choices, _ = parse_annotation(hint)
     text = f.metadata["help"].replace("%", "%%")
-    if f.default is not None and f.default is not MISSING:
-        text += f" (default {f.default})"
+    if f.default is not None and f.default is not MISSING and f.default is not False:
+        text += f" (default {'yes' if f.default is True else f.default})"
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction, "help": text}
     if choices:

@@ -1,6 +1,8 @@
 """What a person sees while a command runs: the main process alone speaks, and times read as times."""
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,3 +40,17 @@ def quiet_loading() -> None:
     from transformers.utils.logging import disable_progress_bar  # takes a second
 
     disable_progress_bar()
+
+
+def no_bars() -> None:
+    """No progress bars of tqdm, whose libraries are imported after this: nobody sees them move in a file or a pipe."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+class BesideBarsHandler(logging.StreamHandler):
+    """A line of the log on standard error, above a progress bar rather than in it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm  # takes a while, and may be told before to draw no bars
+
+        tqdm.write(self.format(record), file=sys.stderr)

@@ -23,15 +23,17 @@ class PlainProgressCallback(ProgressCallback, TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         logs = logs or {}
-        if not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
+        quiet = logging.getLogger("hfcls").level > logging.INFO
+        if quiet or not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
             return
+        self.training_bar.write(self.line(logs))
+
+    def line(self, logs: dict[str, float]) -> str:
         epoch = f"epoch {logs.get('epoch', 0):5.2f}"
         if "loss" in logs:
-            line = f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
-        else:
-            names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
-            line = "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
-        self.training_bar.write(line)
+            return f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
+        names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
+        return "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
 
 
 class NonFiniteLossCallback(TrainerCallback):

@@ -229,14 +229,11 @@ class TokenClockCallback(TrainerCallback):
 class PretrainingProgressCallback(PlainProgressCallback):
     """Trainer's progress bar, with lines of loss, tokens a second and perplexity."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        logs = logs or {}
-        if not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
-            return
+    def line(self, logs: dict[str, float]) -> str:
         line = f"epoch {logs.get('epoch', 0):5.2f}"
         if "loss" in logs:
             line += f"  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
             line += f"  tokens/s {logs.get('tokens_per_second', 0):,.0f}"
         if "eval_loss" in logs:
             line += f"  eval_loss {logs['eval_loss']:.4f}  perplexity {logs['eval_perplexity']:.2f}"
-        self.training_bar.write(line)
+        return line

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hfcls.cli import main
+from hfcls.cli import _parser, main
+from hfcls.config.help import other_spelling
 
 
 @pytest.fixture
@@ -28,8 +29,7 @@ def here(tmp_path, monkeypatch):
         ("train --lr 1e-3", "did you mean --learning_rate?"),
         ("train --model_name_or_path klue/bert-base", "did you mean --model?"),
         ("train --fp16", "accelerate launch --mixed_precision fp16"),
-        ("train --output-dir x", "did you mean --output_dir?"),
-        ("push folder --dry-run", "did you mean --dry_run?"),
+        ("train --output-dirs x", "did you mean --output_dir?"),
         ("train --batchsize 3", "did you mean --batch_size?"),
         ("train --qqq", "unrecognized arguments: --qqq; --help lists all options"),
         ("trian", "no command 'trian'; did you mean train?"),
@@ -61,3 +61,28 @@ def test_a_recipe_after_the_data_is_no_unquoted_pattern(here, tmp_path, capsys):
     (tmp_path / "run.yaml").write_text("seed: [", encoding="utf-8")
     assert main(["train", "--dataset", "reviews.csv", "run.yaml"]) == 1
     assert "run.yaml is not valid YAML" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--dry-run", "--dry_run"),
+        ("--output-dir=a-b", "--output_dir=a-b"),
+        ("--no-drop-duplicates", "--no-drop_duplicates"),
+        ("--no_drop_duplicates", "--no-drop_duplicates"),
+        ("--drop-duplicates", "--drop_duplicates"),
+        ("--of-no-kind", "--of-no-kind"),
+        ("a-b", "a-b"),
+        ("--", "--"),
+        ("-x", "-x"),
+        ("--no-", "--no-"),
+    ],
+)
+def test_a_hyphen_is_an_underscore_in_the_name_of_an_option(word, meant):
+    known = {"--dry_run", "--output_dir", "--drop_duplicates", "--no-drop_duplicates"}
+    assert other_spelling(word, known) == meant
+
+
+def test_texts_after_the_end_of_options_stay_as_they_are():
+    args = _parser().parse_args(["predict", "--all-scores", "--", "--dry-run", "--all-scores"])
+    assert (args.all_scores, args.texts) == (True, ["--dry-run", "--all-scores"])

@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ import torch
 from conftest import ROOT
 
 from hfcls import cli
+from hfcls.config.help import EXAMPLES
 
 
 def seconds(*command: str) -> float:
@@ -36,6 +39,56 @@ def test_help_names_each_option(hfcls, command):
     assert done.returncode == 0
     assert "--model TEXT" in done.stdout
     assert "(default " in done.stdout
+
+
+def test_alone_it_shows_help_and_every_command_gives_two_examples_that_it_takes(capsys):
+    parser = cli._parser()
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([])
+    alone = capsys.readouterr().out
+    for command, lines in EXAMPLES.items():
+        assert re.search(rf"^    {command}\s", alone, re.MULTILINE)
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([command, "--help"])
+        shown = capsys.readouterr().out
+        assert len(lines) == 2
+        for line in lines:
+            assert f"  {line}\n" in shown
+            words = shlex.split(line.split(" > ")[0])
+            assert words[0] == "hfcls"
+            assert parser.parse_args(words[1:]).run
+        assert "--no-" not in shown.split("examples:")[0].replace("--[no-]", "")
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", ["bash", "-n"]), ("zsh", None), ("fish", None)])
+def test_a_shell_completes_commands_and_options(hfcls, tmp_path, shell, check):
+    done = hfcls("completion", shell)
+    assert done.returncode == 0
+    assert "_ARGCOMPLETE" in done.stdout
+    if check:
+        (tmp_path / "script").write_text(done.stdout)
+        subprocess.run([*check, tmp_path / "script"], check=True)
+
+
+def test_what_a_shell_asks_for_is_answered(tmp_path):
+    """As argcomplete's scripts ask: by variables, and an answer on descriptor 8."""
+    line = "hfcls train --drop_d"
+    asked = f"{sys.executable} -m hfcls.cli 8>{tmp_path}/answer 9>/dev/null"
+    environment = {**os.environ, "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    subprocess.run(["bash", "-c", asked], env=environment, check=True, timeout=60)
+    assert (tmp_path / "answer").read_text().split("\x0b")[0].strip() == "--drop_duplicates"
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_a_pipe_gets_no_bars_and_quiet_only_the_result(hfcls, table, tmp_path, quiet):
+    options = ["--model", "scratch", "--max_steps", "4", "--logging_steps", "2", "--no-report", "--report_to", "none"]
+    done = hfcls("train", "--dataset", str(table(count=40)), *options, "--output_dir", str(tmp_path / "run"), *quiet)
+    assert done.returncode == 0, done.stderr
+    assert "\r" not in done.stdout + done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert ("learning_rate" in done.stdout) == (not quiet)
+    assert "accuracy" in done.stdout
+    assert ("training on" in done.stderr) == (not quiet)
 
 
 @pytest.mark.parametrize("arguments", [["train", "--seed", "seven"], ["predict", "--batching", "tight"], ["report"]])
