@@ -18,11 +18,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hfcls.baseline.beside import score_baseline
 from hfcls.batching.choice import choose_batching, collator_for_run
-from hfcls.config.options import changed_options, resumable_options, with_options
+from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import kept_train_rows, seen_in_train
 from hfcls.data.encoding import encode
+from hfcls.data.labels import warn_of_labels
 from hfcls.data.splits import (
     SplitFacts,
     carve,
@@ -30,7 +31,6 @@ from hfcls.data.splits import (
     protocol,
     selecting_split,
     split_facts,
-    warn_of_missing_classes,
 )
 from hfcls.errors import HfclsError
 from hfcls.models.loading import model_and_tokenizer
@@ -65,7 +65,8 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
 
     Args:
         config: options, for instance of `load_recipe("recipes/nsmc.yaml")`; default `TrainConfig()`.
-        **options: any field of `TrainConfig`, over those of `config`.
+        **options: any field of `TrainConfig`, over those of `config`; `dataset` may also be a DataFrame, a list of
+            dicts or another object that `load_corpus` takes.
 
     Returns:
         The metrics on the test split, scored once after the checkpoint was chosen on the validation split. Without a
@@ -76,13 +77,13 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
         Interrupted: SIGTERM or Ctrl-C; what was done is saved.
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
-    config = with_options(config or TrainConfig(), options)
+    config, data = with_data(config or TrainConfig(), options)
     args = training_arguments(**config.training_options())
     with main_process_speaks(args.should_log), ExitStack() as held:
-        return _run(config, args, held)
+        return _run(config, data, args, held)
 
 
-def _run(config: TrainConfig, args: ClassificationTrainingArguments, held: ExitStack) -> Result:
+def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, held: ExitStack) -> Result:
     folder, options, is_main = Path(config.output_dir), asdict(config), args.process_index == 0
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
 
@@ -101,7 +102,7 @@ def _run(config: TrainConfig, args: ClassificationTrainingArguments, held: ExitS
             publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private, again=True)
         return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
-        run = _prepare(config)
+        run = _prepare(config, data)
     splits = split_facts(run.corpus)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     with args.main_process_first(desc="checkpoint"):
@@ -153,13 +154,16 @@ class _Preparation:
     scored: str | None
 
 
-def _prepare(config: TrainConfig) -> _Preparation:
+def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     """Load and encode the data, and load the model with a head for its classes.
+
+    Args:
+        data: `config.dataset`, or the object of Python that it stands for.
 
     Raises:
         HfclsError: data or model are not what is needed.
     """
-    corpus = load_corpus(**config.corpus_options())
+    corpus = load_corpus(**config.corpus_options() | {"dataset": data})
     if "train" not in corpus:
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
     carved = not ("validation" in corpus or config.select_on_test or config.validation_size == 0)
@@ -178,7 +182,7 @@ def _prepare(config: TrainConfig) -> _Preparation:
     if config.drop_duplicates or config.drop_overlap:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
-    warn_of_missing_classes(corpus["train"])
+    warn_of_labels(corpus["train"])
     early_stopping = config.early_stopping_patience is not None
     selected_on = selecting_split(corpus, select_on_test=config.select_on_test, early_stopping=early_stopping)
     return _Preparation(

@@ -10,7 +10,9 @@ from rich.cells import cell_len
 
 from hfcls.baseline.beside import BaselineScores
 from hfcls.checks.cost import Cost
+from hfcls.data.labels import label_warnings
 from hfcls.system.files import write_whole
+from hfcls.system.quoting import shown
 from hfcls.system.terminal import duration
 
 # Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
@@ -108,7 +110,8 @@ class Findings:
         if (found.truncated or 0) > MANY_TRUNCATED:
             yield f"{split}: {found.truncated:.1%} of the texts are cut at max_length {self.max_length}: raise it"
         if missing := [name for name, count in found.classes.items() if count == 0]:
-            yield f"{split}: no row of {', '.join(missing)}"
+            yield f"{split}: no row of {shown(missing)}"
+        yield from (f"{split}: {line}" for line in label_warnings(found.classes))
         few = min(found.classes, key=found.classes.__getitem__)
         if 0 < found.classes[few] < FEW_OF_A_CLASS * max(found.classes.values()):
             yield f"{split}: only {found.classes[few]:,} of {found.rows:,} rows are {few}: read macro F1, not accuracy"

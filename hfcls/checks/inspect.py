@@ -19,7 +19,7 @@ from hfcls.checks.copies import count_copies
 from hfcls.checks.cost import Cost, measure_cost
 from hfcls.checks.findings import Findings, SplitFindings
 from hfcls.config.commands import CheckConfig
-from hfcls.config.options import with_options
+from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
 from hfcls.data.splits import carve_validation
@@ -49,15 +49,16 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
 
     Args:
         config: options; default `CheckConfig()`.
-        **options: any field of `CheckConfig`, over those of `config`.
+        **options: any field of `CheckConfig`, over those of `config`; `dataset` may also be a DataFrame, a list of
+            dicts or another object that `load_corpus` takes.
 
     Raises:
         HfclsError: the corpus, tokenizer or model config cannot be read, or `output` cannot be written.
     """
-    config = with_options(config or CheckConfig(), options)
+    config, data = with_data(config or CheckConfig(), options)
     if config.output:
         check_writable(Path(config.output), "output")
-    corpus = load_corpus(**config.corpus_options())
+    corpus = load_corpus(**config.corpus_options() | {"dataset": data})
     main = "train" if "train" in corpus else next(iter(corpus))
     tokenizer = None
     if config.model is not None:

@@ -82,6 +82,14 @@ def with_options(config: C, options: Mapping[str, Any]) -> C:
     return replace(config, **options)
 
 
+def with_data(config: C, options: Mapping[str, Any]) -> tuple[C, Any]:
+    """`with_options`, and the dataset: its name or path, or an object of Python, which the config knows by its type."""
+    data = options.get("dataset", config.dataset)  # type: ignore[attr-defined]
+    if isinstance(data, str | Path):
+        return (config := with_options(config, options)), config.dataset  # type: ignore[attr-defined]
+    return with_options(config, {**options, "dataset": f"a {type(data).__name__}"}), data
+
+
 def suggestion(name: str, known: Collection[str]) -> str:
     """Which of the known names may be meant by `name`."""
     if close := difflib.get_close_matches(name, known, n=1):

@@ -1,13 +1,13 @@
 """The options of each command as keyword arguments, so that a type checker sees a wrong name; a test holds them equal
-to the dataclasses."""
+to the dataclasses, but for `dataset`, which may be an object of Python there."""
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class TrainOptions(TypedDict, total=False):
     """Of `TrainConfig`."""
 
-    dataset: str
+    dataset: Any
     dataset_config: str | None
     data_dir: str | None
     text_column: str
@@ -95,7 +95,7 @@ class AdaptOptions(TypedDict, total=False):
 class CheckOptions(TypedDict, total=False):
     """Of `CheckConfig`."""
 
-    dataset: str
+    dataset: Any
     dataset_config: str | None
     data_dir: str | None
     text_column: str
@@ -119,7 +119,7 @@ class CheckOptions(TypedDict, total=False):
 class EvaluateOptions(TypedDict, total=False):
     """Of `EvaluateConfig`."""
 
-    dataset: str
+    dataset: Any
     dataset_config: str | None
     data_dir: str | None
     text_column: str

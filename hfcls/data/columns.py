@@ -9,8 +9,8 @@ from typing import Any
 from datasets import Dataset, Features
 
 from hfcls.data.formats.json_tables import Seen
-from hfcls.data.formats.table import quoted
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
 
 logger = logging.getLogger(__name__)
 

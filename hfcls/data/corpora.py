@@ -8,8 +8,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hfcls.data.columns import holds_numbers, wanted_columns, with_columns
-from hfcls.data.formats.table import ReadOptions, quoted
-from hfcls.data.formats.table import shown as shown_names
+from hfcls.data.formats.table import ReadOptions
 from hfcls.data.labels import (
     class_names,
     known_name,
@@ -25,6 +24,8 @@ from hfcls.data.origins.files import BUILT_IN, local_files
 from hfcls.data.origins.given import described, given_splits
 from hfcls.data.readers import text_problem, without_text
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
+from hfcls.system.quoting import shown as shown_names
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
-from hfcls.data.formats.table import quoted
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted, shown
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +184,19 @@ def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | N
 
 
 # What looks wrong
+
+
+def warn_of_labels(train: Dataset) -> None:
+    """A log line for classes without a training row, and for each of `label_warnings`."""
+    names = train.features["label"].names
+    counts = np.bincount(train.with_format("numpy")["label"][:], minlength=len(names))
+    if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
+        logger.warning(
+            "train holds no row of %s, so the model cannot learn it (max_train_samples takes the first rows)",
+            shown(missing),
+        )
+    for line in label_warnings(dict(zip(names, counts.tolist(), strict=True))):
+        logger.warning("train: %s", line)
 
 
 def label_warnings(classes: Mapping[str, int]) -> Iterator[str]:

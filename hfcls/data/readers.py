@@ -21,9 +21,10 @@ from hfcls.data.formats.encodings import kind_of, unpacking
 from hfcls.data.formats.folders import class_folders, is_saved, open_class_folders, table_files
 from hfcls.data.formats.json_tables import open_json
 from hfcls.data.formats.parquet import open_parquet
-from hfcls.data.formats.table import ReadOptions, Table, shown
+from hfcls.data.formats.table import ReadOptions, Table
 from hfcls.errors import HfclsError
 from hfcls.system.files import whole, write_whole
+from hfcls.system.quoting import shown
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hfcls.data.duplicates import text_keys
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import shown
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,11 @@ def carve_validation(corpus: DatasetDict, size: float, seed: int) -> DatasetDict
     """`corpus` of `load_corpus` with `size` (0 < size < 1) of its train rows moved to a validation split.
 
     Which ones is seeded, and stratified by class. Rows with the same text (normalised) stay together; where many texts
-    are repeated, the number of rows is met as nearly as that allows.
+    are repeated, the number of rows is met as nearly as that allows. A class with one text stays in train.
 
     Raises:
-        HfclsError: a class has too few texts to stand in both splits, or the corpus has no texts: it went through
-            `encode`, which comes after this.
+        HfclsError: there are too few rows for each class to stand in both splits, or the corpus has no texts: it went
+            through `encode`, which comes after this.
     """
     return _with_validation(corpus, *_carved_rows(corpus["train"], size, seed))
 
@@ -73,11 +74,17 @@ def _carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int
     _, firsts, counts = np.unique(text_of, return_index=True, return_counts=True)
     labels, names = train.with_format("numpy")["label"][:], train.features["label"].names
     movable = counts <= np.maximum(2, min(size, 1 - size) * np.bincount(labels)[labels[firsts]] / 2)
-    _check_classes_divide(labels, labels[firsts][movable], size, names)
-    carved = _carved_texts(text_of, firsts, counts, labels, movable, size, seed)[text_of]
+    in_texts = np.bincount(labels[firsts][movable], minlength=len(names))
+    alone = np.flatnonzero((np.bincount(labels, minlength=len(names)) == 1) | (in_texts == 1))
+    common = ~np.isin(labels, alone)
+    _check_classes_divide(labels, common, size, divisible=bool(in_texts.sum()))
+    carved = _carved_texts(text_of, firsts, counts, labels, movable, size, seed, common)[text_of]
     if not carved.any():
         raise _cannot_carve(size, len(train), REPEATED)
-    if missing := set(np.unique(labels)) - set(labels[carved]):
+    if len(alone):
+        classes = shown([names[label] for label in alone])
+        logger.warning("%s: one text only, which stays in train; validation has none of it", classes)
+    if missing := set(np.unique(labels[common])) - set(labels[carved]):
         classes = ", ".join(names[label] for label in sorted(missing))
         logger.warning("validation holds no row of %s: too many of its rows have the same text", classes)
     return np.flatnonzero(~carved), np.flatnonzero(carved)
@@ -91,6 +98,7 @@ def _carved_texts(
     movable: NDArray[np.bool_],
     size: float,
     seed: int,
+    common: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Bool [T]: whether a text becomes validation.
 
@@ -100,12 +108,14 @@ def _carved_texts(
         counts: [T], the rows that a text has.
         labels: of the rows.
         movable: [T], whether a text may become validation.
+        common: of the rows, whether their class stands in both parts.
     """
     from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
 
-    kept, held = train_test_split(np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels)
+    rows = np.flatnonzero(common)
+    kept, held = train_test_split(rows, test_size=size, random_state=seed, stratify=labels[rows])
     carved = np.isin(firsts, held) & movable  # the other rows of a text go where its first one goes
-    for label in np.unique(labels):  # and other texts make up for these, so that each class keeps its share
+    for label in np.unique(labels[rows]):  # and other texts make up for these, so that each class keeps its share
         of_class = movable & (labels[firsts] == label)
         gap = (labels[held] == label).sum() - counts[carved & of_class].sum()
         right = of_class & (carved == (gap < 0))
@@ -117,21 +127,22 @@ def _carved_texts(
 
 
 def _check_classes_divide(
-    labels: NDArray[np.int64], of_texts: NDArray[np.int64], size: float, names: list[str]
+    labels: NDArray[np.int64], common: NDArray[np.bool_], size: float, *, divisible: bool
 ) -> None:
     """Raises HfclsError unless validation and what is left of train can both hold each class.
 
     Args:
         labels: of the rows.
-        of_texts: the labels of the texts that may go to validation.
+        common: of the rows, whether their class has several texts.
+        divisible: whether there are texts that may go to validation.
     """
-    in_rows, in_texts = np.bincount(labels, minlength=len(names)), np.bincount(of_texts, minlength=len(names))
-    classes, smaller = np.count_nonzero(in_rows), min(held := math.ceil(size * len(labels)), len(labels) - held)
-    if alone := [name for name, rows, texts in zip(names, in_rows, in_texts, strict=True) if 1 in (rows, texts)]:
-        why = f"{', '.join(alone)} has one text only, and each class must stand in both parts"
-    elif smaller < classes:
+    classes, rows = len(np.unique(labels[common])), int(common.sum())
+    smaller = min(held := math.ceil(size * rows), rows - held)
+    if divisible and not classes:
+        why = "each class has one text only"
+    elif divisible and smaller < classes:
         why = f"a part of {smaller} rows cannot hold each of {classes} classes; choose another --validation_size"
-    elif not len(of_texts):
+    elif not divisible:
         why = REPEATED
     else:
         return
@@ -164,17 +175,6 @@ def selecting_split(splits: Collection[str], *, select_on_test: bool, early_stop
         raise HfclsError(f"select_on_test needs a test split; the data has {', '.join(splits)}")
     logger.warning("the checkpoint is chosen on the test split, as in the book: its score is not a held-out one")
     return "test"
-
-
-def warn_of_missing_classes(train: Dataset) -> None:
-    """One log line if a class that the data has stands in no training row."""
-    names = train.features["label"].names
-    present = set(train.unique("label"))
-    if missing := [name for i, name in enumerate(names) if i not in present]:
-        logger.warning(
-            "train holds no row of %s, so the model cannot learn it (max_train_samples takes the first rows)",
-            ", ".join(missing),
-        )
 
 
 def protocol(splits: Collection[str], selected_on: str | None, carved: str) -> str:

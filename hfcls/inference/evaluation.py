@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hfcls.config.commands import EvaluateConfig
-from hfcls.config.options import with_options
+from hfcls.config.options import with_data
 from hfcls.data.corpora import load_held_out
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
@@ -102,13 +102,14 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
 
     Args:
         config: options; default `EvaluateConfig()`.
-        **options: any field of `EvaluateConfig`, over those of `config`.
+        **options: any field of `EvaluateConfig`, over those of `config`; `dataset` may also be a DataFrame, a list of
+            dicts or another object that `load_corpus` takes.
 
     Raises:
         HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, or model
             or data are not what is needed.
     """
-    config = with_options(config or EvaluateConfig(), options)
+    config, data = with_data(config or EvaluateConfig(), options)
     output = Path(config.output) if config.output else None
     if output:
         check_writable(output, "output")
@@ -116,7 +117,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     first = _load(config.model, config)
     second = _load(config.compare, config) if config.compare else None
     names = _named(first.labels, config.label_names, config.model)
-    split, rows = load_held_out(known=names, split=config.split, max_rows=config.max_samples, **config.corpus_options())
+    corpus_options = config.corpus_options() | {"dataset": data}
+    split, rows = load_held_out(known=names, split=config.split, max_rows=config.max_samples, **corpus_options)
     other_names = []
     if config.compare and second:
         unnamed = all(UNNAMED.fullmatch(name) for name in second.labels)

@@ -17,13 +17,14 @@ from tqdm import tqdm
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
 from hfcls.data.columns import with_columns
-from hfcls.data.formats.table import ReadOptions, quoted
+from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import input_files
 from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.sources import claim
 from hfcls.system.files import remove_leftovers, whole
+from hfcls.system.quoting import quoted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

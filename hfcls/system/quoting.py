@@ -5,6 +5,7 @@ HTML is escaped by `html.escape` and Jinja, a shell's word by `shlex.quote`, YAM
 
 import html
 import re
+from collections.abc import Collection
 from typing import Any
 
 # What a terminal obeys, what XML and UTF-8 cannot hold, and what turns the direction of the text that follows.
@@ -15,6 +16,7 @@ UNSEEN = re.compile(
 MARKDOWN = re.compile(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])")
 FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # OWASP's list of what makes a spreadsheet compute a cell
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?", re.IGNORECASE)
+SHOWN_NAMES = 10  # in a message, of a list that may be endless
 
 
 def visible(text: str) -> str:
@@ -64,3 +66,14 @@ def spreadsheet_cell(text: str) -> str:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def shown(names: Collection[object], between: str = ", ") -> str:
+    """The first ten of these names for a message."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return between.join(str(name) for name in list(names)[:SHOWN_NAMES]) + more
+
+
+def quoted(names: Collection[str], between: str = ", ") -> str:
+    """The same, in quotes, and each at most 100 characters long: they may be anything, even texts."""
+    return shown([repr(name if len(name) <= 100 else f"{name[:97]}...") for name in names], between)

@@ -341,9 +341,9 @@ def test_an_empty_folder_is_told_what_to_hold(tmp_path):
     ("labels", "size", "message"),
     [
         (
-            "aab",
+            "ab",
             0.1,
-            "cannot keep 0.1 of 3 training rows for validation: b has one text only, and each class",
+            "cannot keep 0.1 of 2 training rows for validation: each class has one text only; bring",
         ),
         ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 rows cannot hold each of 2 classes; choose another --val"),
         ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 rows cannot hold each of 2 classes; choose another --val"),
@@ -361,6 +361,17 @@ def test_whatever_can_be_cut_is_cut(table, count, size):
     parts = carve_validation(corpus, size, seed=7)
     assert len(parts["train"]) + len(parts["validation"]) == count
     assert all(len(set(parts[split]["label"])) == 2 for split in parts)
+
+
+def test_a_class_with_one_row_stays_in_train_and_is_named(table, caplog):
+    """By its name; and the others are cut as if it were not there."""
+    lines = ["text\tlabel", *(f"글 {i}\t{'ab'[i % 5 == 0]}" for i in range(100))]
+    expected = carve_validation(load_corpus(str(table("a.tsv", lines=lines))), 0.2, seed=7)
+    corpus = load_corpus(str(table("b.tsv", lines=[*lines, "하나뿐인 글\t딱 하나"])))
+    parts = carve_validation(corpus, 0.2, seed=7)
+    assert list(parts["validation"]["text"]) == list(expected["validation"]["text"])
+    assert parts["train"][-1]["text"] == "하나뿐인 글"
+    assert "딱 하나: one text only, which stays in train; validation has none of it" in caplog.messages
 
 
 def test_validation_is_carved_seeded_stratified_and_without_loss(table, tiny_model):

@@ -15,8 +15,9 @@ from datasets import Features, List, Value
 from hfcls.data.formats.dialects import Dialect, OpenText, fits, long_fields, records
 from hfcls.data.formats.encodings import NAMES, open_text, sniff_encoding
 from hfcls.data.formats.sniffing import DELIMITERS, sniff_dialect
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted, unique_names
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, unique_names
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
 
 FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)", re.DOTALL)
 

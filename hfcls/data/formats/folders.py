@@ -10,9 +10,10 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from hfcls.data.formats.encodings import PACKED, open_text, sniff_encoding
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, shown
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import shown
 
 logger = logging.getLogger(__name__)
 

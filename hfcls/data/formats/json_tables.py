@@ -14,8 +14,9 @@ import pyarrow as pa
 from datasets import Features, Json, Value
 
 from hfcls.data.formats.encodings import NAMES, kind_of, open_text, sniff_encoding
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
 
 MOST_EXACT = 2**53  # a float64 holds every integer up to it
 

@@ -12,8 +12,9 @@ from datasets.table import table_cast
 from pyarrow import parquet
 
 from hfcls.data.formats.encodings import open_bytes
-from hfcls.data.formats.table import ROWS_AT_ONCE, Table, quoted, unique_names
+from hfcls.data.formats.table import ROWS_AT_ONCE, Table, unique_names
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
 
 PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 

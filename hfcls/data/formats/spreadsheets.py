@@ -10,8 +10,9 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from hfcls.data.formats.encodings import open_bytes
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, quoted, unique_names
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, unique_names
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 

@@ -1,7 +1,7 @@
 """What every reader of a file gives: its columns, and its rows in parts."""
 
 import codecs
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -10,7 +10,6 @@ from datasets import Features
 from hfcls.errors import HfclsError
 
 ROWS_AT_ONCE = 1_000  # larger parts are slower: Python looks through more objects for garbage
-SHOWN_NAMES = 10  # in a message, of a list that may be endless
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,3 @@ def unique_names(header: list[str]) -> list[str]:
             name += "'"
         unique.append(name)
     return unique
-
-
-def shown(names: Collection[object], between: str = ", ") -> str:
-    """The first ten of these names for a message."""
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return between.join(str(name) for name in list(names)[:SHOWN_NAMES]) + more
-
-
-def quoted(names: Collection[str], between: str = ", ") -> str:
-    """The same, in quotes, and each at most 100 characters long: they may be anything, even texts."""
-    return shown([repr(name if len(name) <= 100 else f"{name[:97]}...") for name in names], between)

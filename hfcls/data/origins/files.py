@@ -15,11 +15,11 @@ from hfcls.data.formats.folders import (
     table_files,
     table_suffix,
 )
-from hfcls.data.formats.table import shown
 from hfcls.data.origins import nsmc
 from hfcls.data.readers import SUFFIXES, readable_files
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import shown
 
 logger = logging.getLogger(__name__)
 
