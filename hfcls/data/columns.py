@@ -27,13 +27,13 @@ USUAL = {
 }  # fmt: skip
 
 
-def with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], *, no_header: bool = False) -> Dataset:
+def with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], *, no_header: bool | None = None) -> Dataset:
     """The wanted columns alone, called as they were asked for.
 
     Args:
         where: what to call the table in messages.
         wanted: option, such as text_column -> the name that was given for it, or a path such as `annotation.label`.
-        no_header: the columns are called by their position, 1, 2, ...
+        no_header: whether the columns are called by their position, 1, 2, ...; None: they have names in any case.
 
     Raises:
         HfclsError: no such column, several of that name, or one column for two options.
@@ -42,7 +42,8 @@ def with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], *, no_hea
         logger.info("%s: %s", where, ", ".join(f"{option} is {name!r}" for option, name in found.items()))
         chosen = found
     else:
-        chosen = {option: chosen_column(rows, where, option, name) for option, name in wanted.items()}
+        hint = "; if that is a row and no header, set --no_header" if no_header is False else ""
+        chosen = {option: chosen_column(rows, where, option, name, hint) for option, name in wanted.items()}
     for option in wanted:
         if chosen[option] not in rows.column_names:
             rows = _with_nested(rows, where, chosen[option], option)
@@ -53,7 +54,7 @@ def with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], *, no_hea
     return rows.rename_columns(names) if names else rows
 
 
-def chosen_column(rows: Dataset, where: str, option: str, name: str) -> str:
+def chosen_column(rows: Dataset, where: str, option: str, name: str, hint: str = "") -> str:
     """The column that `name` means; names are the same if they are so in Unicode NFC and without blanks around."""
     columns = rows.column_names
     if name in columns:
@@ -77,7 +78,8 @@ def chosen_column(rows: Dataset, where: str, option: str, name: str) -> str:
         logger.info("%s has no column %r: %r is taken for it; --%s chooses another", where, name, found[0], option)
         return found[0]
     raise HfclsError(
-        f"{where} has no column {name!r}; it has {quoted(columns)}: {_suggestion(name, columns, found)}set --{option}"
+        f"{where} has no column {name!r}; it has {quoted(columns)}: {_suggestion(name, columns, found)}"
+        f"set --{option}{hint}"
     )
 
 

@@ -20,7 +20,7 @@ from hfcls.data.labels import (
 )
 from hfcls.data.origins import nsmc
 from hfcls.data.origins.chosen import read_splits
-from hfcls.data.origins.files import BUILT_IN, local_files
+from hfcls.data.origins.files import BUILT_IN, has_header_line, local_files
 from hfcls.data.origins.given import described, given_splits
 from hfcls.data.readers import text_problem, without_text
 from hfcls.errors import HfclsError
@@ -77,13 +77,15 @@ def load_corpus(
     wanted = wanted_columns(text_column, text_pair_column, label_column)
     texts, name = [column for option, column in wanted.items() if option != "label_column"], described(dataset)
     options = ReadOptions(delimiter, encoding, quoting, no_header, sheet)
-    raw = given_splits(dataset)
+    raw, files = given_splits(dataset), None
     if raw is None:
-        raw = read_splits(name, local_files(name, data_dir), dataset_config, options)
+        files = local_files(name, data_dir)
+        raw = read_splits(name, files, dataset_config, options)
+    headless = no_header if has_header_line(files) else None
     values: dict[str, dict[Any, str | None]] = {}
     for split, rows in raw.items():
         where = f"{name} ({split})"
-        raw[split] = _with_columns(rows, where, wanted, no_header)
+        raw[split] = _with_columns(rows, where, wanted, headless)
         if numbers := [column for column in texts if holds_numbers(raw[split], column)]:
             raise HfclsError(
                 f"{where}: column {numbers[0]!r} holds numbers, not text; its columns are "
@@ -153,7 +155,7 @@ def load_held_out(
         raw = read_splits(name, {split: files[split]} if files else None, dataset_config, options)
     rows = raw[split].select(range(min(len(raw[split]), max_rows or len(raw[split]))))
     where = f"{name} ({split})"
-    rows = _with_columns(rows, where, wanted, options.no_header)
+    rows = _with_columns(rows, where, wanted, options.no_header if has_header_line(files) else None)
     for column in texts:
         if holds_numbers(rows, column):
             logger.warning("%s: every text in column %r is a number: is it the right --text_column?", where, column)
@@ -175,7 +177,7 @@ def _known(name: str | None, known: Sequence[str], dataset: str) -> str | None:
     return known_name(_shown(name, dataset), known)
 
 
-def _with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], no_header: bool) -> Dataset:
+def _with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], no_header: bool | None) -> Dataset:
     """The wanted columns alone, the texts as text and the labels one in each row."""
     rows = with_columns(rows, where, wanted, no_header=no_header)
     if len(rows) == 0:

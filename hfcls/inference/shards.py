@@ -18,7 +18,7 @@ from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
 from hfcls.data.columns import with_columns
 from hfcls.data.formats.table import ReadOptions
-from hfcls.data.origins.files import input_files
+from hfcls.data.origins.files import has_header_line, input_files
 from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
@@ -118,7 +118,8 @@ def _texts(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) 
     """The columns to label."""
     wanted = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
     wanted = {option: column for option, column in wanted.items() if column is not None}
-    texts = with_columns(rows, str(path), wanted, no_header=config.no_header)
+    no_header = config.no_header if has_header_line({"rows": [path]}) else None
+    texts = with_columns(rows, str(path), wanted, no_header=no_header)
     for option, column in wanted.items():
         if problem := text_problem(texts, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")

@@ -2,9 +2,11 @@
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from hfcls.data.formats import spreadsheets
 from hfcls.data.formats.folders import (
     ORDER,
     class_folders,
@@ -16,7 +18,7 @@ from hfcls.data.formats.folders import (
     table_suffix,
 )
 from hfcls.data.origins import nsmc
-from hfcls.data.readers import SUFFIXES, readable_files
+from hfcls.data.readers import DELIMITERS, SUFFIXES, readable_files
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import shown
@@ -93,6 +95,12 @@ def _of_pattern(pattern: str) -> dict[str, list[Path]]:
     told = "; ".join(f"{split} is {shown([path.name for path in files])}" for split, files in found.items())
     logger.info("%s: %s%s", pattern, told, f"; passed over {shown([p.name for p in unused])}" if unused else "")
     return found
+
+
+def has_header_line(files: Mapping[str, Sequence[Path]] | None) -> bool:
+    """Whether the columns are called as the first line of a file says."""
+    suffixes = (*DELIMITERS, *spreadsheets.SUFFIXES)
+    return files is not None and any(table_suffix(path) in suffixes for paths in files.values() for path in paths)
 
 
 def input_files(name: str) -> list[Path]:
