@@ -218,7 +218,7 @@ def _predict(args: argparse.Namespace) -> None:
 
         predict_files(config)
         return
-    if files := [text for text in args.texts if Path(text).suffix and is_data(text)]:
+    if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
         raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
     from hfcls.inference.classifier import Classifier
     from hfcls.inference.stream import arriving_lines

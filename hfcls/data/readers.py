@@ -85,7 +85,7 @@ def read_table(path: Path, options: ReadOptions) -> Dataset:
         return _saved(path)
     with _reading(path):
         kind = _checked_kind(path)
-        sha256 = _sha256(path)
+        sha256 = content_sha256(path)
     # the kind, since the same bytes are other rows as csv than as tsv
     chosen = "" if options == ReadOptions() else f"-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"
     folder = Path(config.HF_DATASETS_CACHE) / "hfcls" / f"{kind.removeprefix('.')}-{READER}-{sha256}{chosen}"
@@ -137,8 +137,8 @@ def _checked_kind(path: Path) -> str:
     return kind
 
 
-def _sha256(path: Path) -> str:
-    """Of a file's bytes; of a folder's files, with their names."""
+def content_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder's files, with their names."""
     digest = hashlib.sha256()
     for part in [path] if path.is_file() else sorted(inner for inner in path.rglob("*") if inner.is_file()):
         if part != path:
@@ -165,7 +165,7 @@ def _fill(folder: Path, path: Path, kind: str, options: ReadOptions, sha256: str
             row_count += len(part)
             progress.update(len(part))
     with _reading(path):
-        if _sha256(path) != sha256:
+        if content_sha256(path) != sha256:
             raise HfclsError(f"{path} was changed while it was read: give the same command again")
     facts = {"rows": row_count, "passed_over": table.passed_over, "decided": table.decided}
     write_whole(folder / FACTS_FILE, json.dumps(facts, ensure_ascii=False) + "\n")

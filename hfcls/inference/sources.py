@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from hfcls.data.readers import content_sha256
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.models.compact.exported import ExportedModel
@@ -34,7 +35,7 @@ def claim(
         HfclsError: the folder holds shards of something else, or of who knows what; or an input file cannot be read.
     """
     present = next((path for path in shards if path.exists()), None)  # looked for first: a note comes before a shard
-    note, sums = output / SOURCES_FILE, {str(path): _sum_of_file(path) for path in files}
+    note, sums = output / SOURCES_FILE, _sums_of_files(files)
     sources: dict[str, Any] = {**options, "model_sha256": model_sums(classifier), "files": sums}
     if note.exists():
         earlier = _read(note)
@@ -117,16 +118,16 @@ def _sum_of_tokenizer(classifier: Classifier) -> str:
     return digest.hexdigest()
 
 
-def _sum_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    except OSError as error:
-        raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
-
-
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _sums_of_files(files: Iterable[Path]) -> dict[str, str]:
+    """Of each file, or folder that is one table."""
+    sums = {}
+    for path in files:
+        try:
+            sums[str(path)] = content_sha256(path)
+        except OSError as error:
+            raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
+    return sums

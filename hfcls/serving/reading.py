@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +11,8 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfcls.data.formats.encodings import open_text, sniff_encoding
-from hfcls.data.readers import DELIMITERS
+from hfcls.data.formats.sniffing import DELIMITERS
+from hfcls.data.readers import DELIMITERS as SUFFIXES
 from hfcls.errors import HfclsError
 
 CHARACTER_BYTES = 12  # that JSON may take for one, as in \ud83d\ude00
@@ -74,13 +76,13 @@ def read_rows(texts: str, file: str | None, max_chars: int, max_texts: int) -> t
         return ["text"], _within_limits(_lines(io.StringIO(texts, newline=None)), 0, max_chars, max_texts)
     path = Path(file)
     suffix = path.suffix.lower()
-    if suffix not in DELIMITERS:
+    if suffix not in SUFFIXES:
         raise HfclsError(f"{path.name}: txt, csv 또는 tsv 파일이 필요합니다. A txt, csv or tsv file is needed.")
     try:
         with open_text(path, sniff_encoding(path)) as opened:
             if suffix == ".txt":
                 return ["text"], _within_limits(_lines(opened), 0, max_chars, max_texts)
-            rows = _table(opened, path.name, DELIMITERS[suffix])
+            rows = _table(opened, path.name, SUFFIXES[suffix])
             header = next(rows, [])
             if header.count("text") != 1:
                 found = "Several columns are" if header.count("text") else "There is no column"
@@ -98,9 +100,11 @@ def _lines(opened: IO[str]) -> Iterator[list[str]]:
     return ([line.rstrip("\r\n")] for line in opened if line.strip())
 
 
-def _table(opened: IO[str], name: str, delimiter: str) -> Iterator[list[str]]:
-    """The header of a csv or tsv file, then its rows, all of one length."""
-    reader = csv.reader(opened, delimiter=delimiter)
+def _table(opened: IO[str], name: str, usual: str) -> Iterator[list[str]]:
+    """The header of a csv or tsv file, then its rows, all of one length; the header tells what sets fields apart."""
+    first = next((line for line in opened if line.strip()), "")
+    delimiter = usual if usual in first else max([usual, *DELIMITERS], key=first.count)
+    reader = csv.reader(chain([first], opened), delimiter=delimiter)
     width = 0
     try:
         for row in filter(None, reader):

@@ -393,3 +393,35 @@ def test_bad_input_is_named(options, table, tmp_path, changed, message):
     with pytest.raises(HfclsError, match=message):
         predict_files(PredictConfig(**{**options, **changed}))
     assert not (tmp_path / "out").exists()  # so that the mended command may use it
+
+
+def test_files_as_people_bring_them_are_labelled_by_the_same_reader(options, tmp_path):
+    folder = tmp_path / "odd"
+    texts = ["영화 최고", "별로, 실망", "지루 나쁘다"]
+    write = {
+        "excel.csv": ("id;text\r\n" + "".join(f"{i};{text}\r\n" for i, text in enumerate(texts))).encode("cp949"),
+        "unquoted.tsv": ("text\n" + "".join(f'"{text}\n' for text in texts)).encode(),
+        "nested.json": json.dumps({"data": [{"id": i, "review": {"text": t}} for i, t in enumerate(texts)]}).encode(),
+        "classes/긍정/1.txt": texts[0].encode(),
+        "classes/부정/1.txt": texts[1].encode(),
+        "part-2.csv": f"document\n{texts[1].replace(',', '')}\n".encode(),
+        "part-10.csv": f"document\n{texts[2]}\n".encode(),
+    }
+    for name, content in write.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    classifier = Classifier.from_pretrained(options["model"])
+    for number, (name, column, expected) in enumerate(
+        [
+            ("excel.csv", "text", texts),
+            ("unquoted.tsv", "text", [f'"{text}' for text in texts]),
+            ("nested.json", "review.text", texts),
+            ("classes", "text", texts[:2]),
+            ("part-*.csv", "text", ["별로 실망", texts[2]]),
+        ]
+    ):
+        chosen = {"input": str(folder / name), "output": str(tmp_path / f"out{number}"), "text_column": column}
+        shards = predict_files(PredictConfig(**{**options, **chosen}))
+        rows = [row for path in shards for row in pyarrow.parquet.read_table(path).to_pylist()]
+        assert [row["predicted_label"] for row in rows] == [answer["label"] for answer in classifier(expected)]
+        assert "id" in rows[0] or name not in ("excel.csv", "nested.json")
