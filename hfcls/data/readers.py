@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet", *spreadsheets.SUFFIXES, ".zip")
-FOLDER = "folder"  # the kind of a folder for each class
+FOLDER = "/folder"  # the kind of a folder for each class
 
 READER = 2  # enters the key of the cache: raise it with each change of what reading a file gives
 ROWS_FILE, FACTS_FILE = "rows.arrow", "facts.json"
@@ -87,8 +87,9 @@ def read_table(path: Path, options: ReadOptions) -> Dataset:
         kind = _checked_kind(path)
         sha256 = content_sha256(path)
     # the kind, since the same bytes are other rows as csv than as tsv
+    packed = path.suffix.lower() if path.suffix.lower() != kind and kind != FOLDER else ""
     chosen = "" if options == ReadOptions() else f"-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"
-    folder = Path(config.HF_DATASETS_CACHE) / "hfcls" / f"{kind.removeprefix('.')}-{READER}-{sha256}{chosen}"
+    folder = Path(config.HF_DATASETS_CACHE) / "hfcls" / f"{kind[1:]}{packed}-{READER}-{sha256}{chosen}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):  # one process reads, the others find what it has read

@@ -312,3 +312,12 @@ def test_classes_that_a_parquet_file_declares_are_kept(tmp_path):
     rows = Dataset.from_dict({"text": ["가", "나"], "label": [1, 0]}).cast_column("label", ClassLabel(names=["a", "b"]))
     rows.to_parquet(tmp_path / "a.parquet")
     assert read_tables({"train": tmp_path / "a.parquet"})["train"].features["label"].names == ["a", "b"]
+
+
+def test_what_is_packed_is_not_taken_for_what_is_not(tmp_path):
+    """Not even where the bytes are those of a file that was read before."""
+    for name in ("a.csv", "a.csv.gz"):
+        (tmp_path / name).write_text("text,label\n그대로,1\n", encoding="utf-8")
+    assert len(read_tables({"train": tmp_path / "a.csv"})["train"]) == 1
+    with pytest.raises(HfclsError, match="cannot unpack .*a.csv.gz"):
+        read_tables({"train": tmp_path / "a.csv.gz"})
