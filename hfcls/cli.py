@@ -20,7 +20,7 @@ from hfcls.config.sources import add_options, config_from
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.launch import check_launch, leave_process_group, speaks_first
-from hfcls.system.next_steps import REAL_RUN, command_of, try_it
+from hfcls.system.next_steps import INSTALL_EXTRA, REAL_RUN, command_of, try_it
 from hfcls.system.quoting import visible
 from hfcls.system.terminal import BesideBarsHandler, no_bars, quiet_loading
 from hfcls.training.preemption import Interrupted
@@ -205,7 +205,7 @@ def _report(args: argparse.Namespace) -> None:
     try:
         from hfcls.publishing.report import write_report
     except ImportError as error:
-        raise HfclsError(f"a report needs {error.name}: pip install 'hfcls[report]'") from error
+        raise HfclsError(f"a report needs {error.name}: {INSTALL_EXTRA.format(extra='report')}") from error
     print(write_report(args.folder))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from hfcls.errors import HfclsError
+from hfcls.system.next_steps import INSTALL_EXTRA
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> dict[int, i
     try:
         from rensa import RMinHash, RMinHashDeduplicator, RMinHashLSH
     except ImportError as error:
-        raise HfclsError("near-duplicates need the package rensa: pip install 'hfcls[check]'") from error
+        raise HfclsError(f"near-duplicates need the package rensa: {INSTALL_EXTRA.format(extra='check')}") from error
 
     # First pass, all in compiled code: which texts share a band with any other. Usually few.
     index = RMinHashLSH(threshold=threshold, num_perm=NUM_PERM, num_bands=BANDS)

@@ -8,6 +8,7 @@ from hfcls.errors import HfclsError, PushError
 from hfcls.publishing.card import write_card
 from hfcls.publishing.hub import push
 from hfcls.runs.folder import CARD_FILE, REPORT_FILE
+from hfcls.system.next_steps import INSTALL_EXTRA
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,9 @@ def try_report(folder: Path) -> None:
         logger.info("report: %s", write_report(folder))
     except ImportError as error:
         logger.info(
-            "no report, since %s is not installed: pip install 'hfcls[report]', then hfcls report %s",
+            "no report, since %s is not installed: %s, then hfcls report %s",
             error.name,
+            INSTALL_EXTRA.format(extra="report"),
             shlex.quote(str(folder)),
         )
     except Exception as error:

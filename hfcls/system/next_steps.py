@@ -8,6 +8,9 @@ from pathlib import Path
 
 from hfcls.system.quoting import python_string
 
+# hfcls is on no package index yet, where its name could be anybody's: until it is, an extra comes from the checkout.
+INSTALL_EXTRA = "pip install -e '.[{extra}]' in the checkout of hfcls"
+
 REAL_RUN = (
     "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
     "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"

@@ -125,5 +125,5 @@ def test_without_rensa_the_message_names_the_extra(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(HfclsError, match=r"pip install 'hfcls\[check\]'"):
+    with pytest.raises(HfclsError, match=r"pip install -e '.\[check\]'"):
         near_duplicates(["가나다라", "가나다라"])

@@ -82,5 +82,5 @@ def test_what_is_not_installed_is_named(classifier_folder, tmp_path, monkeypatch
         return real(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(HfclsError, match=r'pip install "hfcls\[onnx\]"'):
+    with pytest.raises(HfclsError, match=r"pip install -e '.\[onnx\]'"):
         hfcls.export(model=classifier_folder, output=str(tmp_path / "out"))

@@ -315,10 +315,11 @@ def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monk
         monkeypatch.delitem(sys.modules, name)
     try_report(out)
     assert caplog.messages == [
-        f"no report, since matplotlib is not installed: pip install 'hfcls[report]', then hfcls report {out}"
+        "no report, since matplotlib is not installed: pip install -e '.[report]' in the checkout of hfcls, then "
+        f"hfcls report {out}"
     ]
     assert cli.main(["report", str(out)]) == 1
-    assert "a report needs matplotlib: pip install 'hfcls[report]'" in capsys.readouterr().err
+    assert "a report needs matplotlib: pip install -e '.[report]' in the checkout of hfcls" in capsys.readouterr().err
 
 
 def test_tensorboard_follows_by_default_where_it_is_installed(out, monkeypatch):

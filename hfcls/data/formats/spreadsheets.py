@@ -12,6 +12,7 @@ from datasets import Features, Value
 from hfcls.data.formats.encodings import open_bytes
 from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, unique_names
 from hfcls.errors import HfclsError
+from hfcls.system.next_steps import INSTALL_EXTRA
 from hfcls.system.quoting import quoted
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
@@ -26,7 +27,7 @@ def open_workbook(path: Path, options: ReadOptions) -> Table:
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
-        raise HfclsError(f"{path}: a workbook needs python-calamine: pip install 'hfcls[excel]'") from error
+        raise HfclsError(f"{path}: a workbook needs python-calamine: {INSTALL_EXTRA.format(extra='excel')}") from error
     try:
         with open_bytes(path) as file:
             workbook = CalamineWorkbook.from_filelike(file)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfcls.errors import HfclsError
+from hfcls.system.next_steps import INSTALL_EXTRA
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 ONNX_FILE = "model.onnx"
 EXPORT_FILE = "export.json"  # what a client must know beside the config, and what the export's check found
-NEEDS_ONNX = 'it needs ONNX Runtime: pip install "hfcls[onnx]"'
+NEEDS_ONNX = f"it needs ONNX Runtime: {INSTALL_EXTRA.format(extra='onnx')}"
 
 
 def is_exported(folder: Path | None) -> bool:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hfcls.errors import HfclsError
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
 from hfcls.system.files import write_whole
+from hfcls.system.next_steps import INSTALL_EXTRA
 
 TOKENS = 7  # of the example that is traced; neither 0, 1 nor the number of texts, which could be taken for constants
 
@@ -110,7 +111,7 @@ def _write_graph(model: PreTrainedModel, names: list[str], path: Path) -> None:
         )
         program.save(str(path))  # type: ignore[union-attr]  # with dynamo it is a program
     except ImportError as error:
-        raise HfclsError(f'an export needs {error.name}: pip install "hfcls[onnx]"') from error
+        raise HfclsError(f"an export needs {error.name}: {INSTALL_EXTRA.format(extra='onnx')}") from error
     except Exception as error:  # torch's exporter has many of its own
         reason = " ".join(str(error).split())
         raise HfclsError(f"torch cannot export {model.config.model_type} models as ONNX: {reason:.300}") from error

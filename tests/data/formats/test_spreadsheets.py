@@ -108,5 +108,5 @@ def test_what_is_no_workbook_or_no_sheet_is_named(tmp_path):
 
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_calamine", None)
-    with pytest.raises(HfclsError, match=r"a.xlsx: a workbook needs python-calamine: pip install 'hfcls\[excel\]'"):
+    with pytest.raises(HfclsError, match=r"a.xlsx: a workbook needs python-calamine: pip install -e '.\[excel\]'"):
         rows_of(tmp_path / "a.xlsx")
