@@ -33,9 +33,9 @@ def test_command_line_wins_over_recipe_and_recipe_over_defaults(tmp_path):
 
 
 def test_shipped_recipes_load_and_say_what_they_are():
-    adapt, *recipes = sorted((ROOT / "recipes").glob("*.yaml"))
-    assert [path.stem for path in (adapt, *recipes)] == ["adapt_nsmc_crawl", "nsmc", "nsmc_kcbert", "quickstart"]
-    assert load_recipe(adapt, AdaptConfig).output_dir == "outputs/adapt_nsmc_crawl"
+    *recipes, adapt = sorted((ROOT / "recipes").glob("*.yaml"))
+    assert [path.stem for path in (*recipes, adapt)] == ["nsmc", "nsmc_kcbert", "quickstart", "small_ko"]
+    assert load_recipe(adapt, AdaptConfig).output_dir == "outputs/small_ko"
     assert f"hfcls adapt recipes/{adapt.name}" in adapt.read_text(encoding="utf-8")
     for path in recipes:
         config = load_recipe(path)
