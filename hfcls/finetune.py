@@ -17,7 +17,7 @@ from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hfcls.baseline.beside import score_baseline
-from hfcls.batching.choice import choose_batching, collator_for_run
+from hfcls.batching.choice import check_batching, choose_batching, collator_for_run
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
@@ -175,6 +175,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         texts=corpus["train"]["text"],
         trust_remote_code=config.trust_remote_code,
     )
+    check_batching(model, tokenizer, config.batching, max_length=config.max_length)
     encoded = encode(corpus, tokenizer, config.max_length)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:

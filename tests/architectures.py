@@ -86,6 +86,23 @@ def tiny_tokenizer(pad_token_id: int) -> PreTrainedTokenizerFast:
     )
 
 
+def bare_tokenizer(**marks: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of the words of `conftest` that puts nothing around a text, as decoders have it.
+
+    Args:
+        **marks: its special tokens, such as `eos="</s>"`, in the order of their ids.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=marks.get("unk")))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=list(marks.values()), show_progress=False)
+    tokenizer.train_from_iterator([text for text, _ in reviews(200)], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **{f"{name}_token": mark for name, mark in marks.items()},
+    )
+
+
 def encoder_folder(name: str, folder: Path, **options: Any) -> str:
     """A folder with an encoder of this architecture, random weights without dropout, and its tokenizer."""
     model = tiny(name)

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 from hfcls.batching.collate import Collator, make_collator
 from hfcls.batching.packing import enable_packing, packing_support
+from hfcls.batching.padding import check_padding
 from hfcls.batching.static_shapes import static_row_counts
 from hfcls.errors import HfclsError
 from hfcls.models.positions import position_offset
@@ -27,6 +28,15 @@ def choose_batching(model: PreTrainedModel, batching: str | None) -> str:
     if batching == "packed" and reason is not None:
         raise HfclsError(f"cannot pack batches: {reason}; use --batching longest, or leave it to the default")
     return batching
+
+
+def check_batching(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batching: str | None, *, max_length: int
+) -> None:
+    """Raises HfclsError if `model` cannot be given such batches, or gives a text other logits beside other texts."""
+    choose_batching(model, batching)
+    if packing_support(model) is not None:
+        check_padding(model, tokenizer, max_length)
 
 
 def collator_for(

@@ -23,6 +23,8 @@ FIRST_TOKEN_ONLY = ("bert", "electra", "roberta", "xlm-roberta")
 
 def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
     """None if this model computes the same logits from packed batches, else the reason why that is not known."""
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        return "the adapter puts tokens of its own before each row"
     config: Any = getattr(model, "config", model)
     if config.model_type not in PROVEN:
         return f"packing is not proven for {config.model_type} models (only for {', '.join(PROVEN)})"
@@ -36,6 +38,7 @@ def packing_support(model: PreTrainedModel | PreTrainedConfig) -> str | None:
 def enable_packing(model: PreTrainedModel) -> None:
     """Let `model`, an AutoModelForSequenceClassification, take the packed batches of `PackedCollator` too.
 
+    It may stand in an adapter of peft, whose `get_base_model` gives it.
     Hooks do it, so weights, config and saved files stay those of the plain model, and a padded batch passes untouched.
     May be called again.
 
@@ -44,13 +47,17 @@ def enable_packing(model: PreTrainedModel) -> None:
     """
     if reason := packing_support(model):
         raise ValueError(f"cannot pack batches: {reason}; use batching longest")
-    encoder: Any = model.base_model
+    encoder: Any = _unwrapped(model).base_model
     if _mask_texts not in encoder._forward_pre_hooks.values():
         encoder.register_forward_pre_hook(_mask_texts, with_kwargs=True)
         encoder.register_forward_hook(_pool_texts, with_kwargs=True)
         chunked = getattr(encoder.config, "chunk_size_feed_forward", 0)  # it would need a multiple of that many tokens
         if encoder.config.model_type in FIRST_TOKEN_ONLY and not chunked:
             encoder.encoder.layer[-1].attention.register_forward_hook(_keep_first_tokens, with_kwargs=True)
+
+
+def _unwrapped(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _mask_texts(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

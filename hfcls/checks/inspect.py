@@ -13,19 +13,20 @@ from transformers import PreTrainedTokenizerBase
 
 from hfcls.baseline.beside import score_baseline
 from hfcls.batching.bins import padding_shares
-from hfcls.batching.choice import collator_for
+from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import for_training
 from hfcls.checks.copies import count_copies
-from hfcls.checks.cost import Cost, measure_cost
+from hfcls.checks.cost import MOST_STEPS, Cost, measure_cost
 from hfcls.checks.findings import Findings, SplitFindings
 from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
+from hfcls.data.encoding import encode
 from hfcls.data.splits import carve_validation
 from hfcls.errors import HfclsError
 from hfcls.models.scratch import SCRATCH, scratch_model, untrained_model
-from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, load_tokenizer, train_tokenizer
 from hfcls.system.files import check_writable
 
 if TYPE_CHECKING:
@@ -79,14 +80,12 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
     )
     if tokenizer:
         lengths = tokens[main][0].clip(max=config.max_length)
-        order = np.random.default_rng(config.seed).permutation(lengths).tolist()
-        sample = order[: SIMULATED_BATCHES * config.batch_size]
-        findings.padding = padding_shares(sample, config.batch_size, config.max_length, None)
+        order = np.random.default_rng(config.seed).permutation(len(lengths))[: SIMULATED_BATCHES * config.batch_size]
+        findings.padding = padding_shares(lengths[order].tolist(), config.batch_size, config.max_length, None)
         findings.cost = _cost(
             config.model,
             tokenizer,
-            corpus[main].features["label"].names,
-            sample,
+            corpus[main].select(order[: (1 + MOST_STEPS) * config.batch_size]),
             max_length=config.max_length,
             batch_size=config.batch_size,
             trust_remote_code=config.trust_remote_code,
@@ -140,20 +139,27 @@ def _count_batch(
 def _cost(
     name: str | None,
     tokenizer: PreTrainedTokenizerBase,
-    label_names: list[str],
-    lengths: list[int],
+    texts: Dataset,
     *,
     max_length: int,
     batch_size: int,
     trust_remote_code: bool,
 ) -> Cost:
-    """Of training on texts of these lengths (the tokens themselves do not matter), packed if the model can be."""
+    """Of training on these texts, packed if the model can be.
+
+    Raises:
+        HfclsError: what would end the training too: model, tokenizer and texts do not belong together.
+    """
+    label_names = texts.features["label"].names
     if name in (None, SCRATCH):
         model = scratch_model(tokenizer, label_names, max_length)
     else:
         model = untrained_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
-    collator = for_training(collator_for(model, pad_token_id=0, max_length=max_length))
-    rows = [{"input_ids": [1] * length, "labels": 0} for length in lengths]
+        check_vocabulary(name, tokenizer, model.config)
+        agree_on_padding(name, tokenizer, model.config)
+    check_batching(model, tokenizer, None, max_length=max_length)
+    collator = for_training(collator_for(model, pad_token_id=tokenizer.pad_token_id, max_length=max_length))
+    rows = list(encode(texts, tokenizer, max_length))
     batches = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
     return measure_cost(model, map(collator, batches))
 

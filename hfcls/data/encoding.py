@@ -19,14 +19,17 @@ def tokenize(
 ) -> dict[str, list[list[int]]]:
     """`input_ids`, and `token_type_ids` for pairs; special tokens included, cut at `max_length`, not padded.
 
-    Training, evaluation and `Classifier` all come through here.
+    Training, evaluation and `Classifier` all come through here. A text of which no token is left, as an empty one is
+    to a tokenizer without special tokens, becomes one padding token: a model must be given something.
 
     Raises:
-        HfclsError: a pair has no room within `max_length`.
+        HfclsError: the texts have no room within `max_length`.
     """
-    if text_pairs is not None and (special := tokenizer.num_special_tokens_to_add(pair=True)) + 2 > max_length:
+    pairs = text_pairs is not None
+    if (special := tokenizer.num_special_tokens_to_add(pair=pairs)) + 1 + pairs > max_length:
+        what = "two texts" if pairs else "a text"
         raise HfclsError(
-            f"max_length {max_length} leaves no room for two texts beside {special} special tokens: raise --max_length"
+            f"max_length {max_length} leaves no room for {what} beside {special} special tokens: raise --max_length"
         )
     encoded = tokenizer(
         texts,
@@ -36,6 +39,10 @@ def tokenize(
         return_attention_mask=False,
         return_token_type_ids=text_pairs is not None and "token_type_ids" in tokenizer.model_input_names,
     )
+    for i in (i for i, ids in enumerate(encoded["input_ids"]) if not ids):
+        encoded["input_ids"][i] = [tokenizer.pad_token_id or 0]
+        if "token_type_ids" in encoded:
+            encoded["token_type_ids"][i] = [0]
     return dict(encoded)
 
 
@@ -47,7 +54,7 @@ def encode(corpus: D, tokenizer: PreTrainedTokenizerBase, max_length: int) -> D:
         batched=True,
         remove_columns=columns,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 1},
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 2},
         desc="tokenize",
     )
 

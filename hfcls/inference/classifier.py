@@ -8,7 +8,7 @@ from typing import Any, overload
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hfcls.batching.choice import collator_for
+from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
 from hfcls.inference.agreement import verify_precision
@@ -56,6 +56,9 @@ class Classifier:
                 matter.
 
         A classifier may be shared by threads.
+
+        Raises:
+            HfclsError: the model has too few positions for `max_length`.
         """
         fit_tokenizer(tokenizer, model.config)
         self.model = model.eval()
@@ -110,10 +113,12 @@ class Classifier:
 
         Raises:
             HfclsError: not a fine-tuned classifier, weights or tokenizer missing, it needs Python code out of its
-                repository and `trust_remote_code` is not set, the Hub is out of reach, or the precision is not to be
-                had or costs too much.
+                repository and `trust_remote_code` is not set, the Hub is out of reach, the model gives a text other
+                logits beside other texts, or the precision is not to be had or costs too much.
         """
         model, tokenizer = load_classifier(name, trust_remote_code=trust_remote_code)
+        if isinstance(model, torch.nn.Module):  # an exported model was checked before
+            check_batching(model, tokenizer, None, max_length=max_length or usable_length(model.config, tokenizer))
         if device is None:
             device = "cpu" if precision == "int8" else str(torch.accelerator.current_accelerator() or "cpu")
         model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` and loses its signature

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedConfig, PreTrainedModel
+
+from hfcls.errors import HfclsError
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +21,29 @@ def class_names_of(config: PreTrainedConfig) -> list[str] | None:
         return None
     id2label: Any = config.id2label
     return [str(id2label[i]) for i in sorted(id2label)]
+
+
+def check_architecture(name: str, config: Any) -> None:
+    """Raises HfclsError if transformers has no classifier of that kind, or one that reads each text's end mark."""
+    remote = "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {})
+    if not remote and type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise HfclsError(
+            f"{name} is a {config.model_type} model, of which transformers makes no text classifier: take an encoder"
+        )
+    if config.is_encoder_decoder:
+        raise HfclsError(
+            f"{name} is an encoder-decoder ({config.model_type}), whose head reads each text's last end mark and fails "
+            "where texts hold other numbers of them: take an encoder"
+        )
+
+
+def check_class_names(name: str, config: Any) -> None:
+    """Raises HfclsError if the classes of a classifier are not numbered from 0 on, each with a name of its own."""
+    names = config.id2label
+    if sorted(names) != list(range(len(names))):
+        raise HfclsError(f"id2label in config.json of {name} numbers the classes {sorted(names)}, not from 0 on")
+    if len(set(names.values())) < len(names):
+        raise HfclsError(f"id2label in config.json of {name} gives two classes one name: {list(names.values())}")
 
 
 def output_layer(model: PreTrainedModel) -> tuple[torch.nn.Module, str]:

@@ -9,12 +9,18 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from transformers.utils import logging as transformers_logging
 
 from hfcls.errors import HfclsError
-from hfcls.models.classes import carry_classes, class_names_of, name_classes
+from hfcls.models.classes import (
+    carry_classes,
+    check_architecture,
+    check_class_names,
+    class_names_of,
+    name_classes,
+)
 from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
-from hfcls.models.tokenizers import check_vocabulary, load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +56,7 @@ def model_and_tokenizer(
         tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
         model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
         check_vocabulary(name, tokenizer, model.config)
+        agree_on_padding(name, tokenizer, model.config)
     tokenizer.model_max_length = max_length
     return model, tokenizer
 
@@ -71,7 +78,9 @@ def load_model(
         HfclsError: no weights, weights that do not fit, too few positions, code that is not trusted, weights that
             are not mere tensors, or the Hub is out of reach.
     """
-    earlier = class_names_of(load_config(name, trust_remote_code=trust_remote_code))
+    config = load_config(name, trust_remote_code=trust_remote_code)
+    check_architecture(name, config)
+    earlier = class_names_of(config)
     names = label_names if earlier is None else earlier
     model = load_weights(
         AutoModelForSequenceClassification,
@@ -147,6 +156,8 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
         raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
     if config.problem_type == "regression" or len(names) < 2:
         raise HfclsError(f"{name} gives a number, not classes (problem_type regression): use transformers' pipeline")
+    check_architecture(name, config)
+    check_class_names(name, config)
     reports: list[dict[str, Any]] = []
     model = load_weights(
         AutoModelForSequenceClassification,

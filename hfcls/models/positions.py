@@ -6,7 +6,23 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
 
-AFTER_PADDING = ("camembert", "roberta", "xlm-roberta")  # count from padding_idx + 1
+# These count from padding_idx + 1, and only tokens that are not padding, in create_position_ids_from_input_ids.
+AFTER_PADDING = (
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "ibert",
+    "lilt",
+    "longformer",
+    "luke",
+    "markuplm",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+)
 UNKNOWN_LENGTH = 512  # tokens of a text where neither model nor tokenizer knows a limit
 NO_LIMIT = 10**6  # a tokenizer that knows none says 10**30
 
@@ -18,6 +34,7 @@ def position_offset(config: PreTrainedConfig) -> int:
 
 def position_count(config: Any) -> int | None:
     """How many tokens of a text have a position; None where the model has no such limit."""
+    config = config.get_text_config()
     positions = getattr(config, "max_position_embeddings", None)
     return None if positions is None or positions <= 0 else positions - position_offset(config)
 

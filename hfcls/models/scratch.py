@@ -4,6 +4,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
+from hfcls.models.classes import check_architecture
 from hfcls.models.positions import check_positions
 from hfcls.models.sources import could_not_load, load_config
 
@@ -36,6 +37,7 @@ def untrained_model(
         HfclsError: no config, too few positions, or the Hub is out of reach.
     """
     config = load_config(name, trust_remote_code=trust_remote_code)
+    check_architecture(name, config)
     config.num_labels = len(label_names)
     check_positions(config, max_length)
     try:

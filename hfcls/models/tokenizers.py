@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hfcls.errors import HfclsError
+from hfcls.models.positions import AFTER_PADDING
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,28 @@ def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, config: Any) -> None:
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = kept
     if tokenizer.pad_token_id is None and config.pad_token_id is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+
+
+def agree_on_padding(name: str, tokenizer: PreTrainedTokenizerBase, config: Any) -> None:
+    """Tokenizer and model get one padding token; the head of a decoder finds the end of a text by it.
+
+    A tokenizer without one, as decoders have it, takes its end mark, or another special token that no text ends in.
+    RoBERTa-type models keep their own id, from which they count positions.
+
+    Raises:
+        HfclsError: the tokenizer has no such token.
+    """
+    config = config.get_text_config()
+    if tokenizer.pad_token_id is None:
+        last = tokenizer(PROBE.split()[0])["input_ids"][-1]
+        marks = (tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token)
+        spare = [mark for mark in marks if mark is not None and tokenizer.convert_tokens_to_ids(mark) != last]
+        if not spare:
+            raise HfclsError(f"the tokenizer of {name} has no padding token and none to spare: set its pad_token")
+        tokenizer.pad_token = spare[0]
+        logger.info("the tokenizer of %s has no padding token: it pads with %s", name, spare[0])
+    if config.pad_token_id is None or config.model_type not in AFTER_PADDING:
+        config.pad_token_id = tokenizer.pad_token_id
 
 
 def check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, config: Any) -> None:

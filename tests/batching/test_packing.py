@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -228,6 +229,35 @@ def test_threads_may_share_a_model(models):
     for worker in workers:
         worker.join()
     assert all(torch.equal(results[i], expected[i]) for i in range(8))
+
+
+class Adapter(torch.nn.Module):
+    """What packing sees of a model in an adapter of peft, which is no part of these tests."""
+
+    def __init__(self, model: PreTrainedModel, is_prompt_learning: bool = False) -> None:
+        super().__init__()
+        self.base_model, self.config = torch.nn.Sequential(model), model.config
+        self.active_peft_config = type("Config", (), {"is_prompt_learning": is_prompt_learning})
+
+    def get_base_model(self) -> torch.nn.Module:
+        return self.base_model[0]
+
+    def forward(self, **batch: torch.Tensor) -> Any:
+        return self.get_base_model()(**batch)
+
+
+def test_an_adapter_is_packed_by_the_model_in_it():
+    torch.manual_seed(0)
+    plain = AutoModelForSequenceClassification.from_config(CONFIGS["bert"]).eval()
+    adapter = Adapter(plain)
+    assert choose_batching(adapter, None) == "packed"
+    enable_packing(adapter)
+    packed, padded = collators(plain, 64)
+    rows = texts([5, 60, 20], seed=2)
+    with torch.no_grad():
+        torch.testing.assert_close(adapter(**packed(rows)).logits, plain(**padded(rows)).logits, rtol=0, atol=1e-5)
+    assert "puts tokens of its own before each row" in str(packing_support(Adapter(plain, is_prompt_learning=True)))
+    assert choose_batching(Adapter(plain, is_prompt_learning=True), None) == "longest"
 
 
 def test_what_is_not_proven_is_refused_with_the_reason():

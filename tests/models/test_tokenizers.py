@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from architectures import tiny, tiny_tokenizer
+from architectures import bare_tokenizer, tiny, tiny_tokenizer
 from tokenizers import Tokenizer, models, processors
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoTokenizer,
     BertConfig,
     BertTokenizer,
     DistilBertConfig,
+    GPT2Config,
     PreTrainedTokenizerFast,
     RobertaConfig,
 )
 
 from hfcls import Classifier
 from hfcls.errors import HfclsError
-from hfcls.models.tokenizers import check_reading, check_vocabulary, load_tokenizer
+from hfcls.models.tokenizers import agree_on_padding, check_reading, check_vocabulary, load_tokenizer
 
 WORDS = ["영화", "재미", "최고", "정말", "이"]
 SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]  # as KoBERT has them
@@ -173,3 +175,34 @@ def test_what_is_saved_does_not_tell_of_the_network(tmp_path):
     write(tmp_path, [*SPECIAL, *WORDS])
     load_tokenizer(str(tmp_path)).save_pretrained(tmp_path / "saved")
     assert "local_files_only" not in json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("marks", "pad"),
+    [
+        ({"unk": "<unk>", "eos": "</s>"}, "</s>"),
+        ({"unk": "<unk>"}, "<unk>"),
+        ({"bos": "<s>"}, "<s>"),
+        ({"unk": "<unk>", "eos": "</s>", "pad": "<pad>"}, "<pad>"),
+    ],
+)
+def test_a_decoder_gets_a_padding_token_that_it_knows(marks, pad):
+    tokenizer = bare_tokenizer(**marks)
+    config = GPT2Config(vocab_size=len(tokenizer))
+    assert config.pad_token_id is None
+    agree_on_padding("it", tokenizer, config)
+    assert tokenizer.pad_token == pad
+    assert config.pad_token_id == tokenizer.pad_token_id
+
+
+def test_no_padding_token_is_taken_that_each_text_ends_in():
+    tokenizer = bare_tokenizer(unk="<unk>", eos="</s>")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", tokenizer.eos_token_id)]
+    )
+    agree_on_padding("it", tokenizer, config := GPT2Config(vocab_size=len(tokenizer)))
+    assert tokenizer.pad_token == "<unk>"
+    assert config.pad_token_id == tokenizer.unk_token_id
+    bare = bare_tokenizer()
+    with pytest.raises(HfclsError, match="the tokenizer of it has no padding token and none to spare"):
+        agree_on_padding("it", bare, GPT2Config(vocab_size=len(bare)))
