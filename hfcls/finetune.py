@@ -45,6 +45,7 @@ from hfcls.runs.results import Result, Unseen, first_examples, save_run
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import wilson
+from hfcls.scoring.losses import read_class_weights
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
@@ -104,6 +105,7 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data)
     splits = split_facts(run.corpus)
+    args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     with args.main_process_first(desc="checkpoint"):
         if repo_id:
@@ -275,7 +277,7 @@ def _facts(
         dataset=config.dataset,
         splits=splits,
         selected_on=run.selected_on,
-        protocol=protocol(splits, run.selected_on, run.carved),
+        protocol=protocol(splits, run.selected_on, run.carved, config.metric_for_best_model),
         options=changed_options(config),
         batching=choose_batching(run.model, config.batching),
         **batch_facts(run.encoded["train"], batch_size, config.max_length, config.row_length, config.seed),

@@ -43,7 +43,11 @@ OTHER_NAMES = {  # of other programs' options -> ours, or what to do
     "do_predict": "`hfcls predict --input FILE --output FOLDER` labels files",
     "fp16": PRECISION.format("fp16"),
     "bf16": PRECISION.format("bf16"),
-    "mixed_precision": PRECISION.format("bf16"),
+    "mixed_precision": "--bf16 or --fp16 of `hfcls train`; else accelerate launch --mixed_precision bf16",
+    "warmup_steps": "--warmup_ratio",
+    "lr_scheduler_type": "--lr_scheduler",
+    "optim": "--optimizer",
+    "label_smoothing_factor": "--label_smoothing",
 }
 
 

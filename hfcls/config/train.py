@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from hfcls.config.optimization import LossConfig, OptimizationConfig, SelectionConfig
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
@@ -112,40 +113,6 @@ class ModelConfig(Config):
 
 
 @dataclass
-class OptimizationConfig(Config):
-    """Adam with a per-epoch exponential decay of the rate."""
-
-    num_train_epochs: int = option(3, "passes over the training rows", resumable=True, in_card="always")
-    max_steps: int | None = option(
-        None, "stop after this many optimizer steps (overrides num_train_epochs)", resumable=True
-    )
-    batch_size: int = option(
-        32, "rows per optimizer step, over all processes and accumulation steps together", in_card="always"
-    )
-    gradient_accumulation_steps: int = option(1, "forward passes per optimizer step, to save memory")
-    learning_rate: float = option(5e-5, "Adam's rate in the first epoch", in_card="always")
-    lr_gamma: float = option(
-        0.9, "the rate is multiplied by this after each epoch; 1.0 keeps it constant", in_card="always"
-    )
-    max_grad_norm: float = option(0.0, "clip the gradient to this norm; 0: no clipping")
-    early_stopping_patience: int | None = option(None, "stop after this many epochs without a lower eval_loss")
-
-    def check(self) -> None:
-        for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
-            check_at_least(name, getattr(self, name), 1)
-        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
-        check_at_least("early_stopping_patience", self.early_stopping_patience, 1)
-        check_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
-        check_range("lr_gamma", self.lr_gamma, 0 < self.lr_gamma <= 1, "above 0 and at most 1")
-        check_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
-        if self.batch_size % self.gradient_accumulation_steps:
-            raise HfclsError(
-                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
-                f"{self.gradient_accumulation_steps}; change one of them"
-            )
-
-
-@dataclass
 class RunConfig(Config):
     """Where a run lives and how it is followed."""
 
@@ -222,11 +189,12 @@ class HubConfig(Config):
 
 
 @dataclass
-class TrainConfig(HubConfig, RunConfig, OptimizationConfig, ModelConfig, SplitConfig):
+class TrainConfig(HubConfig, RunConfig, SelectionConfig, LossConfig, OptimizationConfig, ModelConfig, SplitConfig):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
 
     def training_options(self) -> dict[str, Any]:
         """The arguments of `hfcls.training.arguments.training_arguments`."""
         of_run = ("output_dir", "seed", "save_minutes", "eval_batch_size", "logging_steps", "dataloader_num_workers")
-        names = [*(f.name for f in fields(OptimizationConfig)), *of_run, "report_to"]
+        of_training = (f.name for group in (OptimizationConfig, SelectionConfig) for f in fields(group))
+        names = [*of_training, *of_run, "label_smoothing", "focal_gamma", "report_to"]
         return {name: getattr(self, name) for name in names}

@@ -35,9 +35,22 @@ class TrainOptions(TypedDict, total=False):
     max_steps: int | None
     batch_size: int
     gradient_accumulation_steps: int
+    gradient_checkpointing: bool
+    bf16: bool
+    fp16: bool
+    optimizer: Literal["adam", "adamw"]
+    weight_decay: float
     learning_rate: float
+    lr_scheduler: Literal["exponential", "linear", "cosine", "constant"]
     lr_gamma: float
+    warmup_ratio: float
+    layerwise_lr_decay: float
     max_grad_norm: float
+    label_smoothing: float
+    class_weights: str
+    focal_gamma: float
+    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1"]
+    eval_steps: int | None
     early_stopping_patience: int | None
     output_dir: str
     seed: int

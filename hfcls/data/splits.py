@@ -177,7 +177,10 @@ def selecting_split(splits: Collection[str], *, select_on_test: bool, early_stop
     return "test"
 
 
-def protocol(splits: Collection[str], selected_on: str | None, carved: str) -> str:
+BEST = {"eval_loss": "the lowest loss", "accuracy": "the highest accuracy", "macro_f1": "the highest macro F1"}
+
+
+def protocol(splits: Collection[str], selected_on: str | None, carved: str, metric: str = "eval_loss") -> str:
     """Which rows trained, chose and scored, in a sentence or two.
 
     Args:
@@ -185,14 +188,15 @@ def protocol(splits: Collection[str], selected_on: str | None, carved: str) -> s
         selected_on: the split that chose the checkpoint.
         carved: how the validation split was cut from train, such as "10% of train (stratified, by text, seed 7)"; empty
             if it was not.
+        metric: of `BEST`, by which the checkpoint was chosen.
     """
     if selected_on is None:
         chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
     elif selected_on == "test":
-        chosen = "The checkpoint with the lowest loss on the test split was kept: its score is not a held-out one."
+        chosen = f"The checkpoint with {BEST[metric]} on the test split was kept: its score is not a held-out one."
     else:
         origin = f", {carved}," if carved else ""
-        chosen = f"The checkpoint with the lowest loss on the validation split{origin} was kept."
+        chosen = f"The checkpoint with {BEST[metric]} on the validation split{origin} was kept."
     if selected_on == "test" or (selected_on is None and "test" not in splits):
         return chosen
     if "test" in splits:

@@ -1,9 +1,12 @@
 """The loss of an optimizer step, exact over batches, accumulation steps and processes."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import torch
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from hfcls.errors import HfclsError
 
 IGNORED_LABEL = -100  # of rows that neither loss nor metrics count
 
@@ -13,6 +16,8 @@ def classification_loss(
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
     label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+    focal_gamma: float = 0.0,
 ) -> torch.Tensor:
     """Mean cross-entropy over all labels of an optimizer step, whatever the processes and accumulation steps.
 
@@ -21,6 +26,10 @@ def classification_loss(
         labels: class ids [N], or floats [N, num_labels] for multi-label classification; -100 is ignored in both.
         num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
         label_smoothing: share of the label that is spread over all classes (Szegedy et al. 2016); not for multi-label.
+        class_weights: of each class; the loss of a row is multiplied by that of its class. The mean is over rows all
+            the same, so that parts of a step add up to the whole. Not for multi-label.
+        focal_gamma: the loss of a row is multiplied by (1 - p)**focal_gamma, p the probability of its class (Lin et al.
+            2017); not for multi-label.
     """
     logits = outputs["logits"].float()
     counted = labels.ne(IGNORED_LABEL)
@@ -28,7 +37,57 @@ def classification_loss(
         weight = counted.to(logits.dtype)
         total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum")
     else:
+        by_row = class_weights is not None or focal_gamma > 0
         total = torch.nn.functional.cross_entropy(
-            logits, labels, reduction="sum", ignore_index=IGNORED_LABEL, label_smoothing=label_smoothing
+            logits,
+            labels,
+            reduction="none" if by_row else "sum",
+            ignore_index=IGNORED_LABEL,
+            label_smoothing=label_smoothing,
         )
+        if by_row:
+            total = (total * _row_weights(logits, labels.clamp(min=0), class_weights, focal_gamma)).sum()
     return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+def _row_weights(
+    logits: torch.Tensor, classes: torch.Tensor, class_weights: Sequence[float] | None, focal_gamma: float
+) -> torch.Tensor:
+    """How much each row counts, [N]."""
+    weights = torch.ones_like(logits[:, 0])
+    if class_weights is not None:
+        weights = logits.new_tensor(class_weights)[classes]
+    if focal_gamma:
+        others = logits.scatter(1, classes.unsqueeze(1), float("-inf")).logsumexp(-1)
+        of_class = logits.gather(1, classes.unsqueeze(1)).squeeze(1)
+        # log(1 - p) without p, which rounds to 1: a power of 0 has no gradient that is a number
+        weights = weights * (focal_gamma * torch.nn.functional.logsigmoid(others - of_class)).exp()
+    return weights
+
+
+def read_class_weights(text: str, counts: Mapping[str, int]) -> list[float] | None:
+    """The weight of each class, as the option `class_weights` says; None: all count alike.
+
+    Args:
+        text: `none`; `balanced`: rows / (classes * rows of the class), which is 1 on average over the rows; or
+            `NAME=2,OTHER=0.5`, where classes that are not named have 1.
+        counts: training rows of each class by its name, in the order of their ids.
+
+    Raises:
+        HfclsError: neither of these, or a name that is no class.
+    """
+    if text == "none":
+        return None
+    if text == "balanced":
+        present = [count for count in counts.values() if count]
+        return [sum(present) / (len(present) * count) if count else 1.0 for count in counts.values()]
+    weights = dict.fromkeys(counts, 1.0)
+    for part in re.split(r"(?<=\d),", text):  # a name may hold a comma, or an equals sign
+        name, _, number = part.rpartition("=")
+        name = name.strip()
+        if not re.fullmatch(r"\s*\d*\.?\d+\s*", number):
+            raise HfclsError(f"class_weights must be none, balanced or NAME=NUMBER,OTHER=NUMBER, found {text!r}")
+        if name not in weights:
+            raise HfclsError(f"class_weights names {name!r}, which is no class; the classes are {', '.join(counts)}")
+        weights[name] = float(number)
+    return list(weights.values())

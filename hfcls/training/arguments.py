@@ -16,6 +16,7 @@ from transformers.utils import is_torch_xla_available
 
 from hfcls.errors import FailedElsewhere, HfclsError
 from hfcls.system.launch import START, check_launch
+from hfcls.system.trackers import trackers
 from hfcls.training.optim import EpochSchedule
 
 _HUB = "push the folder of a run that has ended, with hfcls.push"
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ClassificationTrainingArguments(TrainingArguments):
-    """`TrainingArguments` plus `lr_gamma`, `early_stopping_patience` and `save_minutes`.
+    """`TrainingArguments` plus those of ours that are not the parent's, such as `lr_gamma` and `class_weights`.
 
     Defaults that differ from the parent's, all after the book: `learning_rate` 5e-5 decays by `lr_gamma` 0.9 per
     epoch (`lr_scheduler_type` "exponential"), `max_grad_norm` 0 (no clipping), evaluation and a checkpoint after each
@@ -62,6 +63,11 @@ class ClassificationTrainingArguments(TrainingArguments):
         metadata={"help": "exponential: times lr_gamma after each epoch; or one of Trainer's, such as linear"},
     )
     lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
+    layerwise_lr_decay: float = field(default=1.0, metadata={"help": "rate of a layer by that of the layer above it"})
+    class_weights: list[float] | None = field(
+        default=None, metadata={"help": "what the loss of a row of each class is multiplied by"}
+    )
+    focal_gamma: float = field(default=0.0, metadata={"help": "of the focal loss; 0: none"})
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after this many evaluations without a new best"}
     )
@@ -103,6 +109,8 @@ class ClassificationTrainingArguments(TrainingArguments):
             raise HfclsError("lr_scheduler_kwargs belongs to a schedule of Trainer: set lr_scheduler_type as well")
         if self.lr_scheduler_type != EpochSchedule.EXPONENTIAL and self.lr_gamma != 0.9:
             raise HfclsError("lr_gamma belongs to lr_scheduler_type exponential, the default: drop one of them")
+        if not 0 < self.layerwise_lr_decay <= 1:
+            raise HfclsError(f"layerwise_lr_decay must be above 0 and at most 1, found {self.layerwise_lr_decay}")
         if self.is_adam and (self.optim_args or self.optim_target_modules):
             raise HfclsError("optim_args and optim_target_modules belong to another optimizer: set optim as well")
 
@@ -140,6 +148,12 @@ def training_arguments(
     gradient_accumulation_steps: int,
     max_steps: int | None,
     report_to: str,
+    optimizer: str = "adam",
+    lr_scheduler: str = "exponential",
+    warmup_ratio: float = 0.0,
+    label_smoothing: float = 0.0,
+    gradient_checkpointing: bool = False,
+    eval_steps: int | None = None,
     **others: Any,
 ) -> ClassificationTrainingArguments:
     """Trainer's arguments for the options of a run; starts the process group if there are several processes.
@@ -149,6 +163,10 @@ def training_arguments(
         eval_batch_size: rows per forward pass and process in evaluation.
         max_steps: None: as `num_train_epochs` says.
         report_to: see `trackers`.
+        optimizer: adam or adamw; that of Trainer is Adam where there is no `weight_decay`.
+        lr_scheduler: exponential, linear, cosine or constant.
+        warmup_ratio: share of the steps in which the rate rises.
+        eval_steps: steps between two evaluations, each with a checkpoint; None: after each epoch.
         **others: fields of `ClassificationTrainingArguments`.
 
     Raises:
@@ -156,6 +174,17 @@ def training_arguments(
             environment that speaks of other processes but not of where they are.
     """
     check_launch()
+    if eval_steps:
+        others |= {
+            "eval_strategy": "steps",
+            "save_strategy": "steps",
+            "eval_steps": eval_steps,
+            "save_steps": eval_steps,
+        }
+    if others.get("fp16") and only_cpu():
+        raise HfclsError("fp16 needs a GPU, found a CPU: use --bf16, or leave it out")
+    if lr_scheduler == "constant" and warmup_ratio:
+        lr_scheduler = "constant_with_warmup"
     try:
         args = ClassificationTrainingArguments(
             max_steps=max_steps or -1,
@@ -163,6 +192,10 @@ def training_arguments(
             per_device_eval_batch_size=eval_batch_size,
             report_to=trackers(report_to),
             use_cpu=only_cpu(),
+            lr_scheduler_type=lr_scheduler,
+            warmup_steps=warmup_ratio,
+            label_smoothing_factor=label_smoothing,
+            activation_checkpointing=gradient_checkpointing,
             **others,
         )
     except (ValueError, RuntimeError) as error:
@@ -207,36 +240,3 @@ def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_st
             f"{gradient_accumulation_steps} accumulation steps = {passes}; choose a multiple of {passes}"
         )
     return batch_size // passes
-
-
-def trackers(report_to: str) -> list[str]:
-    """The trackers that `report_to` names, in Trainer's own names.
-
-    Args:
-        report_to: `auto` (tensorboard if it is installed), `none`, `all` (that are installed), or names that Trainer
-            knows, with commas between them.
-
-    Raises:
-        HfclsError: a tracker that Trainer does not know, or that is not installed.
-    """
-    from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
-    from transformers.integrations.integration_utils import is_tensorboard_available
-
-    if report_to == "none":
-        return []
-    if report_to == "auto":
-        return ["tensorboard"] if is_tensorboard_available() else []
-    installed = get_available_reporting_integrations()
-    if report_to == "all":
-        return installed
-    names = [name.strip() for name in report_to.split(",")]
-    if unknown := [name for name in names if name not in INTEGRATION_TO_CALLBACK]:
-        raise HfclsError(
-            f"report_to knows no tracker {', '.join(unknown)}; known are auto, none, all, "
-            f"{', '.join(sorted(INTEGRATION_TO_CALLBACK))}"
-        )
-    if missing := [name for name in names if name not in installed]:
-        raise HfclsError(
-            f"report_to {', '.join(missing)}: the tracker is not installed; install its package, or --report_to none"
-        )
-    return names

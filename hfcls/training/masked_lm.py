@@ -18,7 +18,8 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
 from hfcls.scoring.losses import IGNORED_LABEL
-from hfcls.training.arguments import batch_per_process, only_cpu, trackers, use_one_gpu
+from hfcls.system.trackers import trackers
+from hfcls.training.arguments import batch_per_process, only_cpu, use_one_gpu
 from hfcls.training.callbacks import (
     GraphCountCallback,
     NonFiniteLossCallback,

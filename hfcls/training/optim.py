@@ -1,11 +1,14 @@
-"""The book's optimizer: Adam, with the rate multiplied by `gamma` after each epoch."""
+"""The book's optimizer, Adam with the rate multiplied by `gamma` after each epoch; and rates that differ by layer."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR
+
+EMBEDDINGS, LAYER = re.compile("embed"), re.compile(r"\.[a-z_]*layer[a-z_]*\.(\d+)\.")
 
 
 class EpochSchedule(str, Enum):
@@ -56,3 +59,27 @@ def warmed_up_exponential(
 ) -> LambdaLR:
     """The rates of `EpochExponentialLR`, which over the first `warmup_steps` rise from 0 as those of Trainer do."""
     return LambdaLR(optimizer, lambda step: min(step / warmup_steps, 1.0) * gamma ** (step // steps_per_epoch))
+
+
+def layerwise_groups(
+    model: torch.nn.Module, learning_rate: float, layer_decay: float, weight_decay: float, decayed: Collection[str]
+) -> list[dict[str, Any]]:
+    """The parameters that train, in groups of their own rate, the head first.
+
+    The head has `learning_rate`, the last layer `layer_decay` times that, and so on down to the embeddings (Sun et al.
+    2019; Zhang et al. 2021).
+
+    Args:
+        decayed: names of the parameters that have `weight_decay`.
+    """
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    layers = {name: int(found[1]) for name, _ in named if (found := LAYER.search(name))}
+    top = max(layers.values(), default=-1)
+    groups: dict[tuple[int, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in named:
+        depth = top + 2 if EMBEDDINGS.search(name) else top + 1 - layers[name] if name in layers else 0
+        groups.setdefault((depth, weight_decay if name in decayed else 0.0), []).append(parameter)
+    return [
+        {"params": groups[key], "lr": learning_rate * layer_decay ** key[0], "weight_decay": key[1]}
+        for key in sorted(groups)
+    ]

@@ -25,7 +25,7 @@ from hfcls.training.callbacks import (
     TimedCheckpointCallback,
     check_finite,
 )
-from hfcls.training.optim import EpochExponentialLR, EpochSchedule, adam, warmed_up_exponential
+from hfcls.training.optim import EpochExponentialLR, EpochSchedule, adam, layerwise_groups, warmed_up_exponential
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
 from hfcls.training.whole_batches import WholeBatchTrainer
@@ -53,8 +53,8 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
     ) -> None:
         if packing_support(model) is None:
             enable_packing(model)
-        if args.label_smoothing_factor and kwargs.get("compute_loss_func"):
-            raise HfclsError("label_smoothing_factor is for the loss of ClassificationTrainer: drop it, or your loss")
+        if (changed := _loss_options(args)) and kwargs.get("compute_loss_func"):
+            raise HfclsError(f"{changed[0]} is for the loss of ClassificationTrainer: drop it, or your loss")
         kwargs.setdefault("compute_metrics", classification_metrics)
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
@@ -79,13 +79,20 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         return super()._get_collator_with_removed_columns(collator, description)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """Adam, or what `optim` and `weight_decay` ask of Trainer, created after the model has moved to its device."""
-        if self.optimizer is None and self.optimizer_cls_and_kwargs is None and self.args.is_adam:
-            trained: Any = model or self.model
-            betas = (self.args.adam_beta1, self.args.adam_beta2)
-            self.optimizer = adam(trained.parameters(), self.args.learning_rate, betas, self.args.adam_epsilon)
-        elif self.args.device.type == "xla" and self.args.optim == OptimizerNames.ADAMW_TORCH_FUSED:
-            self.args.optim = OptimizerNames.ADAMW_TORCH  # XLA has no fused kernel
+        """Adam, or what `optim` and `weight_decay` ask of Trainer, each layer at its rate; on the model's device."""
+        args: ClassificationTrainingArguments = self.args
+        trained: Any = model or self.model
+        adam_suffices = args.is_adam and args.layerwise_lr_decay == 1 and self.optimizer_cls_and_kwargs is None
+        if self.optimizer is None and adam_suffices:
+            betas = (args.adam_beta1, args.adam_beta2)
+            self.optimizer = adam(trained.parameters(), args.learning_rate, betas, args.adam_epsilon)
+        elif args.device.type == "xla" and args.optim == OptimizerNames.ADAMW_TORCH_FUSED:
+            args.optim = OptimizerNames.ADAMW_TORCH  # XLA has no fused kernel
+        if self.optimizer is None and args.layerwise_lr_decay < 1:
+            decayed = self.get_decay_parameter_names(trained)
+            groups = layerwise_groups(trained, args.learning_rate, args.layerwise_lr_decay, args.weight_decay, decayed)
+            kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(args, trained)
+            self.optimizer = kind(groups, **options)
         return super().create_optimizer(model)
 
     def create_scheduler(
@@ -132,9 +139,21 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         return None, logits, labels
 
 
+def _loss_options(args: ClassificationTrainingArguments) -> list[str]:
+    """The arguments that change the loss."""
+    names = ("label_smoothing_factor", "class_weights", "focal_gamma")
+    return [name for name in names if getattr(args, name)]
+
+
 def _loss(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Callable[..., torch.Tensor]:
-    if not args.label_smoothing_factor:
+    changed = _loss_options(args)
+    if not changed:
         return classification_loss
     if model.config.problem_type == "multi_label_classification":
-        raise HfclsError("label_smoothing_factor is for one label a text, and this model has several: drop it")
-    return partial(classification_loss, label_smoothing=args.label_smoothing_factor)
+        raise HfclsError(f"{changed[0]} is for one label a text, and this model has several: drop it")
+    return partial(
+        classification_loss,
+        label_smoothing=args.label_smoothing_factor,
+        class_weights=args.class_weights,
+        focal_gamma=args.focal_gamma,
+    )

@@ -97,6 +97,14 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
         ({"row_length": 64}, "row_length 64 is below max_length 128"),
         ({"row_length": 128, "batching": "fixed"}, "row_length applies to batching: packed"),
         ({"resume": True, "overwrite_output_dir": True}, "choose one"),
+        ({"weight_decay": 0.01, "optimizer": "adam"}, "weight_decay 0.01 is of adamw: set --optimizer adamw"),
+        ({"lr_gamma": 0.8, "lr_scheduler": "linear"}, "lr_gamma 0.8 is of the exponential schedule, found linear"),
+        ({"warmup_ratio": 1}, "warmup_ratio must be at least 0 and below 1, found 1"),
+        ({"layerwise_lr_decay": 0}, "layerwise_lr_decay must be above 0 and at most 1, found 0"),
+        ({"label_smoothing": 1}, "label_smoothing must be at least 0 and below 1, found 1"),
+        ({"focal_gamma": -1}, "focal_gamma must be at least 0, found -1"),
+        ({"eval_steps": 0}, "eval_steps must be at least 1, found 0"),
+        ({"bf16": True, "fp16": True}, "bf16 and fp16 are two ways to compute: choose one"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, message):
@@ -164,5 +172,6 @@ def test_every_option_says_whether_it_may_change_on_resume_and_stands_in_the_car
     assert not resumable_options(TrainConfig()) & {"learning_rate", "seed", "dataset", "model", "max_length"}
     in_card = {f.name: f.metadata["in_card"] for f in fields(TrainConfig)}
     assert {name for name, told in in_card.items() if told == "always"} == {
-        *("num_train_epochs", "batch_size", "learning_rate", "lr_gamma", "max_length", "seed")
+        *("num_train_epochs", "batch_size", "learning_rate", "lr_gamma", "max_length", "seed"),
+        *("optimizer", "weight_decay", "lr_scheduler", "warmup_ratio"),
     }

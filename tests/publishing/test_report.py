@@ -24,7 +24,7 @@ figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extr
 from hfcls.publishing.report import read_curves, render, write_report  # noqa: E402
 from hfcls.runs.predictions import confident_errors  # noqa: E402
 from hfcls.system.quoting import visible  # noqa: E402
-from hfcls.training.arguments import trackers  # noqa: E402
+from hfcls.system.trackers import trackers  # noqa: E402
 
 EVIL = "최고 추천 <script>document.title = 'owned'</script><img src=http://example.org/x> & \"따옴표\""
 

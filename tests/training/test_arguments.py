@@ -5,17 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from architectures import CONFIGS, tiny
 from transformers import Trainer, TrainingArguments
 from transformers.optimization import get_scheduler
 
 from hfcls.batching.collate import make_collator
+from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
 from hfcls.errors import HfclsError
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
 from hfcls.scoring.losses import classification_loss
-from hfcls.training.arguments import REFUSED, ClassificationTrainingArguments
+from hfcls.training.arguments import REFUSED, ClassificationTrainingArguments, training_arguments
+from hfcls.training.optim import layerwise_groups
 from hfcls.training.trainer import ClassificationTrainer
 
 # What ClassificationTrainer does itself with an argument; the tests below hold it to that.
@@ -222,6 +225,54 @@ def test_label_smoothing_is_that_of_torch_and_of_trainer(build):
     assert history(plain, "loss")[0] != pytest.approx(history(ours, "loss")[0], abs=1e-3)
     with pytest.raises(HfclsError, match="label_smoothing_factor is for the loss of ClassificationTrainer: drop it"):
         build(label_smoothing_factor=0.2, compute_loss_func=classification_loss)
+
+
+def test_each_layer_has_its_rate_and_what_trains_stands_in_one_group(build):
+    trainer = build(layerwise_lr_decay=0.5, weight_decay=0.1, lr_scheduler_type="linear")
+    optimizer = trainer.create_optimizer()
+    assert type(optimizer) is torch.optim.AdamW
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    assert sorted(id(p) for group in optimizer.param_groups for p in group["params"]) == sorted(names)
+    for group in optimizer.param_groups:
+        for name in (names[id(parameter)] for parameter in group["params"]):
+            depth = 3 if "embeddings" in name else 2 if "layer.0." in name else 1 if "layer.1." in name else 0
+            assert group["lr"] == 5e-4 * 0.5**depth, name
+            assert group["weight_decay"] == (0.0 if name.endswith("bias") or "LayerNorm" in name else 0.1), name
+    trainer.create_scheduler(6)
+    assert trainer._get_learning_rate() == 5e-4  # the log tells that of the head
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_the_layers_of_each_architecture_are_found(name):
+    model = tiny(name)
+    groups = layerwise_groups(model, 1.0, 0.5, 0.0, ())
+    layers = 1 if name == "albert" else 2  # which shares the weights of all its layers
+    assert [group["lr"] for group in groups] == [0.5**depth for depth in range(layers + 2)]
+    head = {name for name, _ in model.named_parameters() if name.startswith(("classifier", "pre_classifier", "head"))}
+    ours = {id(parameter) for parameter in groups[0]["params"]}
+    assert head <= {name for name, parameter in model.named_parameters() if id(parameter) in ours}
+
+
+def test_options_of_a_run_become_arguments_of_trainer(tmp_path):
+    def arguments(**options):
+        return training_arguments(
+            **TrainConfig(output_dir=str(tmp_path), report_to="none", **options).training_options()
+        )
+
+    book = arguments()
+    assert (book.is_adam, book.lr_scheduler_type.value, book.eval_strategy) == (True, "exponential", "epoch")
+    args = arguments(
+        optimizer="adamw", weight_decay=0.02, lr_scheduler="constant", warmup_ratio=0.1, label_smoothing=0.05,
+        focal_gamma=1.5, layerwise_lr_decay=0.9, gradient_checkpointing=True, bf16=True, eval_steps=5,
+        metric_for_best_model="macro_f1",
+    )  # fmt: skip
+    assert (args.is_adam, args.weight_decay, args.lr_scheduler_type.value) == (False, 0.02, "constant_with_warmup")
+    assert (args.get_warmup_steps(50), args.label_smoothing_factor, args.focal_gamma) == (5, 0.05, 1.5)
+    assert (args.layerwise_lr_decay, args.activation_checkpointing, args.bf16) == (0.9, True, True)
+    assert (args.eval_strategy, args.eval_steps, args.save_strategy, args.save_steps) == ("steps", 5, "steps", 5)
+    assert (args.metric_for_best_model, args.greater_is_better) == ("macro_f1", True)
+    with pytest.raises(HfclsError, match="fp16 needs a GPU, found a CPU: use --bf16"):
+        arguments(fp16=True)
 
 
 def test_several_labels_a_text_are_not_smoothed(build, tiny_model):

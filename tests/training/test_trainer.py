@@ -130,6 +130,50 @@ def test_accumulated_steps_are_the_steps_of_the_whole_batch(build):
     torch.testing.assert_close(history(parts, "grad_norm"), history(whole, "grad_norm"), rtol=1e-3, atol=1e-5)
 
 
+OF_LOSS_AND_RATE = {
+    "label_smoothing_factor": 0.1,
+    "class_weights": [0.5, 2.0],
+    "focal_gamma": 1.5,
+    "layerwise_lr_decay": 0.7,
+    "weight_decay": 0.1,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0.3,
+    "max_grad_norm": 1.0,
+}
+
+
+@pytest.mark.parametrize("parts", [{"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4}, {}])
+def test_loss_and_rates_of_any_kind_are_exact_packed_and_in_parts(build, parts):
+    whole, other = build(**OF_LOSS_AND_RATE), build("packed", **parts, **OF_LOSS_AND_RATE)
+    for trainer in (whole, other):
+        trainer.train()
+    assert history(other, "learning_rate") == history(whole, "learning_rate")
+    torch.testing.assert_close(history(other, "loss"), history(whole, "loss"), rtol=0, atol=1e-4)
+    torch.testing.assert_close(history(other, "grad_norm"), history(whole, "grad_norm"), rtol=1e-3, atol=1e-4)
+
+
+def test_the_weighted_loss_of_a_step_is_the_formula(build, tiny_model):
+    trainer = build(max_steps=1, **OF_LOSS_AND_RATE)
+    trainer.train()
+    torch.manual_seed(7)
+    batch = trainer.data_collator.collate(trainer.data_collator.batches[0])
+    logits = load_model(tiny_model, ["부정", "긍정"])(**batch).logits
+    probabilities, total = logits.softmax(-1), 0.0
+    for row, label in zip(probabilities, batch["labels"], strict=True):
+        smoothed = -(0.95 * row[label].log() + 0.05 * row[1 - label].log())
+        total += [0.5, 2.0][label] * (1 - row[label]) ** 1.5 * smoothed
+    assert history(trainer, "loss")[0] == pytest.approx(total.item() / 16, abs=1e-5)
+
+
+@pytest.mark.parametrize("batching", ["fixed", "packed"])
+def test_gradient_checkpointing_changes_no_loss(build, batching):
+    plain, thrifty = build(batching), build(batching, activation_checkpointing=True)
+    for trainer in (plain, thrifty):
+        trainer.train()
+    assert thrifty.model.is_activation_checkpointing
+    torch.testing.assert_close(history(thrifty, "loss"), history(plain, "loss"), rtol=0, atol=1e-6)
+
+
 def test_evaluation_counts_every_row_once_whatever_the_batch(build):
     results = []
     for size in (1, 7, 64, 128):
@@ -164,10 +208,11 @@ def test_two_visible_gpus_do_not_double_the_batch(build, caplog):
     assert "2 GPUs are visible, but one process uses one of them" in caplog.text
 
 
-def test_resuming_in_mid_epoch_repeats_rates_and_losses(build):
-    trainer = build(save_strategy="steps", save_steps=3, save_total_limit=None)
+@pytest.mark.parametrize("given", [{}, OF_LOSS_AND_RATE])
+def test_resuming_in_mid_epoch_repeats_rates_and_losses(build, given):
+    trainer = build(save_strategy="steps", save_steps=3, save_total_limit=None, **given)
     trainer.train()
-    resumed = build(save_strategy="no")
+    resumed = build(save_strategy="no", **given)
     resumed.train(resume_from_checkpoint=str(Path(trainer.args.output_dir) / "checkpoint-6"))
     assert history(resumed, "loss") == history(trainer, "loss")
     assert history(resumed, "learning_rate") == history(trainer, "learning_rate")

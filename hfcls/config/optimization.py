@@ -1,0 +1,105 @@
+"""How a classifier is trained: steps and rates, the loss, and what its checkpoints are chosen by."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_range, option
+from hfcls.errors import HfclsError
+
+
+@dataclass
+class OptimizationConfig(Config):
+    """Steps and rates."""
+
+    num_train_epochs: int = option(3, "passes over the training rows", resumable=True, in_card="always")
+    max_steps: int | None = option(
+        None, "stop after this many optimizer steps (overrides num_train_epochs)", resumable=True
+    )
+    batch_size: int = option(
+        32, "rows per optimizer step, over all processes and accumulation steps together", in_card="always"
+    )
+    gradient_accumulation_steps: int = option(1, "forward passes per optimizer step, to save memory")
+    gradient_checkpointing: bool = option(
+        False, "compute each layer twice and keep little of it, to save memory", resumable=True
+    )
+    bf16: bool = option(False, "compute in bfloat16 where that is exact enough; weights stay float32")
+    fp16: bool = option(False, "compute in float16 on a GPU; weights stay float32")
+    optimizer: Literal["adam", "adamw"] = option("adam", "adamw adds weight_decay to adam", in_card="always")
+    weight_decay: float = option(0.0, "of adamw, on all weights but biases and norms", in_card="always")
+    learning_rate: float = option(5e-5, "the highest rate", in_card="always")
+    lr_scheduler: Literal["exponential", "linear", "cosine", "constant"] = option(
+        "exponential",
+        "how the rate falls: times lr_gamma after each epoch (exponential), to 0 (linear, cosine), or not at all",
+        in_card="always",
+    )
+    lr_gamma: float = option(
+        0.9, "of exponential: the rate is multiplied by this after each epoch; 1.0 keeps it constant", in_card="always"
+    )
+    warmup_ratio: float = option(0.0, "share of the steps in which the rate rises from 0", in_card="always")
+    layerwise_lr_decay: float = option(
+        1.0, "the rate of each layer is this times that of the layer above it; 1.0: all have the same"
+    )
+    max_grad_norm: float = option(0.0, "clip the gradient to this norm; 0: no clipping")
+
+    def check(self) -> None:
+        for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        check_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
+        for name in ("lr_gamma", "layerwise_lr_decay"):
+            check_range(name, getattr(self, name), 0 < getattr(self, name) <= 1, "above 0 and at most 1")
+        check_range("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
+        for name in ("weight_decay", "max_grad_norm"):
+            check_range(name, getattr(self, name), 0 <= getattr(self, name) < float("inf"), "at least 0")
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise HfclsError(
+                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
+                f"{self.gradient_accumulation_steps}; change one of them"
+            )
+        if self.weight_decay and self.optimizer == "adam":
+            raise HfclsError(
+                f"weight_decay {self.weight_decay:g} is of adamw: set --optimizer adamw, or --weight_decay 0"
+            )
+        if self.lr_gamma != 0.9 and self.lr_scheduler != "exponential":
+            raise HfclsError(
+                f"lr_gamma {self.lr_gamma:g} is of the exponential schedule, found {self.lr_scheduler}: set "
+                "--lr_scheduler exponential, or leave out --lr_gamma"
+            )
+        if self.bf16 and self.fp16:
+            raise HfclsError("bf16 and fp16 are two ways to compute: choose one")
+
+
+@dataclass
+class LossConfig(Config):
+    """What an error costs."""
+
+    label_smoothing: float = option(0.0, "share of each label that is spread over all classes")
+    class_weights: str = option(
+        "none",
+        "how much a row of a class counts: none (all alike), balanced (each class as much as any other), or "
+        '"NAME=2,OTHER=0.5", where classes that are not named count 1',
+    )
+    focal_gamma: float = option(0.0, "of the focal loss, by which rows that are known already count less; 0: none")
+
+    def check(self) -> None:
+        check_range("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        check_range("focal_gamma", self.focal_gamma, 0 <= self.focal_gamma < float("inf"), "at least 0")
+
+
+@dataclass
+class SelectionConfig(Config):
+    """Which checkpoint is kept."""
+
+    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1"] = option(
+        "eval_loss", "the checkpoint that is best by this number, on validation, is kept"
+    )
+    eval_steps: int | None = option(
+        None, "evaluate, and write a checkpoint, after every so many optimizer steps (default: after each epoch)"
+    )
+    early_stopping_patience: int | None = option(
+        None, "stop after this many evaluations without a better metric_for_best_model"
+    )
+
+    def check(self) -> None:
+        for name in ("eval_steps", "early_stopping_patience"):
+            check_at_least(name, getattr(self, name), 1)

@@ -1,0 +1,85 @@
+"""The loss of a step, held to the formula written out row by row."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from hfcls.errors import HfclsError
+from hfcls.scoring.losses import classification_loss, read_class_weights
+
+LABELS = torch.tensor([0, 2, -100, 1, 2, 2, 0])
+OPTIONS = [
+    {"class_weights": [0.5, 3.0, 1.0]},
+    {"focal_gamma": 2.0},
+    {"focal_gamma": 0.5, "class_weights": [0.5, 3.0, 1.0], "label_smoothing": 0.1},
+]
+
+
+def written_out(
+    logits: torch.Tensor, labels: torch.Tensor, *, label_smoothing=0.0, class_weights=None, focal_gamma=0.0
+):
+    total, counted = 0.0, 0
+    for row, label in zip(logits.softmax(-1).tolist(), labels.tolist(), strict=True):
+        if label == -100:
+            continue
+        wanted = [label_smoothing / 3 + (1 - label_smoothing) * (i == label) for i in range(3)]
+        loss = -sum(share * math.log(p) for share, p in zip(wanted, row, strict=True))
+        total += (class_weights or [1, 1, 1])[label] * (1 - row[label]) ** focal_gamma * loss
+        counted += 1
+    return total / counted
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_weights_and_focus_are_the_formula(options):
+    logits = 3 * torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
+    assert classification_loss({"logits": logits}, LABELS, **options).item() == pytest.approx(
+        written_out(logits, LABELS, **options), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_parts_of_a_step_add_up_to_the_whole(options):
+    logits = 3 * torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
+    whole = classification_loss({"logits": logits}, LABELS, **options)
+    parts = [
+        classification_loss({"logits": logits[rows]}, LABELS[rows], num_items_in_batch=6, **options)
+        for rows in (slice(0, 3), slice(3, 4), slice(4, 7))
+    ]
+    torch.testing.assert_close(sum(parts), whole)
+
+
+def test_a_row_that_is_known_already_has_a_gradient_that_is_a_number():
+    logits = torch.tensor([[200.0, -200.0, 0.0], [-200.0, 200.0, 0.0]], requires_grad=True)
+    classification_loss({"logits": logits}, torch.tensor([0, 0]), focal_gamma=0.5).backward()
+    assert logits.grad.isfinite().all()
+    assert logits.grad[0].abs().max() < 1e-6 < logits.grad[1].abs().max()
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [("none", None), ("긍정=2, b,c=0.5", [1.0, 2.0, 0.5]), ("a=b=.5", [0.5, 1.0, 1.0])],
+)
+def test_class_weights_are_read_by_name(text, weights):
+    assert read_class_weights(text, {"a=b": 12, "긍정": 4, "b,c": 0}) == weights
+
+
+def test_balanced_weights_make_each_class_count_as_much_and_a_row_1_on_average():
+    counts = {"부정": 12, "긍정": 4, "없음": 0}
+    weights = read_class_weights("balanced", counts)
+    products = [weight * count for weight, count in zip(weights, counts.values(), strict=True)]
+    assert products == pytest.approx([8, 8, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("even", "class_weights must be none, balanced or NAME=NUMBER,OTHER=NUMBER, found 'even'"),
+        ("긍정=-1", "class_weights must be none, balanced or NAME=NUMBER,OTHER=NUMBER, found '긍정=-1'"),
+        ("좋음=2", "class_weights names '좋음', which is no class; the classes are 부정, 긍정"),
+    ],
+)
+def test_class_weights_that_mean_nothing_are_refused(text, message):
+    with pytest.raises(HfclsError, match=re.escape(message)):
+        read_class_weights(text, {"부정": 1, "긍정": 1})
