@@ -170,7 +170,7 @@ def _curves(curves: Curves, labels: Mapping[str, str], both: Callable[[str, str]
             marker = "o" if len(points) <= MARKED_POINTS else None
             axes.plot(*means.T, color=color, label=label, marker=marker, markersize=3)
     if curves.kept is not None:
-        axes.axvline(curves.kept, color=GREY, linestyle=":", label=both("남김", "kept"))
+        axes.axvline(curves.kept, color=GREY, linestyle=":", label=both("선택한 체크포인트", "chosen checkpoint"))
     if len(labels) > 1:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     else:

@@ -171,7 +171,7 @@ def prepare_output_dir(
             _begin(folder, options, data, command, overwrite=overwrite)
         except OSError as error:
             raise HfclsError(
-                f"cannot write to output_dir {folder}: {error.strerror}; mend it, or choose another --output_dir"
+                f"cannot write to output_dir {folder}: {error.strerror}; solve that, or choose another --output_dir"
             ) from error
     return checkpoint
 

@@ -67,5 +67,5 @@ def save_adapted(result: AdaptResult, folder: Path) -> None:
     except OSError as error:
         raise HfclsError(
             f"the model is saved in {folder}, but not its results ({error.strerror or error}): "
-            f"mend it, then continue with --resume. They are:\n{result.table()}"
+            f"solve that, then continue with --resume. They are:\n{result.table()}"
         ) from error

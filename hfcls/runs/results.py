@@ -171,7 +171,7 @@ def save_run(result: Result, rows: "Dataset | None", probabilities: "NDArray[np.
     except OSError as error:
         raise HfclsError(
             f"the model is saved in {folder}, but not its results ({error.strerror or error}): "
-            f"mend it, then continue with --resume. They are:\n{result.table()}"
+            f"solve that, then continue with --resume. They are:\n{result.table()}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The page of `hfcls serve`: one text with the words that moved the decision, many texts, and the same as an API."""
+"""The page of `hfcls serve`: one text with how much each word weighed, many texts, and the same as an API."""
 
 import csv
 import html

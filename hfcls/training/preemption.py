@@ -32,7 +32,7 @@ class Interrupted(KeyboardInterrupt):
         return Interrupted(
             self.signal,
             f"stopped by {self.signal.name} at step {step:,} of {steps:,}, which is saved in {folder}: the same "
-            "command with --resume goes on from there",
+            "command with --resume continues from it",
         )
 
 

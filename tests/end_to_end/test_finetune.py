@@ -309,7 +309,7 @@ def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(
     assert "\n" not in str(error.value)
     if left is None:
         assert "cannot write to output_dir" in str(error.value)
-        assert "No space left on device; mend it, or choose another --output_dir" in str(error.value)
+        assert "No space left on device; solve that, or choose another --output_dir" in str(error.value)
         return
     assert re.search(rf"no space left in .*; .*{left}: free some space, then continue with --resume", str(error.value))
     whole = newest_whole_checkpoint(Path(options["output_dir"]))
