@@ -16,7 +16,7 @@ from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, Pre
 from hfcls.config.habits import Parser, is_data
 from hfcls.config.help import HelpFormatter, examples
 from hfcls.config.pretraining import AdaptConfig
-from hfcls.config.sources import add_options, config_from
+from hfcls.config.sources import add_options, config_from, shipped_files
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.launch import check_launch, leave_process_group, speaks_first
@@ -83,12 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = _addcommand_of(commands, "train", "[recipe]", "fine-tune a model on labelled texts")
-    train.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
+    train.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")
     add_options(train, TrainConfig)
     train.set_defaults(run=_train)
 
     adapt = _addcommand_of(commands, "adapt", "[recipe]", "pretrain an encoder on texts without labels")
-    adapt.add_argument("recipe", nargs="?", help="YAML file of options; flags win over it")
+    adapt.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")
     add_options(adapt, AdaptConfig)
     adapt.set_defaults(run=_adapt)
 
@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("folder", help="output_dir of a run")
     add_options(push, PushConfig)
     push.set_defaults(run=_push)
+
+    recipes = _addcommand_of(commands, "recipes", "", "list the recipes and Accelerate configs that come with hfcls")
+    recipes.set_defaults(run=_recipes)
 
     completion = _addcommand_of(commands, "completion", "shell", "print a script that completes commands and options")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that is to read it")
@@ -264,6 +267,11 @@ def _push(args: argparse.Namespace) -> None:
         return
     repo_id = config.hub_model_id or default_name(folder)
     print(f"{upload_listing(folder, repo_id)}; nothing was sent")
+
+
+def _recipes(args: argparse.Namespace) -> None:
+    for path in shipped_files():
+        print(f"{path}\n    {path.read_text(encoding='utf-8').splitlines()[0].removeprefix('# ')}")
 
 
 def _completion(args: argparse.Namespace) -> None:

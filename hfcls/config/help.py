@@ -28,6 +28,10 @@ EXAMPLES = {
     "export": ("hfcls export outputs/grades", "hfcls export outputs/grades --int8"),
     "serve": ("hfcls serve outputs/grades", "hfcls serve outputs/grades --port 8080"),
     "push": ("hfcls push outputs/grades --dry_run", "hfcls push outputs/grades --hub_private"),
+    "recipes": (
+        "hfcls recipes",
+        "hfcls train recipes/nsmc.yaml",
+    ),
     "completion": (
         "hfcls completion bash > ~/.local/share/bash-completion/completions/hfcls",
         'hfcls completion zsh > "${fpath[1]}/_hfcls"',

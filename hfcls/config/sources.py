@@ -63,6 +63,7 @@ def recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
     """What a YAML file says of the options of `config_class`; raises as `load_recipe`."""
     if path.name and path.suffix.lower() not in RECIPES and is_data(str(path)):  # the name "" is no folder
         raise HfclsError(f"{path} is data, and no recipe in YAML: did you mean --dataset {path}?")
+    path = shipped_recipe(path) or path
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL or a surrogate
@@ -86,11 +87,25 @@ def recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
     return values
 
 
+def shipped_files() -> list[Path]:
+    """The recipes and Accelerate configs that come with hfcls: in a wheel inside the package, in a checkout beside it."""
+    package = Path(__file__).parents[1]
+    home = package if (package / "recipes").is_dir() else package.parent
+    return [path for folder in ("recipes", "accelerate_configs") for path in sorted((home / folder).glob("*.yaml"))]
+
+
+def shipped_recipe(path: Path) -> Path | None:
+    """What `recipes/NAME.yaml` means where there is no such file; None for any other path."""
+    if path.parent != Path("recipes") or path.exists():
+        return None
+    return next((file for file in shipped_files() if file.parts[-2:] == path.parts), None)
+
+
 class _EachKeyOnce(yaml.SafeLoader):
     """YAML as ever, but a key that stands twice is an error: PyYAML would silently take the second."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if repeated := sorted({key for key in keys if keys.count(key) > 1}):
-            raise yaml.YAMLError(f"{', '.join(repeated)} stands there twice: keep one")
+            raise yaml.YAMLError(f"{', '.join(repeated)} is given twice: keep one")
         return super().construct_mapping(node, deep)

@@ -59,7 +59,7 @@ def test_shipped_recipes_load_and_say_what_they_are():
         ("- a\n- b", "must be a mapping of option: value, found list"),
         ("lr: 1", "unknown option lr; known are baseline, batch_size,"),
         ("lerning_rate: 1", "unknown option lerning_rate; did you mean learning_rate?"),
-        ("seed: 1\nmodel: a\nseed: 2", "is not valid YAML: seed stands there twice: keep one"),
+        ("seed: 1\nmodel: a\nseed: 2", "is not valid YAML: seed is given twice: keep one"),
         (f"seed: {10**30}", "seed must be a whole number below 2**32, found 1000"),
         (f"learning_rate: {10**400}", "learning_rate must be a number, found 1000"),
         ("model: ''", "model must not be empty: give a value, or leave model out"),
