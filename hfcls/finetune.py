@@ -21,7 +21,7 @@ from hfcls.batching.choice import check_batching, choose_batching, collator_for_
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
-from hfcls.data.duplicates import kept_train_rows, seen_in_train
+from hfcls.data.duplicates import kept_train_rows
 from hfcls.data.encoding import encode
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.splits import (
@@ -39,12 +39,9 @@ from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo
 from hfcls.runs.checkpoints import check_space
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
-from hfcls.runs.predictions import text_lengths
 from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
-from hfcls.runs.results import Result, Unseen, first_examples, save_run
+from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
-from hfcls.scoring.analysis import analyse
-from hfcls.scoring.intervals import wilson
 from hfcls.scoring.losses import read_class_weights
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
@@ -299,31 +296,9 @@ def _score(
     *,
     baseline: bool,
 ) -> Result:
-    """The result of the run from the probabilities [N, C] of its scored split; warns if the model has not learned."""
-    base: dict[str, Any] = {
-        "output_dir": config.output_dir,
-        "seed": config.seed,
-        "rows_per_second": facts.texts_per_second,
-        "facts": facts,
-    }
-    split = run.scored
-    if split is None or probabilities is None:
-        return Result(**base, split=None, num_rows=0, metrics={}, note="no validation or test split")
-    rows = run.corpus[split]
-    names, labels = rows.features["label"].names, rows.with_format("numpy")["label"][:]
-    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
-    right_unseen = (probabilities.argmax(axis=-1) == labels)[~seen_in_train(run.corpus, split)]
-    if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
-        logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
-    note = "scored once" if split != run.selected_on else "also chose the checkpoint"
-    return Result(
-        **base,
-        split=split,
-        num_rows=len(rows),
-        metrics=analysis.metrics(),
-        note=note if split == "test" else f"{note}; there is no test split",
-        examples=first_examples(rows, probabilities),
-        analysis=analysis,
-        unseen=Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen))),
-        baseline=score_baseline(run.corpus["train"], rows, probabilities, seed=config.seed) if baseline else None,
-    )
+    """The result of the run from the probabilities [N, C] of its scored split, and what the baseline reaches on it."""
+    result = scored_result(run.corpus, run.scored, probabilities, facts, config.output_dir, config.seed)
+    if baseline and run.scored:
+        train, scored = run.corpus["train"], run.corpus[run.scored]
+        result.baseline = score_baseline(train, scored, probabilities, seed=config.seed)
+    return result

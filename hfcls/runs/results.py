@@ -2,26 +2,30 @@
 
 import html
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
 from hfcls.baseline.beside import BaselineScores
+from hfcls.data.duplicates import seen_in_train
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
-from hfcls.runs.predictions import save_predictions
+from hfcls.runs.predictions import save_predictions, text_lengths
 from hfcls.runs.record import RunFacts
-from hfcls.scoring.analysis import Analysis
-from hfcls.scoring.intervals import Estimate
+from hfcls.scoring.analysis import Analysis, analyse
+from hfcls.scoring.intervals import Estimate, wilson
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import one_line, shortened
 
 if TYPE_CHECKING:
     import numpy as np
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
     from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 SHOWN_CHARS = 70
 
@@ -152,6 +156,42 @@ def first_examples(rows: "Dataset", probabilities: "NDArray[np.float64]") -> lis
         Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()), row.get("text_pair"))
         for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
     ]
+
+
+def scored_result(
+    corpus: "DatasetDict",
+    split: str | None,
+    probabilities: "NDArray[np.float64] | None",
+    facts: RunFacts,
+    output_dir: str,
+    seed: int,
+) -> Result:
+    """The result of a run from the probabilities [N, C] of its scored split; warns if the model has not learned."""
+    base: dict[str, Any] = {
+        "output_dir": output_dir,
+        "seed": seed,
+        "rows_per_second": facts.texts_per_second,
+        "facts": facts,
+    }
+    if split is None or probabilities is None:
+        return Result(**base, split=None, num_rows=0, metrics={}, note="no validation or test split")
+    rows = corpus[split]
+    names, labels = rows.features["label"].names, rows.with_format("numpy")["label"][:]
+    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
+    right_unseen = (probabilities.argmax(axis=-1) == labels)[~seen_in_train(corpus, split)]
+    if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
+        logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
+    note = "scored once" if split != facts.selected_on else "also chose the checkpoint"
+    return Result(
+        **base,
+        split=split,
+        num_rows=len(rows),
+        metrics=analysis.metrics(),
+        note=note if split == "test" else f"{note}; there is no test split",
+        examples=first_examples(rows, probabilities),
+        analysis=analysis,
+        unseen=Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen))),
+    )
 
 
 def save_run(result: Result, rows: "Dataset | None", probabilities: "NDArray[np.float64] | None", folder: Path) -> None:
