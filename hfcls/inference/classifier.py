@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
+from hfcls.errors import HfclsError
 from hfcls.inference.agreement import verify_precision
 from hfcls.inference.texts import Text, answers, as_batch, check_texts
 from hfcls.models.compact.precision import check_exact, lower_precision
@@ -58,8 +59,10 @@ class Classifier:
         A classifier may be shared by threads.
 
         Raises:
-            HfclsError: the model has too few positions for `max_length`.
+            HfclsError: the model has too few positions for `max_length`, or `batch_size` is not positive.
         """
+        if batch_size < 1:
+            raise HfclsError(f"batch_size must be at least 1, found {batch_size}")
         fit_tokenizer(tokenizer, model.config)
         self.model = model.eval()
         self.tokenizer = tokenizer

@@ -37,6 +37,8 @@ def local_folder(name: str) -> Path | None:
 def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
     """The config of a Hub id or folder; raises HfclsError if it cannot be loaded."""
     folder = local_folder(name)
+    if folder and (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise HfclsError(f"{name} is an adapter of peft without its model: save the two as one (merge_and_unload)")
     if folder and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is not a model folder: it has no config.json, as a finished run of hfcls train has")
     try:

@@ -13,14 +13,12 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from huggingface_hub.utils import validate_repo_id
 
 from hfcls.errors import HfclsError
+from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.publishing.card import FIGURES, for_repository
 from hfcls.runs.folder import CARD_FILE, WEIGHTS
 from hfcls.runs.weights import TAG, check_same_weights
 
-TOKENIZER = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"),
-)
+TOKENIZER = (*TOKENIZER_FILES, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 # Nothing else in the folder of a run is meant for others: checkpoints and optimizer, run.yaml and results.json with
 # paths of this machine, predictions and report with texts of the data.
 UPLOADED = (CARD_FILE, "config.json", *WEIGHTS, *TOKENIZER)

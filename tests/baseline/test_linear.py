@@ -9,6 +9,7 @@ import pytest
 from conftest import reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -62,6 +63,8 @@ def test_each_of_several_labels_has_a_probability_of_its_own():
     texts, labels = multi_label(300)
     fitted = Baseline.fit(texts[:200], labels[:200], 3)
     probabilities = fitted.probabilities(texts[200:])
+    logits = fitted.ngrams.matrix(texts[200:]) @ fitted.weight.T + fitted.bias
+    assert np.allclose(probabilities, expit(logits))
     assert ((probabilities > 0.5) == labels[200:]).mean() > 0.95
     assert (probabilities[:, 2] < 1e-6).all()  # no row has it
 
@@ -139,6 +142,14 @@ def test_a_large_corpus_is_cut_then_thinned(monkeypatch):
     assert (np.diff(rows) > 0).all()
     fitted = Baseline.fit(long, labels, 2)
     assert (fitted.probabilities(long).argmax(axis=1) == labels).mean() > 0.9
+    assert fitted.ngrams.cut == module.SHORTEST_CUT
+
+
+def test_many_classes_have_fewer_n_grams_each(monkeypatch):
+    texts, labels = three_classes(100)
+    monkeypatch.setattr(module, "MAX_WEIGHTS", 300)
+    assert Baseline.fit(texts, labels, 3).weight.shape == (3, 100)
+    assert Baseline.fit([(text, text) for text in texts], labels, 3).weight.size <= 300 + 3  # and how alike they are
 
 
 def test_a_large_fit_takes_few_epochs_and_agrees(monkeypatch):

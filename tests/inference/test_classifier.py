@@ -139,6 +139,11 @@ def test_threads_may_share_a_classifier(make, batching):
     assert not wrong
 
 
+def test_a_batch_size_of_nothing_is_refused(classifier_folder):
+    with pytest.raises(HfclsError, match="batch_size must be at least 1, found 0"):
+        Classifier.from_pretrained(classifier_folder, batch_size=0)
+
+
 def test_what_is_not_a_text_is_named(make):
     with pytest.raises(HfclsError, match=r"text 1 has half a character \(U\+D83D\) at 3: it was read with the wrong"):
         make()(["좋다", "웃음 \ud83d"])

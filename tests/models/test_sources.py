@@ -107,3 +107,9 @@ def test_a_path_is_told_from_a_name(tmp_path):
     for path in ("./nowhere", "outputs/run", "a/b/c", "~/nowhere", f"{tmp_path}/nowhere"):
         with pytest.raises(HfclsError, match=re.escape(f"no model folder {path}: name one that hfcls train wrote")):
             load_config(path)
+
+
+def test_an_adapter_without_its_model_is_told_from_a_model(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(HfclsError, match="is an adapter of peft without its model: save the two as one"):
+        load_config(str(tmp_path))

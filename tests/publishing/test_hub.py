@@ -19,7 +19,9 @@ from hub_server import HubServer, User, card_errors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hfcls import Classifier, cli
+from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.publishing.card import base_licence
+from hfcls.publishing.hub import UPLOADED
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result
 from hfcls.runs.weights import weights_sha256
@@ -144,6 +146,10 @@ def test_push_uploads_the_model_and_nothing_else(hub, command, run):
         assert repo.files[name] == (run / name).read_bytes()
     assert repo.files["README.md"].decode() == (run / "README.md").read_text().replace("somewhere", "tester/nsmc")
     assert "PUT lfs" in hub.requests
+
+
+def test_each_file_of_a_tokenizer_goes_along():
+    assert set(TOKENIZER_FILES) <= set(UPLOADED)
 
 
 def test_push_again_sends_what_changed_only(hub, push, run):

@@ -24,6 +24,8 @@ def drawn(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_scores_are_those_of_scikit_learn(seed):
     labels, probabilities = drawn(400, seed)
     analysis = analyse_multi_label(labels, probabilities, NAMES, [0.5, 0.4, 0.6])
+    assert analysis == analyse_multi_label(labels, probabilities, NAMES, [0.5, 0.4, 0.6], seed=0)
+    assert (analysis.num_rows, analysis.label_names) == (400, NAMES)
     predicted = probabilities > [0.5, 0.4, 0.6]
     assert analysis.micro_f1.value == pytest.approx(f1_score(labels, predicted, average="micro"))
     assert analysis.macro_f1.value == pytest.approx(f1_score(labels, predicted, average="macro"))

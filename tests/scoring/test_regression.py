@@ -20,6 +20,7 @@ def drawn(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_scores_are_those_of_scipy_and_scikit_learn():
     targets, predictions = drawn(300)
     analysis = analyse_regression(targets, predictions)
+    assert analysis.num_rows == 300
     assert analysis.pearson.value == pytest.approx(pearsonr(targets, predictions).statistic)
     assert analysis.spearman.value == pytest.approx(spearmanr(targets, predictions).statistic)
     assert analysis.mae.value == pytest.approx(mean_absolute_error(targets, predictions))

@@ -1,0 +1,47 @@
+"""What a run leaves of each scored row: names, probabilities, and which errors the model was surest of."""
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+
+from hfcls.runs.folder import PREDICTIONS_FILE
+from hfcls.runs.predictions import confident_errors, save_predictions
+from hfcls.runs.results import first_examples
+
+NAMES = ["부정", "긍정", "중립"]
+PROBABILITIES = np.array(
+    [[0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.05, 0.05, 0.9], [0.7, 0.2, 0.1], [0.3, 0.3, 0.4]]
+)
+
+
+@pytest.fixture
+def pairs() -> Dataset:
+    return Dataset.from_dict(
+        {"text": list("가나다라마바"), "text_pair": list("아자차카타파"), "label": [1, 1, 0, 2, 2, 0]},
+        Features({"text": Value("string"), "text_pair": Value("string"), "label": ClassLabel(names=NAMES)}),
+    )
+
+
+def test_the_surest_errors_come_first_and_no_others(pairs, tmp_path):
+    assert confident_errors(tmp_path, 5) == []
+    save_predictions(pairs, PROBABILITIES, tmp_path / PREDICTIONS_FILE)
+    errors = confident_errors(tmp_path, 3)
+    assert [(row["text"], row["text_pair"], row["label"], row["predicted"]) for row in errors] == [
+        ("다", "차", "부정", "긍정"),
+        ("마", "타", "중립", "부정"),  # as sure as the one before: in the order of the file
+        ("나", "자", "긍정", "부정"),
+    ]
+    assert [row["probability"] for row in errors] == pytest.approx([0.7, 0.7, 0.6])
+    assert len(confident_errors(tmp_path, 10)) == 4
+
+
+def test_examples_are_the_first_rows_with_what_the_model_says(pairs):
+    examples = first_examples(pairs, PROBABILITIES)
+    assert [(example.text, example.text_pair, example.label, example.predicted) for example in examples] == [
+        ("가", "아", "긍정", "긍정"),
+        ("나", "자", "긍정", "부정"),
+        ("다", "차", "부정", "긍정"),
+    ]
+    assert [example.score for example in examples] == [0.8, 0.6, 0.7]
+    assert first_examples(pairs.remove_columns("text_pair"), PROBABILITIES)[0].text_pair is None
+    assert len(first_examples(pairs.select(range(2)), PROBABILITIES)) == 2
