@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     add_options(export, ExportConfig)
     export.set_defaults(run=_export)
 
-    serve = _addcommand_of(commands, "serve", "model", "try a model in the browser")
+    serve = _addcommand_of(commands, "serve", "model", "answer over HTTP, with a page for people")
     serve.add_argument("model", help="folder or Hub id of a fine-tuned classifier")
     add_options(serve, ServeConfig)
     serve.set_defaults(run=_serve)
@@ -225,6 +225,7 @@ def _predict(args: argparse.Namespace) -> None:
         raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
     from hfcls.inference.classifier import Classifier
     from hfcls.inference.stream import arriving_lines
+    from hfcls.inference.texts import rounded
 
     classifier = Classifier.from_pretrained(
         config.model,
@@ -237,7 +238,7 @@ def _predict(args: argparse.Namespace) -> None:
         print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
     for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
-            print(json.dumps({"text": text, **answer}, ensure_ascii=False))
+            print(json.dumps({"text": text, **rounded(answer)}, ensure_ascii=False))
         sys.stdout.flush()
 
 
@@ -252,9 +253,12 @@ def _export(args: argparse.Namespace) -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     config = config_from(args, ServeConfig)
-    from hfcls.serving.app import serve
+    from hfcls.serving.server import serve
 
     serve(args.model, config)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is answered; on a busy machine Python takes seconds to put torch away
 
 
 def _push(args: argparse.Namespace) -> None:

@@ -129,8 +129,17 @@ class ServeConfig(Config):
 
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in")
     port: int | None = option(None, "port to listen on (default: the first free one from 7860 on)")
+    page: bool = option(True, "also the page for people, where Gradio is installed and no token is asked for")
     max_chars: int = option(2_000, "characters that a text may have")
     max_texts: int = option(1_000, "texts that may come at once")
+    batch_size: int = option(64, "texts per forward pass, from requests of all clients")
+    wait_ms: float = option(5.0, "milliseconds for which a text waits for others to share its batch")
+    max_waiting: int = option(1_000, "texts that may wait for their answer; more are refused with status 503")
+    workers: int = option(1, "threads that classify, each with as many cores as OMP_NUM_THREADS says")
+    token_file: str | None = option(
+        None, "file with a token that requests must bring (default: the variable HFCLS_TOKEN, if it is set)", path=True
+    )
+    cors_origin: str | None = option(None, "other origin whose pages may call it, such as https://example.org")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     precision: Literal["float32", "int8", "bf16"] = option(
         "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
@@ -138,5 +147,13 @@ class ServeConfig(Config):
 
     def check(self) -> None:
         check_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")
-        check_at_least("max_chars", self.max_chars, 1)
-        check_at_least("max_texts", self.max_texts, 1)
+        for name in ("max_chars", "max_texts", "max_waiting", "workers"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+        check_range("wait_ms", self.wait_ms, 0 <= self.wait_ms <= 1_000, "from 0 to 1000")
+        check_range(
+            "cors_origin",
+            self.cors_origin,
+            self.cors_origin is None or self.cors_origin.startswith(("http://", "https://")),
+            "an origin such as https://example.org",
+        )

@@ -50,6 +50,15 @@ def answers(probabilities: list[list[float]], labels: list[str], *, all_scores: 
     return given
 
 
+def rounded(value: Any) -> Any:
+    """An answer with its numbers to six digits after the point, which is what float32 holds of a probability."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value
+
+
 def check_kind(texts: Any) -> None:
     """Raises HfclsError for what is no text, pair or list of them; a table that is iterated gives its column names."""
     if isinstance(texts, Iterable) and not isinstance(texts, bytes | Mapping | Set) and not hasattr(texts, "columns"):

@@ -1,17 +1,13 @@
-"""`hfcls serve` and `hfcls.launch_demo`: the page on this machine, in a browser or a notebook cell."""
+"""The page alone, `hfcls.launch_demo` in a notebook cell, and as a part of the application of `hfcls serve`."""
 
 import json
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcls.config.commands import ServeConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.folder import RESULTS_FILE
@@ -19,8 +15,17 @@ from hfcls.system.quoting import shortened
 
 if TYPE_CHECKING:
     import gradio as gr
+    from fastapi import FastAPI
 
 EXAMPLE_CHARS = 60  # of a text that looks well on a button
+SETTINGS: dict[str, Any] = {
+    "show_error": False,
+    "max_file_size": "20mb",
+    "footer_links": ["api"],
+    "run_history": False,
+    "ssr_mode": False,
+    "enable_monitoring": False,
+}
 TELEMETRY = "HF_HUB_DISABLE_TELEMETRY"  # Gradio sets it for the whole process where no usage figures are wanted
 
 
@@ -53,10 +58,10 @@ def launch_demo(
     try:
         from starlette.middleware import Middleware
 
-        from hfcls.serving.page import CSS, build_page, t, theme
-        from hfcls.serving.reading import BodyLimit, max_body
+        from hfcls.serving.middleware import BodyLimit, max_body
+        from hfcls.serving.page import CSS, t, theme
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(("gradio", "starlette", "fastapi")):
+        if not (error.name or "").startswith(("gradio", "starlette", "fastapi", "prometheus_client")):
             raise
         raise HfclsError('the demo needs Gradio: pip install "hfcls[serve]"') from error
     if port is not None:
@@ -64,20 +69,11 @@ def launch_demo(
     name = model if isinstance(model, str) else model.model.config.name_or_path
     if isinstance(model, str):
         model = Classifier.from_pretrained(model, trust_remote_code=trust_remote_code, precision=precision)
-    with _kept_in_environment(TELEMETRY):
-        page = build_page(
-            model,
-            name=Path(name).name or "model",
-            examples=_examples(name),
-            max_chars=max_chars,
-            max_texts=max_texts,
-        )
-    page.queue(max_size=1_000, default_concurrency_limit=os.cpu_count() or 1)
+    page = _page(model, name, max_chars, max_texts)
     try:
         page.launch(
-            server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True, show_error=False,
-            max_file_size="20mb", footer_links=["api"], run_history=False, ssr_mode=False, enable_monitoring=False,
-            theme=theme(), css=CSS, i18n=t,
+            server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True,
+            theme=theme(), css=CSS, i18n=t, **SETTINGS,
             app_kwargs={"middleware": [Middleware(BodyLimit, max_bytes=max_body(max_chars, max_texts))]},
         )  # fmt: skip
     except OSError as error:
@@ -85,19 +81,30 @@ def launch_demo(
     return page
 
 
-def serve(model: str, config: ServeConfig) -> None:
-    """Serve until Ctrl-C or SIGTERM; both end it cleanly.
+def mount_page(
+    app: "FastAPI", classifier: Classifier, name: str, host: str, port: int, *, max_chars: int, max_texts: int
+) -> None:
+    """Give an application the page at `/`."""
+    import gradio as gr
 
-    Raises:
-        HfclsError: as `launch_demo`.
-    """
-    page = launch_demo(model, **asdict(config))  # which a signal ends at once, however long the model takes to come
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    print(f"{model} is at {page.local_url} (Ctrl-C ends it)", flush=True)
-    stopped.wait()
-    page.close(verbose=False)
+    from hfcls.serving.page import CSS, t, theme
+
+    page = _page(classifier, name, max_chars, max_texts)
+    gr.mount_gradio_app(app, page, "/", server_name=host, server_port=port, theme=theme(), css=CSS, i18n=t, **SETTINGS)
+
+
+def _page(classifier: Classifier, name: str, max_chars: int, max_texts: int) -> "gr.Blocks":
+    from hfcls.serving.page import build_page
+
+    with _kept_in_environment(TELEMETRY):
+        page = build_page(
+            classifier,
+            name=Path(name).name or "model",
+            examples=_examples(name),
+            max_chars=max_chars,
+            max_texts=max_texts,
+        )
+    return page.queue(max_size=1_000, default_concurrency_limit=os.cpu_count() or 1)
 
 
 def _check_free(host: str, port: int) -> None:

@@ -5,47 +5,12 @@ import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
-
-from fastapi import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import IO
 
 from hfcls.data.formats.encodings import open_text, sniff_encoding
 from hfcls.data.formats.sniffing import DELIMITERS
 from hfcls.data.readers import DELIMITERS as SUFFIXES
 from hfcls.errors import HfclsError
-
-CHARACTER_BYTES = 12  # that JSON may take for one, as in \ud83d\ude00
-UPLOAD = "/upload"  # ends the path to which Gradio lets files be sent, up to its `max_file_size`
-
-
-class BodyLimit:
-    """ASGI middleware: a request larger than `max_bytes` is answered with status 413 and not read to its end.
-
-    Gradio limits uploads and nothing else: 100 MB of JSON took it 1 GB, of which half stayed.
-    """
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app, self.max_bytes = app, max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = 0
-
-        async def within_limit() -> Message:
-            nonlocal read
-            message: dict[str, Any] = dict(await receive())
-            read += len(message.get("body", b""))
-            if read > self.max_bytes:
-                raise HTTPException(413, f"the request is larger than {self.max_bytes:,} bytes")
-            return message
-
-        is_limited = scope["type"] == "http" and not scope["path"].endswith(UPLOAD)
-        await self.app(scope, within_limit if is_limited else receive, send)
-
-
-def max_body(max_chars: int, max_texts: int) -> int:
-    """Bytes that a request may have: as many as `max_texts` texts of `max_chars` characters can take in JSON."""
-    return max_texts * (CHARACTER_BYTES * max_chars + 4) + (1 << 16)
 
 
 def limited(texts: list[str], max_chars: int, max_texts: int) -> list[str]:
