@@ -78,6 +78,10 @@ class PredictConfig(Config):
     )
     output: str | None = option(None, "folder for the labelled shards of --input", path=True)
     format: Literal["parquet", "csv"] = option("parquet", "of the labelled shards")
+    bom: bool = option(False, "begin csv shards with a byte order mark, by which Excel knows that they are UTF-8")
+    output_columns: str | None = option(
+        None, "columns of --input to keep beside the labels, such as id,text (default: all)"
+    )
     text_column: str = option("text", "column of --input with the text")
     text_pair_column: str | None = option(None, "column of --input with a second text, for sentence pairs")
     delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
@@ -95,7 +99,9 @@ class PredictConfig(Config):
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
         reading = ("delimiter", "encoding", "quoting", "no_header", "sheet")
-        for name in ("format", "text_column", "text_pair_column", *reading, "shard_size"):
+        if self.bom and self.format != "csv":
+            raise HfclsError("bom is for csv: add --format csv, or drop bom")
+        for name in ("format", "bom", "output_columns", "text_column", "text_pair_column", *reading, "shard_size"):
             if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 

@@ -168,6 +168,8 @@ class PredictOptions(TypedDict, total=False):
     input: str | None
     output: str | None
     format: Literal["parquet", "csv"]
+    bom: bool
+    output_columns: str | None
     text_column: str
     text_pair_column: str | None
     delimiter: str | None

@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from datasets import Dataset, Features
+import pyarrow.compute as pc
+from datasets import Dataset, Features, Value
 
 from hfcls.data.formats.json_tables import Seen
 from hfcls.errors import HfclsError
@@ -14,6 +15,7 @@ from hfcls.system.quoting import quoted
 
 logger = logging.getLogger(__name__)
 
+WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"  # in 64 bits
 # Option -> its default, then other names that people give such a column.
 USUAL = {
     "text_column": (
@@ -173,3 +175,18 @@ def _follow(value: Any, steps: list[str]) -> Any:
         else:
             return None
     return value
+
+
+def whole_numbers(rows: Dataset) -> set[str]:
+    """The columns of text that hold whole numbers alone, which come back from integers as they stood.
+
+    A number that begins with a zero or a plus is text, and so is its column.
+    """
+    return {name for name in rows.column_names if _is_whole_numbers(rows.select_columns([name]), name)}
+
+
+def _is_whole_numbers(rows: Dataset, name: str) -> bool:
+    if rows.features[name] != Value("string"):
+        return False
+    parts = (part[name] for part in rows.with_format("arrow").iter(100_000))
+    return all(pc.all(pc.match_substring_regex(part, WHOLE_NUMBER), skip_nulls=False).as_py() for part in parts)

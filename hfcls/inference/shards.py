@@ -1,5 +1,6 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
+import codecs
 import logging
 import math
 import os
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.columns import with_columns
+from hfcls.data.columns import whole_numbers, with_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import has_header_line, input_files
 from hfcls.data.readers import read_table, text_problem, without_text
@@ -39,17 +40,19 @@ class _Shard(NamedTuple):
     rows: Dataset
     texts: Dataset
     indices: range
+    integers: set[str]  # columns that were read as text and hold whole numbers alone
 
 
 def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[PredictOptions]") -> list[Path]:
     """Label every row of the files of `input`; returns the shards that this process answers for.
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
-    the file, and `predicted_label`, `predicted_score` and, with `all_scores`, `probability_LABEL` for each class. These
-    are null where the text is null; the log says how often. A shard is written aside and renamed; a whole one of the
-    same model and input is not made again. No batch reaches over the end of a shard: neither a restart nor the number
-    of processes changes what is in it. Under `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every
-    WORLD_SIZE-th shard and needs to know nothing of the others.
+    the file or `output_columns`, whole numbers of text files as integers, and `predicted_label`, `predicted_score` and,
+    with `all_scores`, `probability_LABEL` for each class. These are null where the text is null; the log says how
+    often. A shard is written aside and renamed; a whole one of the same model and input is not made again. No batch
+    reaches over the end of a shard: neither a restart nor the number of processes changes what is in it. Under
+    `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the
+    others.
 
     Args:
         config: options; default `PredictConfig()`.
@@ -80,7 +83,10 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     shards = _shards(tables, output, config, classifier.labels, is_main=rank == 0)
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}
-        claim(output, sources, files, classifier, [shard.path for shard in shards])
+        integers = claim(
+            output, sources, files, classifier, [shard.path for shard in shards], _integers_everywhere(shards)
+        )
+        shards = [shard._replace(integers=shard.integers & set(integers)) for shard in shards]
         shards = shards[rank::world_size]
         added = _added_columns(classifier.labels, all_scores=config.all_scores)
         missing = [shard for shard in shards if not _is_whole(shard, added)]
@@ -89,7 +95,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
             total=total, initial=total - left, unit="rows", desc="predict", disable=True if rank else None
         ) as progress:
             for shard in missing:
-                _write(_labelled(shard, classifier, config, progress), shard.path)
+                _write(_labelled(shard, classifier, config, progress), shard.path, bom=config.bom)
     except OSError as error:
         raise HfclsError(
             f"cannot write to {output}: {error.strerror or error}; finished shards are kept: solve that and give the same "
@@ -106,12 +112,32 @@ def _shards(
         texts = _texts(path, rows, config, labels)
         if is_main and (missing := without_text(texts, texts.column_names).sum()):
             logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
+        kept = _kept_columns(path, rows, config.output_columns)
+        integers = whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
         count = math.ceil(len(rows) / config.shard_size)
         for i in range(count):
             indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
             name = f"{path.name}-{i:05d}-of-{count:05d}.{config.format}"
-            shards.append(_Shard(output / name, rows, texts, indices))
+            shards.append(_Shard(output / name, kept, texts, indices, integers))
     return shards
+
+
+def _kept_columns(path: Path, rows: Dataset, chosen: str | None) -> Dataset:
+    if chosen is None:
+        return rows
+    names = [name.strip() for name in chosen.split(",")]
+    if missing := [name for name in names if name not in rows.column_names]:
+        raise HfclsError(
+            f"{path} has no column {quoted(missing)}; it has {quoted(rows.column_names)}: set --output_columns"
+        )
+    return rows.select_columns(list(dict.fromkeys(names)))
+
+
+def _integers_everywhere(shards: list[_Shard]) -> list[str]:
+    """The columns that are integers in every file that has them: the folder is read as one table."""
+    names = {name for shard in shards for name in shard.integers}
+    others = {name for shard in shards for name in shard.rows.column_names if name not in shard.integers}
+    return sorted(names - others)
 
 
 def _texts(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> Dataset:
@@ -160,7 +186,7 @@ def _csv_rows(path: Path, columns: list[str]) -> int:
     """How many rows a file of pyarrow's holds, from its first byte to its last: csv has no footer."""
     header = pa.BufferOutputStream()
     csv.write_csv(pa.table({name: pa.array([], pa.string()) for name in columns}), header)
-    content = path.read_bytes()
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     if not content.startswith(header.getvalue().to_pybytes()):
         raise ValueError("its columns are others")
     unquoted = re.sub(rb'"[^"]*"', b"", content)  # a quote within quotes is two
@@ -173,6 +199,8 @@ def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, prog
     table, text_table = (
         part.with_format("arrow")[shard.indices.start : shard.indices.stop] for part in (shard.rows, shard.texts)
     )
+    for name in shard.integers:
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.int64()))
     columns = [text_table[name].to_pylist() for name in shard.texts.column_names]
     texts = list(zip(*columns, strict=True))
     there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
@@ -193,7 +221,7 @@ def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, prog
     return table
 
 
-def _write(table: pa.Table, path: Path) -> None:
+def _write(table: pa.Table, path: Path, *, bom: bool) -> None:
     remove_leftovers(path)  # a shard is one process's
     with whole(path) as aside:
         if path.suffix == ".parquet":
@@ -201,9 +229,11 @@ def _write(table: pa.Table, path: Path) -> None:
                 parquet.write_table(table.replace_schema_metadata(), file)
             return
         try:
-            csv.write_csv(
-                pa.table([_without_json(column) for column in table.columns], names=table.column_names), aside
-            )
+            with aside.open("wb") as file:
+                file.write(codecs.BOM_UTF8 if bom else b"")
+                csv.write_csv(
+                    pa.table([_without_json(column) for column in table.columns], names=table.column_names), file
+                )
         except pa.ArrowInvalid as error:
             raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
 

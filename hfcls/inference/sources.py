@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,19 @@ from hfcls.inference.classifier import Classifier
 from hfcls.models.compact.exported import ExportedModel
 from hfcls.system.files import write_whole
 
-SOURCES_FILE = "predict.json"
+SOURCES_FILE = "_hfcls.json"  # pandas, DuckDB and Spark pass over what begins with a line when they read the folder
+EARLIER_FILE = "predict.json"  # its name before
 OF_THIS_PLACE = ("is_local", "local_files_only", "name_or_path")  # in tokenizer_config.json; no answer depends on them
 
 
 def claim(
-    output: Path, options: dict[str, Any], files: Iterable[Path], classifier: Classifier, shards: Iterable[Path]
-) -> None:
+    output: Path,
+    options: dict[str, Any],
+    files: Iterable[Path],
+    classifier: Classifier,
+    shards: Iterable[Path],
+    integers: list[str],
+) -> list[str]:
     """Write down what the shards of this folder are made from; what is known to be something else is an error.
 
     Every process does so, with the same bytes: none has to wait for another. Files may be added to the input: finished
@@ -30,6 +37,10 @@ def claim(
     Args:
         options: all that change a shard, and the name of the model.
         shards: that will be written; if one is there, so must be the note.
+        integers: columns of text files that hold whole numbers alone.
+
+    Returns:
+        The columns to write as integers: those that were when the folder was begun.
 
     Raises:
         HfclsError: the folder holds shards of something else, or of who knows what; or an input file cannot be read.
@@ -37,8 +48,18 @@ def claim(
     present = next((path for path in shards if path.exists()), None)  # looked for first: a note comes before a shard
     note, sums = output / SOURCES_FILE, _sums_of_files(files)
     sources: dict[str, Any] = {**options, "model_sha256": model_sums(classifier), "files": sums}
+    if (output / EARLIER_FILE).exists() and not note.exists():
+        with suppress(FileNotFoundError):  # another process has renamed it
+            (output / EARLIER_FILE).rename(note)
+    sources["integer_columns"] = integers
     if note.exists():
-        earlier = _read(note)
+        earlier = {
+            "integer_columns": [],
+            "output_columns": None,
+            "bom": False,
+            **_read(note),
+        }  # as before there were these
+        sources["integer_columns"] = earlier["integer_columns"]
         if changed := _changes(earlier, sources):
             raise HfclsError(
                 f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
@@ -51,6 +72,7 @@ def claim(
         )
     output.mkdir(parents=True, exist_ok=True)
     write_whole(note, json.dumps(sources, ensure_ascii=False, indent=2) + "\n")
+    return list(sources["integer_columns"])
 
 
 def _read(note: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -49,7 +50,7 @@ def test_every_row_is_kept_and_labelled_as_the_classifier_does(options, tmp_path
     shards = predict_files(PredictConfig(**options, all_scores=True))
     assert [path.name for path in shards] == [f"comments.tsv-0000{i}-of-00005.parquet" for i in range(5)]
     rows = [row for path in shards for row in pyarrow.parquet.read_table(path).to_pylist()]
-    assert [(row["text"], row["label"]) for row in rows] == reviews(COUNT)
+    assert [(row["text"], str(row["label"])) for row in rows] == reviews(COUNT)
     answers = Classifier.from_pretrained(options["model"])([row["text"] for row in rows], all_scores=True)
     for row, answer in zip(rows, answers, strict=True):
         assert row["predicted_label"] == answer["label"]
@@ -326,8 +327,8 @@ def test_each_cut_of_a_csv_shard_is_seen(texts, cut, name, tmp_path_factory):
 
 def test_shards_without_the_note_of_what_they_are_of_are_refused(options, tmp_path):
     predict_files(PredictConfig(**options))
-    (tmp_path / "out/predict.json").unlink()
-    with pytest.raises(HfclsError, match=r"holds comments.tsv-00000-of-00005.parquet, but no predict.json that says"):
+    (tmp_path / "out/_hfcls.json").unlink()
+    with pytest.raises(HfclsError, match=r"holds comments.tsv-00000-of-00005.parquet, but no _hfcls.json that says"):
         predict_files(PredictConfig(**options))
 
 
@@ -361,6 +362,7 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
     ("changed", "message"),
     [
         ({"text_column": "글"}, "has no column '글'; it has 'text', 'label': set --text_column"),
+        ({"output_columns": "id, text"}, "has no column 'id'; it has 'text', 'label': set --output_columns"),
         ({"input": "nowhere.csv"}, "no file nowhere.csv"),
         ({"input": "{empty}"}, "holds no file to label; known are .csv"),
         ({"output": "/proc/none"}, "cannot write to /proc/none"),
@@ -370,7 +372,7 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
         ({"input": "{not_utf8}"}, "column 'text' holds text that is not UTF-8 .*: set --text_column, or mend the file"),
         ({"text_pair_column": "label", "input": "{numbers}"}, "column 'label' is not text but int64: set --text_pair"),
         ({"output": "{folder}", "input": "{folder}"}, "is the input: choose another --output"),
-        ({"output": "{mangled}"}, "predict.json is not what hfcls wrote, .*: choose another --output"),
+        ({"output": "{mangled}"}, "_hfcls.json is not what hfcls wrote, .*: choose another --output"),
     ],
 )
 def test_bad_input_is_named(options, table, tmp_path, changed, message):
@@ -388,7 +390,7 @@ def test_bad_input_is_named(options, table, tmp_path, changed, message):
     pyarrow.parquet.write_table(pyarrow.table({"text": broken}), paths["not_utf8"])
     pyarrow.parquet.write_table(pyarrow.table({"text": ["가"], "label": [1]}), paths["numbers"])
     paths["mangled"].mkdir()
-    (paths["mangled"] / "predict.json").write_text("[]")
+    (paths["mangled"] / "_hfcls.json").write_text("[]")
     changed = {name: value and value.format(**paths) for name, value in changed.items()}
     with pytest.raises(HfclsError, match=message):
         predict_files(PredictConfig(**{**options, **changed}))
@@ -425,3 +427,40 @@ def test_files_as_people_bring_them_are_labelled_by_the_same_reader(options, tmp
         rows = [row for path in shards for row in pyarrow.parquet.read_table(path).to_pylist()]
         assert [row["predicted_label"] for row in rows] == [answer["label"] for answer in classifier(expected)]
         assert "id" in rows[0] or name not in ("excel.csv", "nested.json")
+
+
+def test_the_folder_is_read_as_one_table(options, tmp_path):
+    """The note beside the shards is passed over by what begins with a line."""
+    predict_files(PredictConfig(**options))
+    frame = pandas.read_parquet(tmp_path / "out")
+    assert len(frame) == COUNT
+    assert str(frame["label"].dtype) == "int64"
+    assert list(frame.columns) == ["text", "label", "predicted_label", "predicted_score"]
+
+
+def test_a_folder_of_an_earlier_version_is_continued_with_its_own_types(options, tmp_path):
+    predict_files(PredictConfig(**options))
+    note = tmp_path / "out/_hfcls.json"
+    sources = json.loads(note.read_text("utf-8"))
+    for name in ("integer_columns", "output_columns", "bom"):
+        del sources[name]
+    note.unlink()
+    (tmp_path / "out/predict.json").write_text(json.dumps(sources), encoding="utf-8")
+    (tmp_path / "out/comments.tsv-00001-of-00005.parquet").unlink()
+    shards = predict_files(PredictConfig(**options))
+    assert pyarrow.parquet.read_schema(shards[1]).field("label").type == pyarrow.string()
+    assert not (tmp_path / "out/predict.json").exists()
+    assert json.loads(note.read_text("utf-8"))["integer_columns"] == []
+    with pytest.raises(HfclsError, match="holds predictions with another output_columns"):
+        predict_files(PredictConfig(**options, output_columns="text"))
+
+
+def test_a_csv_shard_may_begin_with_a_mark_for_excel(options, tmp_path):
+    shards = predict_files(PredictConfig(**options, format="csv", bom=True, output_columns="label"))
+    assert all(path.read_bytes().startswith(b'\xef\xbb\xbf"label","predicted_label"') for path in shards)
+    assert len(pandas.read_csv(shards[0])) == SHARD
+    times = [path.stat().st_mtime_ns for path in shards]
+    predict_files(PredictConfig(**options, format="csv", bom=True, output_columns="label"))
+    assert [path.stat().st_mtime_ns for path in shards] == times  # with the mark it is whole, too
+    with pytest.raises(HfclsError, match="bom is for csv: add --format csv, or drop bom"):
+        PredictConfig(**options, bom=True)

@@ -137,3 +137,26 @@ def test_a_relative_path_that_looks_like_an_address_is_a_path(classifier_folder,
         (shard,) = predict_files(model=classifier_folder, input="s3:in", output=output, format=kind)
         assert shard.is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"s3:in", "run:1"}
+
+
+def test_whole_numbers_of_text_files_are_integers_and_all_else_stays_text(predict, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text(
+        "id,zip,plus,part,price,empty,big,mixed,text\n"
+        f"1,00123,+1,1,1.50,1,{10**17},7,3\n-20,04567,2,2,2,,{10**18},8,4\n0,1,3,3,3,3,1,9,5\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "in/b.csv").write_text("mixed,text,part\n07,x,4\n", encoding="utf-8")
+    first, second, third, last = predict(tmp_path / "in")
+    assert (first["id"], second["id"], third["id"]) == (1, -20, 0)
+    assert (first["part"], last["part"]) == (1, 4)
+    assert (first["zip"], first["plus"], first["price"], second["empty"]) == ("00123", "+1", "1.50", "")
+    assert second["big"] == str(10**18)  # more than 18 digits
+    assert (first["mixed"], last["mixed"]) == ("7", "07")  # one table, one type
+    assert first["text"] == "3"
+
+
+def test_chosen_columns_come_out_in_the_order_asked_for(predict, tmp_path):
+    (tmp_path / "a.csv").write_text("text,b,a\n최고,x,1\n", encoding="utf-8")
+    (row,) = predict(tmp_path / "a.csv", output_columns="a, b")
+    assert list(row) == ["a", "b", "predicted_label", "predicted_score"]
