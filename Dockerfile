@@ -11,6 +11,8 @@ RUN pip install --no-cache-dir -c constraints.txt argcomplete fastapi numpy onnx
 
 COPY pyproject.toml README.md LICENSE ./
 COPY hfcls ./hfcls
+COPY recipes ./recipes
+COPY accelerate_configs ./accelerate_configs
 RUN pip install --no-cache-dir --no-deps .
 
 USER 10001

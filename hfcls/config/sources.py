@@ -88,7 +88,7 @@ def recipe_values(path: Path, config_class: type[Config]) -> dict[str, Any]:
 
 
 def shipped_files() -> list[Path]:
-    """The recipes and Accelerate configs that come with hfcls: in a wheel inside the package, in a checkout beside it."""
+    """The recipes and Accelerate configs that come with hfcls: inside the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     home = package if (package / "recipes").is_dir() else package.parent
     return [path for folder in ("recipes", "accelerate_configs") for path in sorted((home / folder).glob("*.yaml"))]

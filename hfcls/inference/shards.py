@@ -98,8 +98,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
                 _write(_labelled(shard, classifier, config, progress), shard.path, bom=config.bom)
     except OSError as error:
         raise HfclsError(
-            f"cannot write to {output}: {error.strerror or error}; finished shards are kept: solve that and give the same "
-            "command again to continue"
+            f"cannot write to {output}: {error.strerror or error}; finished shards are kept: solve that and give the "
+            "same command again to continue"
         ) from error
     return [shard.path for shard in shards]
 
