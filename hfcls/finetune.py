@@ -17,7 +17,7 @@ from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hfcls.baseline.beside import score_baseline
-from hfcls.batching.choice import check_batching, choose_batching, collator_for_run
+from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
@@ -34,6 +34,7 @@ from hfcls.data.splits import (
 )
 from hfcls.errors import HfclsError
 from hfcls.models.loading import model_and_tokenizer
+from hfcls.models.pooling import warm_start
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
 from hfcls.runs.checkpoints import check_space
@@ -101,6 +102,7 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
         return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data)
+    seconds = _warm_start(config, args, run) if config.warm_head else 0.0
     splits = split_facts(run.corpus)
     args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
@@ -116,7 +118,7 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
     signals = StopSignals()
     trainer = _trainer(config, args, run, signals)
     with signals:
-        probabilities = _train(trainer, run, checkpoint)
+        probabilities = _train(trainer, run, checkpoint, frozen=seconds if config.freeze_encoder else None)
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
@@ -232,8 +234,22 @@ def _trainer(
     return trainer
 
 
-def _train(trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None) -> NDArray[np.float64] | None:
+def _warm_start(config: TrainConfig, args: ClassificationTrainingArguments, run: _Preparation) -> float:
+    """The seconds it took to fit the head; on an accelerator, but for XLA, which would compile graphs for it."""
+    if args.device.type != "xla":
+        run.model.to(args.device)  # type: ignore[arg-type]
+    pad = run.tokenizer.pad_token_id
+    collator = collator_for(run.model, pad_token_id=pad, max_length=config.max_length, batching="longest")
+    return warm_start(run.model, run.encoded["train"], collator, layers=config.layers, pooling=config.pooling)
+
+
+def _train(
+    trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None, frozen: float | None
+) -> NDArray[np.float64] | None:
     """Train, save the model and predict the scored split: probabilities [N, C]; None if there is none.
+
+    Args:
+        frozen: seconds that the head took, where nothing else is to train.
 
     Raises:
         Interrupted: told to stop; what was done is saved.
@@ -241,7 +257,10 @@ def _train(trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path |
     """
     folder, predictions = Path(str(trainer.args.output_dir)), None
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if frozen is None:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        else:
+            trainer.train_nothing(frozen)
         trainer.save_whole_model(folder)
         trainer.save_state()
         if run.scored:

@@ -8,6 +8,33 @@ from hfcls.errors import HfclsError
 
 
 @dataclass
+class StartConfig(Config):
+    """From where the training starts."""
+
+    warm_head: bool = option(
+        False, "fit the head on the features of the training texts before all weights train; for few rows"
+    )
+    freeze_encoder: bool = option(False, "stop after --warm_head: the encoder stays as it is; takes a minute")
+    pooling: Literal["first", "mean"] = option(
+        "first",
+        "with --warm_head: the head reads a text's first token, as the model does, or the mean of all",
+    )
+    layers: str = option(
+        "all",
+        "with --warm_head: layers of the encoder to keep: all, a number, or auto (as many as serve the task)",
+    )
+
+    def check(self) -> None:
+        good = self.layers in ("all", "auto") or (
+            self.layers.isascii() and self.layers.isdigit() and int(self.layers) > 0
+        )
+        check_range("layers", self.layers, good, "all, auto or a whole number above 0")
+        for name, default in (("freeze_encoder", False), ("pooling", "first"), ("layers", "all")):
+            if getattr(self, name) != default and not self.warm_head:
+                raise HfclsError(f"{name} belongs to a head that is fitted first: set --warm_head, or drop --{name}")
+
+
+@dataclass
 class OptimizationConfig(Config):
     """Steps and rates."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.optimization import LossConfig, OptimizationConfig, SelectionConfig
+from hfcls.config.optimization import LossConfig, OptimizationConfig, SelectionConfig, StartConfig
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
@@ -189,7 +189,9 @@ class HubConfig(Config):
 
 
 @dataclass
-class TrainConfig(HubConfig, RunConfig, SelectionConfig, LossConfig, OptimizationConfig, ModelConfig, SplitConfig):
+class TrainConfig(
+    HubConfig, RunConfig, SelectionConfig, LossConfig, OptimizationConfig, StartConfig, ModelConfig, SplitConfig
+):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
 
     def training_options(self) -> dict[str, Any]:

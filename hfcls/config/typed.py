@@ -31,6 +31,10 @@ class TrainOptions(TypedDict, total=False):
     batching: Literal["packed", "longest", "fixed"] | None
     trust_remote_code: bool
     row_length: int | None
+    warm_head: bool
+    freeze_encoder: bool
+    pooling: Literal["first", "mean"]
+    layers: str
     num_train_epochs: int
     max_steps: int | None
     batch_size: int

@@ -4,19 +4,92 @@ Both are set in ordinary weights and config, so that the model stays a plain one
 """
 
 import copy
+import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hfcls.models.heads import out_of_fold_loss
+from hfcls.errors import HfclsError
+from hfcls.models.classes import class_names_of
+from hfcls.models.heads import MAX_ROWS, head_features, head_layers, out_of_fold_loss, warm_head
+
+logger = logging.getLogger(__name__)
 
 MEAN_SCALE = 10.0  # of the mean beside the first token, to which the layer's residual adds it
 DEPTH_ROWS = 2_000  # they tell one layer from another well enough
 # Those whose layers stand in a list, each ending in a norm: any of them can be the last.
 STACKED = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
+
+
+def warm_start(
+    model: PreTrainedModel, rows: Dataset, collator: Callable[..., Any], *, layers: str = "all", pooling: str = "first"
+) -> float:
+    """Give an encoder the layers and the pooling that are asked for, and a head fitted on what it then reads, in place.
+
+    A classifier stays as it is: its head knows more than the features tell. Tells in one log line what was done.
+
+    Args:
+        rows: of the training split, encoded; at most `MAX_ROWS` of them are read.
+        collator: of padded batches.
+        layers: all; auto, see `best_depth`; or how many to keep, from the bottom.
+        pooling: first or mean, see `add_mean_pooling`.
+
+    Returns:
+        The seconds it took.
+
+    Raises:
+        HfclsError: an architecture whose head or layers are not known, or fewer layers than are to be kept.
+    """
+    began = time.monotonic()
+    if class_names_of(model.config) is not None:
+        logger.info("the model is a classifier already: its layers and its head stay as they are")
+        return time.monotonic() - began
+    try:
+        head_layers(model)
+    except ValueError as error:
+        raise HfclsError(f"cannot fit the head: {error}; leave out --warm_head and --freeze_encoder") from error
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:MAX_ROWS]
+    sample = rows.select(order.tolist()).to_list()
+    labels = torch.tensor([row["labels"] for row in sample])
+    _set_depth(model, sample, labels, collator, layers)
+    means = pooling == "mean" and add_mean_pooling(model)
+    loss = warm_head(model, head_features(model, sample, collator), labels)
+    seconds = time.monotonic() - began
+    logger.info(
+        "the head is fitted on %s of %d texts, in %.0f s; loss of a text it has not seen %.4f; layers: %d%s",
+        "the mean of the tokens" if means else "what the model gives it",
+        *(len(sample), seconds, loss, _depth(model)),
+        " with the one that takes the mean" if means and model.config.model_type in STACKED else "",
+    )
+    return seconds
+
+
+def _set_depth(
+    model: PreTrainedModel, rows: list[dict[str, Any]], labels: Tensor, collator: Callable[..., Any], layers: str
+) -> None:
+    if layers == "all":
+        return
+    kind, have = model.config.model_type, _depth(model)
+    if kind not in STACKED:
+        if layers == "auto":
+            return
+        raise HfclsError(f"the layers of a {kind} model cannot be dropped: leave out --layers {layers}")
+    if layers != "auto" and int(layers) > have:
+        raise HfclsError(f"--layers {layers} is more than the model has ({have}): give fewer, or all")
+    if layers == "auto":
+        keep_layers(model, best_depth(layer_means(model, rows[:DEPTH_ROWS], collator), labels[:DEPTH_ROWS]))
+    else:
+        keep_layers(model, int(layers))
+
+
+def _depth(model: PreTrainedModel) -> int:
+    config: Any = model.config
+    return config.n_layers if config.model_type == "distilbert" else config.num_hidden_layers
 
 
 def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:

@@ -112,6 +112,12 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             self._created_lr_scheduler = True  # as Trainer's own create_scheduler does
         return super().create_scheduler(num_training_steps, optimizer)
 
+    def train_nothing(self, seconds: float) -> None:
+        """In place of `train`, for a model that is as it shall be, which took `seconds`: it is evaluated once."""
+        self.training_seconds, self.state.epoch = seconds, 1.0
+        if self.args.eval_strategy != "no":
+            self.evaluate()
+
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any) -> tuple[Any, ...]:
         """Trainer's own, from which the number of optimizer steps in an epoch is kept for the scheduler."""
         # Trainer has just put the tokenizer's in its place, from which a reloaded RoBERTa would count other positions

@@ -1,13 +1,18 @@
 """Mean pooling and depth: the plain model computes what they promise, padded, packed and loaded again."""
 
+import logging
+import math
+
 import pytest
 import torch
+from datasets import Dataset
 from test_heads import ARCHITECTURES, labels_of, model_of, padded_logits, rows_of
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification
 
 from hfcls.batching.choice import collator_for
 from hfcls.batching.collate import PaddedCollator
+from hfcls.errors import HfclsError
 from hfcls.models.heads import head_features
 from hfcls.models.pooling import (
     MEAN_SCALE,
@@ -17,6 +22,7 @@ from hfcls.models.pooling import (
     encoder_layers,
     keep_layers,
     layer_means,
+    warm_start,
 )
 
 
@@ -94,3 +100,42 @@ def test_the_depth_is_where_a_probe_sees_the_classes():
     assert best_depth(means, labels.float()) == 4
     means[0] += 9 * F.one_hot(labels, 8)  # too low to be the last
     assert best_depth(means, labels) == 4
+
+
+@ARCHITECTURES
+def test_a_run_starts_from_a_plain_model_that_knows_the_classes(kind, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    model, rows = model_of(kind), rows_of(90)
+    pad = model.config.pad_token_id
+    padded = PaddedCollator(pad, None)
+    warm_start(model, Dataset.from_list(rows), padded, layers="auto", pooling="mean")
+    logits = padded_logits(model, rows)
+    assert F.cross_entropy(logits, labels_of(rows)).item() < 0.9 * math.log(3)
+    assert "the head is fitted on" in caplog.text
+    packed = collator_for(model, pad_token_id=pad, max_length=64)(rows[:8])
+    with torch.inference_mode():
+        assert torch.allclose(model(**packed).logits[:8], logits[:8], atol=1e-3)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert torch.allclose(padded_logits(again, rows), logits, atol=1e-5)
+
+
+def test_layers_by_number_and_what_cannot_be(caplog):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    rows, padded = Dataset.from_list(rows_of(30)), PaddedCollator(0, None)
+    model = model_of("bert")
+    warm_start(model, rows, padded, layers="1")
+    assert (len(encoder_layers(model)), model.config.num_hidden_layers) == (1, 1)
+    with pytest.raises(HfclsError, match=r"--layers 3 is more than the model has \(1\): give fewer, or all"):
+        warm_start(model, rows, padded, layers="3")
+    with pytest.raises(HfclsError, match="the layers of a albert model cannot be dropped: leave out --layers 1"):
+        warm_start(model_of("albert"), rows, padded, layers="1")
+    unknown = model_of("bert")
+    unknown.config.model_type = "mystery"
+    with pytest.raises(HfclsError, match="the head of a mystery model is not known; leave out --warm_head"):
+        warm_start(unknown, rows, padded)
+    model.config.architectures = ["BertForSequenceClassification"]
+    before = model.classifier.weight.clone()
+    warm_start(model, rows, padded, pooling="mean")
+    assert torch.equal(model.classifier.weight, before)
+    assert "the model is a classifier already" in caplog.text

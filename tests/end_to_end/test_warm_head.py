@@ -1,0 +1,66 @@
+"""A run whose head is fitted first: a plain model, exact on resume, the same in several processes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import pipeline
+
+import hfcls
+from hfcls.errors import HfclsError
+
+
+@pytest.fixture
+def options(table, tiny_model, tmp_path) -> dict:
+    for seed, (split, count) in enumerate([("train", 90), ("validation", 30), ("test", 30)]):
+        path = table(f"data/{split}.tsv", count=count, seed=seed)
+    given = {"dataset": str(path.parent), "model": tiny_model, "max_length": 64, "output_dir": str(tmp_path / "out")}
+    return {**given, "warm_head": True, "report": False, "report_to": "none", "baseline": False, "batch_size": 16}
+
+
+RECIPE = {
+    "layers": "auto", "pooling": "mean", "optimizer": "adamw", "weight_decay": 0.01, "lr_scheduler": "linear",
+    "warmup_ratio": 0.1, "max_grad_norm": 1.0, "learning_rate": 1e-4, "num_train_epochs": 2, "eval_steps": 4,
+    "metric_for_best_model": "accuracy", "class_weights": "balanced",
+}  # fmt: skip
+
+
+def weights(folder: str | Path) -> dict[str, torch.Tensor]:
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def test_the_recipe_leaves_a_plain_model_and_resumes_exactly(options, tmp_path):
+    result = hfcls.fine_tune(**options, **RECIPE)
+    out = Path(options["output_dir"])
+    classify = pipeline("text-classification", model=str(out), device="cpu")
+    for example in result.examples:
+        (answer,) = classify([example.text])
+        assert (answer["label"], answer["score"]) == (example.predicted, pytest.approx(example.score, abs=1e-5))
+    assert "highest accuracy on the validation split was kept" in result.facts.protocol
+    steps = [entry["step"] for entry in json.loads((out / "trainer_state.json").read_text())["log_history"]
+             if "eval_loss" in entry]  # fmt: skip
+    assert steps == [4, 8, 12]
+    cut = tmp_path / "cut"
+    shutil.copytree(out, cut)
+    for name in ("results.json", "model.safetensors", "trainer_state.json"):
+        (cut / name).unlink()
+    shutil.rmtree(cut / "checkpoint-12", ignore_errors=True)
+    again = hfcls.fine_tune(**{**options, "output_dir": str(cut)}, **RECIPE, resume=True)
+    assert again.metrics == result.metrics
+    ours, theirs = weights(cut), weights(out)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_frozen_encoder_is_as_it_was_and_its_head_knows_the_classes(options, tiny_model):
+    result = hfcls.fine_tune(**options, freeze_encoder=True)
+    assert (result.facts.steps, result.split, result.note) == (0, "test", "scored once")
+    assert result.metrics["accuracy"] > 0.8
+    before, after = weights(tiny_model), weights(options["output_dir"])
+    encoder = [name for name in before if "pooler" not in name]
+    assert encoder
+    assert all(torch.equal(before[name], after[f"bert.{name}"]) for name in encoder)
+    with pytest.raises(HfclsError, match="class_weights names '좋음', which is no class"):
+        hfcls.fine_tune(**options, class_weights="좋음=2", overwrite_output_dir=True)
