@@ -22,7 +22,7 @@ from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import kept_train_rows
-from hfcls.data.encoding import encode
+from hfcls.data.encoding import check_tokens, encode
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.splits import (
     SplitFacts,
@@ -156,10 +156,7 @@ class _Preparation:
 
 
 def _prepare(config: TrainConfig, data: Any) -> _Preparation:
-    """Load and encode the data, and load the model with a head for its classes.
-
-    Args:
-        data: `config.dataset`, or the object of Python that it stands for.
+    """Load and encode `data` (`config.dataset`, or the object it stands for), and load the model with a head for it.
 
     Raises:
         HfclsError: data or model are not what is needed.
@@ -177,7 +174,9 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         trust_remote_code=config.trust_remote_code,
     )
     check_batching(model, tokenizer, config.batching, max_length=config.max_length)
+    model.config.data_columns = config.columns()  # which later commands take
     encoded = encode(corpus, tokenizer, config.max_length)
+    check_tokens(corpus["train"], encoded["train"], tokenizer, config.max_length, allow_unknown=config.allow_unknown)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:
         corpus, encoded = carve(corpus, encoded, config.validation_size, config.seed, config.max_validation_samples)

@@ -32,6 +32,9 @@ class CheckConfig(DataConfig):
 class EvaluateConfig(DataConfig):
     """All options of `hfcls evaluate` and `hfcls.evaluate`."""
 
+    text_column: str | None = option(None, "column with the text (default: that of training)")  # type: ignore[assignment]
+    text_pair_column: str | None = option(None, "column with a second text (default: that of training)")
+    label_column: str | None = option(None, "column with the class (default: that of training)")  # type: ignore[assignment]
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier", path=True)
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     compare: str | None = option(
@@ -82,8 +85,8 @@ class PredictConfig(Config):
     output_columns: str | None = option(
         None, "columns of --input to keep beside the labels, such as id,text (default: all)"
     )
-    text_column: str = option("text", "column of --input with the text")
-    text_pair_column: str | None = option(None, "column of --input with a second text, for sentence pairs")
+    text_column: str | None = option(None, "column of --input with the text (default: that of training)")
+    text_pair_column: str | None = option(None, "column of --input with a second text (default: that of training)")
     delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
     encoding: str | None = option(None, "of text files, such as cp949 (default: told from the file)")
     quoting: Literal["csv", "backslash", "none"] | None = option(

@@ -19,8 +19,11 @@ C = TypeVar("C", bound=Config)
 def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> None:
     """One flag for each option of `config_class`, grouped by the dataclass it comes from."""
     hints = get_type_hints(config_class)
+    owners = {  # of an option that is declared again, the last one
+        name: group for group in reversed(config_class.__mro__) for name in vars(group).get("__annotations__", {})
+    }
     for group_class in reversed(config_class.__mro__):
-        own = [f for f in dataclasses.fields(config_class) if f.name in vars(group_class).get("__annotations__", {})]
+        own = [f for f in dataclasses.fields(config_class) if owners[f.name] is group_class]
         if not own:
             continue
         group = parser.add_argument_group((group_class.__doc__ or "").strip().splitlines()[0].rstrip("."))

@@ -41,6 +41,10 @@ class DataConfig(Config):
     no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
     sheet: str | None = option(None, "of an Excel file (default: the first)")
 
+    def columns(self) -> dict[str, str | None]:
+        """The options that name columns."""
+        return {name: getattr(self, name) for name in ("text_column", "text_pair_column", "label_column")}
+
     def corpus_options(self) -> dict[str, Any]:
         """The arguments of `hfcls.load_corpus`."""
         return {f.name: getattr(self, f.name) for f in fields(DataConfig)}
@@ -93,6 +97,7 @@ class ModelConfig(Config):
         "default: packed where that is exact, else longest",
         resumable=True,
     )
+    allow_unknown: bool = option(False, "train even if the tokenizer does not know two fifths of the tokens")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     row_length: int | None = option(
         None, "tokens per packed row (default: chosen per batch, at most max_length)", resumable=True

@@ -29,6 +29,7 @@ class TrainOptions(TypedDict, total=False):
     model: str
     max_length: int
     batching: Literal["packed", "longest", "fixed"] | None
+    allow_unknown: bool
     trust_remote_code: bool
     row_length: int | None
     warm_head: bool
@@ -139,9 +140,9 @@ class EvaluateOptions(TypedDict, total=False):
     dataset: Any
     dataset_config: str | None
     data_dir: str | None
-    text_column: str
+    text_column: str | None
     text_pair_column: str | None
-    label_column: str
+    label_column: str | None
     drop_unlabelled: bool
     delimiter: str | None
     encoding: str | None
@@ -174,7 +175,7 @@ class PredictOptions(TypedDict, total=False):
     format: Literal["parquet", "csv"]
     bom: bool
     output_columns: str | None
-    text_column: str
+    text_column: str | None
     text_pair_column: str | None
     delimiter: str | None
     encoding: str | None

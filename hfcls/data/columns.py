@@ -121,6 +121,11 @@ def wanted_columns(text_column: str, text_pair_column: str | None, label_column:
     return wanted
 
 
+def remembered_columns(given: Mapping[str, str | None], known: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Each column as it is given, else as the model was fine-tuned on, else as it is usually called."""
+    return {option: name or known.get(option) or USUAL.get(option, (None,))[0] for option, name in given.items()}
+
+
 def holds_numbers(rows: Dataset, column: str) -> bool:
     """Whether every text of a column is a number, as in a column of ids."""
     batches = rows.select_columns(column).iter(100)

@@ -1,12 +1,17 @@
 """Texts to token ids: one batched map, cached by datasets, with no padding stored."""
 
+import logging
 from typing import Any, TypeVar
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
 
+logger = logging.getLogger(__name__)
+
+MANY_UNKNOWN, MOST_UNKNOWN = 0.1, 0.4  # shares of the tokens: warned of, and refused
 D = TypeVar("D", Dataset, DatasetDict)
 
 
@@ -66,3 +71,44 @@ def _encode_batch(
     if "label" in batch:
         encoded["labels"] = batch["label"]
     return encoded
+
+
+def check_tokens(
+    texts: Dataset, encoded: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, allow_unknown: bool
+) -> None:
+    """Log how many of the training texts are cut at `max_length`, and warn of many tokens that are unknown.
+
+    Args:
+        texts: training rows of `load_corpus`.
+        encoded: the same rows, as `encode` made them.
+        allow_unknown: however many they are.
+
+    Raises:
+        HfclsError: more than 40 % of the tokens are unknown.
+    """
+    tokens = unknown = 0
+    full: list[int] = []
+    for start in range(0, len(encoded), 10_000):
+        rows = encoded.select_columns("input_ids").with_format("arrow")[start : start + 10_000]["input_ids"]
+        ids, lengths = rows.combine_chunks().flatten().to_numpy(), rows.combine_chunks().value_lengths().to_numpy()
+        special = [index for index in tokenizer.all_special_ids if index != tokenizer.unk_token_id]
+        tokens += int((~np.isin(ids, special)).sum())
+        unknown += int((ids == tokenizer.unk_token_id).sum()) if tokenizer.unk_token_id is not None else 0
+        full += (start + np.flatnonzero(lengths >= max_length)).tolist()
+    if cut := _longer(texts.select(full), tokenizer, max_length) / max(len(texts), 1):
+        logger.info("train: %.1f %% of the texts are longer than max_length %d and cut", 100 * cut, max_length)
+    share = unknown / max(tokens, 1)
+    found = f"train: the tokenizer does not know {share:.0%} of the tokens"
+    if share > MOST_UNKNOWN and not allow_unknown:
+        raise HfclsError(f"{found}: choose a --model for this language, or set --allow_unknown")
+    if share > MANY_UNKNOWN:
+        logger.warning("%s: is the --model one for this language, and are the texts decoded rightly?", found)
+
+
+def _longer(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> int:
+    """How many of these texts, or pairs, have more than `max_length` tokens."""
+    count = 0
+    for batch in texts.iter(1_000):
+        ids = tokenizer(batch["text"], batch.get("text_pair"), truncation=False, verbose=False)["input_ids"]
+        count += sum(len(row) > max_length for row in ids)
+    return count

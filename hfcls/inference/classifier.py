@@ -81,8 +81,10 @@ class Classifier:
         )
         id2label: Any = model.config.id2label
         self.labels: list[str] = [id2label[i] for i in range(len(id2label))]
+        self.columns: dict[str, str | None] = getattr(model.config, "data_columns", None) or {}  # of the training data
+        self.takes_pairs = bool(self.columns.get("text_pair_column"))
         # The first call sets the tokenizer's truncation; two first calls at once would fail with "Already borrowed".
-        self._rows([""])
+        self._rows([("", "")] if self.takes_pairs else [""])
 
     def __repr__(self) -> str:
         config = self.model.config
@@ -176,6 +178,11 @@ class Classifier:
             return []
         firsts = [text if isinstance(text, str) else text[0] for text in texts]
         pairs = None if isinstance(texts[0], str) else [text[1] for text in texts]
+        if pairs is None and self.takes_pairs:
+            raise HfclsError(
+                f"the model was fine-tuned on pairs of texts (columns {self.columns['text_column']!r} and "
+                f"{self.columns['text_pair_column']!r}), found single texts: give pairs"
+            )
         encoded = tokenize(self.tokenizer, firsts, pairs, max_length=self.max_length)
         return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 

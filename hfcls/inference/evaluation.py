@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from hfcls.config.commands import EvaluateConfig
 from hfcls.config.options import with_data
+from hfcls.data.columns import remembered_columns
 from hfcls.data.corpora import load_held_out
+from hfcls.data.origins.files import BUILT_IN
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.predictions import text_lengths
@@ -117,7 +119,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     first = _load(config.model, config)
     second = _load(config.compare, config) if config.compare else None
     names = _named(first.labels, config.label_names, config.model)
-    corpus_options = config.corpus_options() | {"dataset": data}
+    columns = remembered_columns(config.columns(), {} if config.dataset in BUILT_IN else first.columns)
+    corpus_options = config.corpus_options() | columns | {"dataset": data}
     split, rows = load_held_out(known=names, split=config.split, max_rows=config.max_samples, **corpus_options)
     other_names = []
     if config.compare and second:

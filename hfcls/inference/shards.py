@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.columns import whole_numbers, with_columns
+from hfcls.data.columns import remembered_columns, whole_numbers, with_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import has_header_line, input_files
 from hfcls.data.readers import read_table, text_problem, without_text
@@ -80,6 +80,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         batching=config.batching,
         precision=config.precision,
     )
+    columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
+    config = with_options(config, remembered_columns(columns, classifier.columns))
     shards = _shards(tables, output, config, classifier.labels, is_main=rank == 0)
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}

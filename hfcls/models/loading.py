@@ -1,6 +1,7 @@
 """Load the tokenizer and the encoder with its classification head; build small ones from scratch."""
 
 import logging
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
-from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, composing, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def model_and_tokenizer(
 
     Args:
         name: Hub id or folder of an encoder, or `scratch`.
-        texts: a tokenizer from scratch is learned from these.
+        texts: a tokenizer from scratch is learned from these; of others, the log says if decomposed Hangul is composed.
 
     Raises:
         HfclsError: as `load_model` and `load_tokenizer`, and if the two do not belong together.
@@ -53,7 +54,9 @@ def model_and_tokenizer(
         tokenizer = train_tokenizer(texts)
         model = scratch_model(tokenizer, label_names, max_length)
     else:
-        tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+        tokenizer = composing(given := load_tokenizer(name, trust_remote_code=trust_remote_code))
+        if tokenizer is not given and (count := sum(not unicodedata.is_normalized("NFC", text) for text in texts)):
+            logger.info("%d training texts are not in Unicode NFC; the tokenizer reads and is saved so", count)
         model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
         check_vocabulary(name, tokenizer, model.config)
         agree_on_padding(name, tokenizer, model.config)

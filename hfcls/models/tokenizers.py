@@ -102,6 +102,29 @@ def agree_on_padding(name: str, tokenizer: PreTrainedTokenizerBase, config: Any)
         config.pad_token_id = tokenizer.pad_token_id
 
 
+def composing(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A tokenizer that reads decomposed Hangul (NFD, as macOS writes it) as NFC; the same one if it does already.
+
+    It is saved as a plain fast tokenizer: transformers makes the normalizer of a `BertTokenizer` anew as it loads it.
+    """
+    inner = getattr(tokenizer, "backend_tokenizer", None)
+    decomposed = unicodedata.normalize("NFD", PROBE)
+    if inner is None or inner.encode(PROBE).ids == inner.encode(decomposed).ids:
+        return tokenizer
+    inner = Tokenizer.from_str(inner.to_str())
+    inner.normalizer = normalizers.Sequence([normalizers.NFC(), *([inner.normalizer] if inner.normalizer else [])])
+    inner.no_truncation()
+    inner.no_padding()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        model_max_length=tokenizer.model_max_length,
+        **tokenizer.special_tokens_map,
+    )
+
+
 def check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, config: Any) -> None:
     """Raises HfclsError if the tokenizer has a token for which the model has no row."""
     size = config.get_text_config().vocab_size

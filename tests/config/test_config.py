@@ -57,7 +57,7 @@ def test_shipped_recipes_load_and_say_what_they_are():
     ("text", "message"),
     [
         ("- a\n- b", "must be a mapping of option: value, found list"),
-        ("lr: 1", "unknown option lr; known are baseline, batch_size,"),
+        ("lr: 1", "unknown option lr; known are allow_unknown, baseline, batch_size,"),
         ("lerning_rate: 1", "unknown option lerning_rate; did you mean learning_rate?"),
         ("seed: 1\nmodel: a\nseed: 2", "is not valid YAML: seed is given twice: keep one"),
         (f"seed: {10**30}", "seed must be a whole number below 2**32, found 1000"),

@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 
 from hfcls.checks.inspect import check
 from hfcls.data.corpora import load_corpus, load_held_out
+from hfcls.data.encoding import check_tokens
 from hfcls.errors import HfclsError
 
 CLASSES = ["긍정", "부정", "중립"]
@@ -228,6 +229,31 @@ def test_labels_are_one_class_in_any_spelling(tmp_path, caplog):
 def test_classes_that_look_wrong_are_warned_of(tmp_path, labels, warning):
     path = write(tmp_path / "a.csv", lines([(text, labels[i % len(labels)]) for i, text in enumerate(TEXTS)]))
     assert any(warning in line for line in check(dataset=str(path)).warnings())
+
+
+def test_texts_that_are_cut_or_unknown_are_told(tmp_path, caplog):
+    lone = [[3] + [5] * 6 + [4], [3, 5, 1, 1, 5, 5, 4], [3, 5, 4]]
+
+    class Tokenizer:
+        unk_token_id, all_special_ids = 1, [0, 1, 3, 4]
+
+        def __call__(self, texts, pairs, **options):
+            return {"input_ids": [[3] + [5] * len(text) + [4] for text in texts]}
+
+    def told(ids, *, allow_unknown=False):
+        texts = Dataset.from_dict({"text": ["가" * 9, "가" * 6, "가"]})
+        check_tokens(texts, Dataset.from_dict({"input_ids": ids}), Tokenizer(), 8, allow_unknown=allow_unknown)
+        return [record.getMessage() for record in caplog.records]
+
+    assert told(lone) == [
+        "train: 33.3 % of the texts are longer than max_length 8 and cut",
+        "train: the tokenizer does not know 17% of the tokens: is the --model one for this language, and are the texts "
+        "decoded rightly?",
+    ]
+    unknown = [[3, 1, 1, 4], [3, 1, 5, 4], [3, 5, 4]]
+    with pytest.raises(HfclsError, match="does not know 60% of the tokens: choose a --model for this language, or set"):
+        told(unknown)
+    assert "does not know 60%" in told(unknown, allow_unknown=True)[-1]
 
 
 def test_rows_without_a_label_are_counted_and_left_out_if_asked(tmp_path, caplog):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet
 import pytest
 import torch
 import yaml
@@ -203,7 +204,7 @@ def test_early_stopping_without_a_split_to_watch_is_refused(options, table):
 
 def test_a_class_that_the_first_rows_lack_is_called_out(options, table, caplog):
     path = table("sorted.tsv", lines=["text\tlabel", *(f"글 {i}\t{'ab'[i > 20]}" for i in range(40))])
-    hfcls.fine_tune(**{**options, "dataset": str(path)}, max_train_samples=20, max_steps=1)
+    hfcls.fine_tune(**{**options, "dataset": str(path)}, max_train_samples=20, max_steps=1, allow_unknown=True)
     assert "train holds no row of b, so the model cannot learn it (max_train_samples takes the first" in caplog.text
 
 
@@ -270,6 +271,22 @@ def test_sentence_pairs_train_and_predict(options, tmp_path):
     assert result.metrics["accuracy"] > 0.9
     classifier = hfcls.Classifier.from_pretrained(options["output_dir"])
     assert [answer["label"] for answer in classifier([("영화", "추천"), ("영화", "실망")])] == ["1", "0"]
+    with pytest.raises(HfclsError, match="fine-tuned on pairs of texts .columns 'a' and 'b'., found single texts"):
+        classifier("영화")
+    # later commands take the columns of the training data
+    model = {"model": options["output_dir"]}
+    assert hfcls.evaluate(dataset=str(path), **model).metrics["accuracy"] > 0.9
+    (shard,) = hfcls.predict_files(input=str(path), output=str(tmp_path / "labelled"), **model)
+    labelled = pyarrow.parquet.read_table(shard).to_pylist()
+    assert sum(row["predicted_label"] == str(row["same"]) for row in labelled) > 70
+    other = tmp_path / "other.jsonl"
+    other.write_text(
+        "\n".join(json.dumps({"text": row["a"], "second": row["b"], "label": row["same"]}) for row in rows)
+    )
+    with pytest.raises(HfclsError, match="has no column 'a'; it has 'text', 'second', 'label'"):
+        hfcls.evaluate(dataset=str(other), **model)
+    named = {"text_column": "text", "text_pair_column": "second", "label_column": "label"}
+    assert hfcls.evaluate(dataset=str(other), **named, **model).metrics["accuracy"] > 0.9
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from transformers import (
 
 from hfcls import Classifier
 from hfcls.errors import HfclsError
-from hfcls.models.tokenizers import agree_on_padding, check_reading, check_vocabulary, load_tokenizer
+from hfcls.models.tokenizers import agree_on_padding, check_reading, check_vocabulary, composing, load_tokenizer
 
 WORDS = ["영화", "재미", "최고", "정말", "이"]
 SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]  # as KoBERT has them
@@ -206,3 +207,19 @@ def test_no_padding_token_is_taken_that_each_text_ends_in():
     bare = bare_tokenizer()
     with pytest.raises(HfclsError, match="the tokenizer of it has no padding token and none to spare"):
         agree_on_padding("it", bare, GPT2Config(vocab_size=len(bare)))
+
+
+@pytest.mark.parametrize("settings", [{"do_lower_case": False}, {"do_lower_case": False, "strip_accents": False}])
+def test_decomposed_hangul_is_read_as_composed_also_by_plain_transformers(settings, tmp_path):
+    given = load_tokenizer(write(tmp_path / "a", ["[PAD]", *SPECIAL[::4], "[CLS]", "[SEP]", *WORDS], **settings))
+    text, decomposed = "영화 정말 이", unicodedata.normalize("NFD", "영화 정말 이")
+    assert given.unk_token_id in given(decomposed)["input_ids"]
+    tokenizer = composing(given)
+    tokenizer.model_max_length = 32
+    tokenizer.save_pretrained(tmp_path / "b")
+    (tmp_path / "b/config.json").write_text('{"model_type": "bert"}')
+    for read in (tokenizer, AutoTokenizer.from_pretrained(tmp_path / "b"), load_tokenizer(str(tmp_path / "b"))):
+        assert dict(read(decomposed)) == dict(given(text))
+        assert dict(read(text, decomposed)) == dict(given(text, text))
+        assert read.pad_token_id == given.pad_token_id
+    assert composing(tokenizer) is tokenizer
