@@ -117,8 +117,9 @@ class LossConfig(Config):
 class SelectionConfig(Config):
     """Which checkpoint is kept."""
 
-    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1"] = option(
-        "eval_loss", "the checkpoint that is best by this number, on validation, is kept"
+    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "last"] = option(
+        "eval_loss",
+        "the checkpoint that is best by this number, on validation, is kept; last: the last in any case",
     )
     eval_steps: int | None = option(
         None, "evaluate, and write a checkpoint, after every so many optimizer steps (default: after each epoch)"
@@ -130,3 +131,6 @@ class SelectionConfig(Config):
     def check(self) -> None:
         for name in ("eval_steps", "early_stopping_patience"):
             check_at_least(name, getattr(self, name), 1)
+        for name in ("early_stopping_patience", "select_on_test"):
+            if self.metric_for_best_model == "last" and getattr(self, name, None):
+                raise HfclsError(f"{name} needs a number to go by, and metric_for_best_model is last: drop one of them")

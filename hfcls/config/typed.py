@@ -54,7 +54,7 @@ class TrainOptions(TypedDict, total=False):
     label_smoothing: float
     class_weights: str
     focal_gamma: float
-    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1"]
+    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "last"]
     eval_steps: int | None
     early_stopping_patience: int | None
     output_dir: str

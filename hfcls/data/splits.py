@@ -188,9 +188,12 @@ def protocol(splits: Collection[str], selected_on: str | None, carved: str, metr
         selected_on: the split that chose the checkpoint.
         carved: how the validation split was cut from train, such as "10% of train (stratified, by text, seed 7)"; empty
             if it was not.
-        metric: of `BEST`, by which the checkpoint was chosen.
+        metric: of `BEST`, by which the checkpoint was chosen; last: it was not chosen.
     """
-    if selected_on is None:
+    if metric == "last" and selected_on is not None:
+        origin = f", {carved}," if carved else ""
+        chosen = f"The last checkpoint was kept; the {selected_on} split{origin} chose nothing."
+    elif selected_on is None:
         chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
     elif selected_on == "test":
         chosen = f"The checkpoint with {BEST[metric]} on the test split was kept: its score is not a held-out one."

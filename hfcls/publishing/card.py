@@ -156,7 +156,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         dataset = "e9t/nsmc"
     elif _on_hub(facts.dataset):
         dataset = facts.dataset
-    held_out = "" if result.note == "scored once" else f" ({result.note})"
+    held_out = "" if result.note.startswith(("scored once", "held out")) else f" ({result.note})"
     analysis = result.analysis
     scores = {"accuracy": ("Accuracy", analysis.accuracy), "f1": ("Macro F1", analysis.macro_f1)} if analysis else {}
     return ModelCardData(

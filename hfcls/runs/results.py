@@ -181,7 +181,8 @@ def scored_result(
     right_unseen = (probabilities.argmax(axis=-1) == labels)[~seen_in_train(corpus, split)]
     if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
         logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
-    note = "scored once" if split != facts.selected_on else "also chose the checkpoint"
+    chose = "held out" if facts.options.get("metric_for_best_model") == "last" else "also chose the checkpoint"
+    note = "scored once" if split != facts.selected_on else chose
     return Result(
         **base,
         split=split,

@@ -181,6 +181,8 @@ def training_arguments(
             "eval_steps": eval_steps,
             "save_steps": eval_steps,
         }
+    if others.get("metric_for_best_model") == "last":
+        others |= {"load_best_model_at_end": False, "metric_for_best_model": None}
     if others.get("fp16") and only_cpu():
         raise HfclsError("fp16 needs a GPU, found a CPU: use --bf16, or leave it out")
     if lr_scheduler == "constant" and warmup_ratio:

@@ -10,9 +10,10 @@ from conftest import ROOT
 
 from hfcls.config import typed
 from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig
+from hfcls.config.optimization import LossConfig, OptimizationConfig, StartConfig
 from hfcls.config.options import resumable_options, with_options
 from hfcls.config.pretraining import AdaptConfig
-from hfcls.config.sources import add_options, config_from, load_recipe
+from hfcls.config.sources import add_options, config_from, load_recipe, recipe_values
 from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
 
@@ -34,7 +35,7 @@ def test_command_line_wins_over_recipe_and_recipe_over_defaults(tmp_path):
 
 def test_shipped_recipes_load_and_say_what_they_are():
     *recipes, adapt = sorted((ROOT / "recipes").glob("*.yaml"))
-    assert [path.stem for path in (*recipes, adapt)] == ["nsmc", "nsmc_kcbert", "quickstart", "small_ko"]
+    assert [path.stem for path in (*recipes, adapt)] == ["few_labels", "nsmc", "nsmc_kcbert", "quickstart", "small_ko"]
     assert load_recipe(adapt, AdaptConfig).output_dir == "outputs/small_ko"
     assert f"hfcls adapt recipes/{adapt.name}" in adapt.read_text(encoding="utf-8")
     for path in recipes:
@@ -51,6 +52,16 @@ def test_shipped_recipes_load_and_say_what_they_are():
     assert (book.learning_rate, book.lr_gamma, book.num_train_epochs, book.seed) == (5e-5, 0.9, 3, 7)
     assert book.select_on_test
     assert book.max_grad_norm == 0
+
+
+def test_the_recipe_of_the_book_states_all_that_enters_what_is_learned():
+    """No default, however it changes, changes the book's run: only what is off without a value is left out."""
+    stated = recipe_values(ROOT / "recipes/nsmc_kcbert.yaml", TrainConfig)
+    learned = {f.name: f.default for group in (StartConfig, OptimizationConfig, LossConfig) for f in fields(group)}
+    learned |= {"metric_for_best_model": "eval_loss", "seed": 7, "max_length": 128}
+    assert {name for name, default in learned.items() if default is not None} <= set(stated)
+    changed = {name: stated[name] for name, default in learned.items() if name in stated and stated[name] != default}
+    assert changed == {}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +117,11 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
         ({"layerwise_lr_decay": 0}, "layerwise_lr_decay must be above 0 and at most 1, found 0"),
         ({"label_smoothing": 1}, "label_smoothing must be at least 0 and below 1, found 1"),
         ({"focal_gamma": -1}, "focal_gamma must be at least 0, found -1"),
+        (
+            {"metric_for_best_model": "last", "early_stopping_patience": 1},
+            "early_stopping_patience needs a number to go by, and metric_for_best_model is last: drop one of them",
+        ),
+        ({"metric_for_best_model": "last", "select_on_test": True}, "select_on_test needs a number to go by"),
         ({"eval_steps": 0}, "eval_steps must be at least 1, found 0"),
         ({"bf16": True, "fp16": True}, "bf16 and fp16 are two ways to compute: choose one"),
     ],

@@ -64,3 +64,14 @@ def test_a_frozen_encoder_is_as_it_was_and_its_head_knows_the_classes(options, t
     assert all(torch.equal(before[name], after[f"bert.{name}"]) for name in encoder)
     with pytest.raises(HfclsError, match="class_weights names '좋음', which is no class"):
         hfcls.fine_tune(**options, class_weights="좋음=2", overwrite_output_dir=True)
+
+
+def test_the_last_checkpoint_is_kept_if_nothing_is_to_choose_it(options, table):
+    alone = {**options, "dataset": str(table("alone.tsv", count=60))}
+    result = hfcls.fine_tune(**alone, metric_for_best_model="last", num_train_epochs=2)
+    assert (result.split, result.note) == ("validation", "held out; there is no test split")
+    assert result.facts.protocol.startswith("The last checkpoint was kept; the validation split, 10% of train")
+    state = json.loads((Path(options["output_dir"]) / "trainer_state.json").read_text())
+    assert state["best_global_step"] is None
+    assert len([entry for entry in state["log_history"] if "eval_loss" in entry]) == 2
+    assert "not held-out" not in (Path(options["output_dir"]) / "README.md").read_text(encoding="utf-8")
