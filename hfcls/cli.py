@@ -1,32 +1,26 @@
 """The command line: `hfcls train | adapt | check | evaluate | report | predict | export | serve | push`."""
 
 import argparse
-import json
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import argcomplete
 
+from hfcls import commands
 from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
-from hfcls.config.habits import Parser, is_data
+from hfcls.config.habits import Parser
 from hfcls.config.help import HelpFormatter, examples
 from hfcls.config.pretraining import AdaptConfig
-from hfcls.config.sources import add_options, config_from, shipped_files
+from hfcls.config.sources import add_options
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
-from hfcls.system.launch import check_launch, leave_process_group, speaks_first
-from hfcls.system.next_steps import INSTALL_EXTRA, REAL_RUN, command_of, try_it
-from hfcls.system.quoting import visible
-from hfcls.system.terminal import BesideBarsHandler, no_bars, quiet_loading
+from hfcls.system.launch import leave_process_group, speaks_first
+from hfcls.system.terminal import BesideBarsHandler, no_bars
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
-
-EXAMPLE_CHARS = 40  # of the text in the last line of `hfcls train`
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,64 +74,64 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"hfcls {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = _addcommand_of(commands, "train", "[recipe]", "fine-tune a model on labelled texts")
+    train = _add_command(subparsers, "train", "[recipe]", "fine-tune a model on labelled texts")
     train.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")
     add_options(train, TrainConfig)
-    train.set_defaults(run=_train)
+    train.set_defaults(run=commands.run_train)
 
-    adapt = _addcommand_of(commands, "adapt", "[recipe]", "pretrain an encoder on texts without labels")
+    adapt = _add_command(subparsers, "adapt", "[recipe]", "pretrain an encoder on texts without labels")
     adapt.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")
     add_options(adapt, AdaptConfig)
-    adapt.set_defaults(run=_adapt)
+    adapt.set_defaults(run=commands.run_adapt)
 
-    check = _addcommand_of(commands, "check", "[dataset]", "look at labelled texts before training on them")
+    check = _add_command(subparsers, "check", "[dataset]", "look at labelled texts before training on them")
     check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
     add_options(check, CheckConfig)
-    check.set_defaults(run=_check)
+    check.set_defaults(run=commands.run_check)
 
-    evaluate = _addcommand_of(commands, "evaluate", "", "score a fine-tuned model on labelled texts")
+    evaluate = _add_command(subparsers, "evaluate", "", "score a fine-tuned model on labelled texts")
     add_options(evaluate, EvaluateConfig)
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=commands.run_evaluate)
 
-    report = _addcommand_of(commands, "report", "folder", "show a finished run as one page, report.html")
+    report = _add_command(subparsers, "report", "folder", "show a finished run as one page, report.html")
     report.add_argument("folder", help="output_dir of `hfcls train`")
-    report.set_defaults(run=_report)
+    report.set_defaults(run=commands.run_report)
 
-    predict = _addcommand_of(commands, "predict", "[texts ...]", "label texts, or files of any size")
+    predict = _add_command(subparsers, "predict", "[texts ...]", "label texts, or files of any size")
     predict.add_argument("texts", nargs="*", help="texts to label; without any, the lines of standard input")
     add_options(predict, PredictConfig)
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(run=commands.run_predict)
 
-    export = _addcommand_of(commands, "export", "[model]", "write a fine-tuned classifier as ONNX")
+    export = _add_command(subparsers, "export", "[model]", "write a fine-tuned classifier as ONNX")
     export.add_argument("model", nargs="?", default=argparse.SUPPRESS, help="the same as --model")
     add_options(export, ExportConfig)
-    export.set_defaults(run=_export)
+    export.set_defaults(run=commands.run_export)
 
-    serve = _addcommand_of(commands, "serve", "model", "answer over HTTP, with a page for people")
+    serve = _add_command(subparsers, "serve", "model", "answer over HTTP, with a page for people")
     serve.add_argument("model", help="folder or Hub id of a fine-tuned classifier")
     add_options(serve, ServeConfig)
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=commands.run_serve)
 
-    push = _addcommand_of(commands, "push", "folder", "publish a fine-tuned model on the Hugging Face Hub")
+    push = _add_command(subparsers, "push", "folder", "publish a fine-tuned model on the Hugging Face Hub")
     push.add_argument("folder", help="output_dir of a run")
     add_options(push, PushConfig)
-    push.set_defaults(run=_push)
+    push.set_defaults(run=commands.run_push)
 
-    recipes = _addcommand_of(commands, "recipes", "", "list the recipes and Accelerate configs that come with hfcls")
-    recipes.set_defaults(run=_recipes)
+    recipes = _add_command(subparsers, "recipes", "", "list the recipes and Accelerate configs that come with hfcls")
+    recipes.set_defaults(run=commands.run_recipes)
 
-    completion = _addcommand_of(commands, "completion", "shell", "print a script that completes commands and options")
+    completion = _add_command(subparsers, "completion", "shell", "print a script that completes commands and options")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that is to read it")
-    completion.set_defaults(run=_completion)
+    completion.set_defaults(run=commands.run_completion)
     return parser
 
 
-def _addcommand_of(commands: Any, name: str, positional: str, help: str) -> argparse.ArgumentParser:
+def _add_command(subparsers: Any, name: str, positional: str, help: str) -> argparse.ArgumentParser:
     """A subcommand whose usage is one line: the list of all its options would bury a message about one of them."""
     usage = " ".join(f"hfcls {name} [--help] [options] {positional}".split())
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         usage=usage,
         help=help,
@@ -148,138 +142,6 @@ def _addcommand_of(commands: Any, name: str, positional: str, help: str) -> argp
     )
     parser.add_argument("--quiet", action="store_true", help="say only what goes wrong, and the result")
     return parser
-
-
-def _train(args: argparse.Namespace) -> None:
-    config = config_from(args, TrainConfig)
-    check_launch()  # before ten seconds of imports
-    from accelerate import PartialState
-
-    from hfcls.finetune import fine_tune
-    from hfcls.runs.results import load_results, sample_texts
-
-    quiet_loading()
-    try:
-        result = fine_tune(config)
-    except PushError:
-        print(visible(f"\n{load_results(config.output_dir).table()}\n"))
-        raise
-    if not PartialState().is_main_process:
-        return
-    print(visible(f"\n{result.table()}\n"))
-    if config.dataset == "demo":
-        model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
-        print(f"{REAL_RUN.format(model=model, accelerate=command_of('accelerate'))}\n")
-    texts = sample_texts(result, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
-    print(f"Try it: {try_it(config.output_dir, texts)}")
-
-
-def _adapt(args: argparse.Namespace) -> None:
-    config = config_from(args, AdaptConfig)
-    from accelerate import PartialState
-
-    from hfcls.pretraining import adapt
-
-    quiet_loading()
-    result = adapt(config)
-    if PartialState().is_main_process:
-        print(f"\n{result.table()}\n")
-        print(f"Now: {command_of('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
-
-
-def _check(args: argparse.Namespace) -> None:
-    config = config_from(args, CheckConfig)
-    from hfcls.checks.inspect import check
-
-    print(visible(check(config).text()))
-
-
-def _evaluate(args: argparse.Namespace) -> None:
-    config = config_from(args, EvaluateConfig)
-
-    from hfcls.inference.evaluation import evaluate
-
-    quiet_loading()
-    result = evaluate(config)
-    print(visible("\n\n".join([result.table(), *result.details()])))
-
-
-def _report(args: argparse.Namespace) -> None:
-    try:
-        from hfcls.publishing.report import write_report
-    except ImportError as error:
-        raise HfclsError(f"a report needs {error.name}: {INSTALL_EXTRA.format(extra='report')}") from error
-    print(write_report(args.folder))
-
-
-def _predict(args: argparse.Namespace) -> None:
-    config = config_from(args, PredictConfig)
-    if config.input:
-        if args.texts:
-            raise HfclsError("give texts or --input, not both")
-        from hfcls.inference.shards import predict_files
-
-        predict_files(config)
-        return
-    if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
-        raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
-    from hfcls.inference.classifier import Classifier
-    from hfcls.inference.stream import arriving_lines
-    from hfcls.inference.texts import rounded
-
-    classifier = Classifier.from_pretrained(
-        config.model,
-        trust_remote_code=config.trust_remote_code,
-        batch_size=config.batch_size,
-        batching=config.batching,
-        precision=config.precision,
-    )
-    if not args.texts and sys.stdin.isatty():
-        print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
-    for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
-        for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
-            print(json.dumps({"text": text, **rounded(answer)}, ensure_ascii=False))
-        sys.stdout.flush()
-
-
-def _export(args: argparse.Namespace) -> None:
-    config = config_from(args, ExportConfig)
-
-    from hfcls.exporting import export
-
-    quiet_loading()
-    print(export(config).text())
-
-
-def _serve(args: argparse.Namespace) -> None:
-    config = config_from(args, ServeConfig)
-    from hfcls.serving.server import serve
-
-    serve(args.model, config)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # all is answered; on a busy machine Python takes seconds to put torch away
-
-
-def _push(args: argparse.Namespace) -> None:
-    config = config_from(args, PushConfig)
-    from hfcls.publishing.hub import default_name, push, upload_listing
-
-    folder = Path(args.folder)
-    if not config.dry_run:
-        print(push(folder, config.hub_model_id, hub_private=config.hub_private, overwrite=config.overwrite))
-        return
-    repo_id = config.hub_model_id or default_name(folder)
-    print(f"{upload_listing(folder, repo_id)}; nothing was sent")
-
-
-def _recipes(args: argparse.Namespace) -> None:
-    for path in shipped_files():
-        print(f"{path}\n    {path.read_text(encoding='utf-8').splitlines()[0].removeprefix('# ')}")
-
-
-def _completion(args: argparse.Namespace) -> None:
-    print(argcomplete.shellcode(["hfcls"], shell=args.shell))
 
 
 if __name__ == "__main__":

@@ -43,14 +43,12 @@ logger = logging.getLogger(__name__)
 def adapt(config: AdaptConfig | None = None, /, **options: "Unpack[AdaptOptions]") -> AdaptResult:
     """Pretrain an encoder on texts without labels, by masked language modelling; `fine_tune` then begins from it.
 
-    Model, tokenizer and numbers end in `output_dir`.
-
     Args:
         config: options, for instance of `load_recipe(PATH, AdaptConfig)`; default `AdaptConfig()`.
         **options: any field of `AdaptConfig`, over those of `config`; `dataset` is needed.
 
     Returns:
-        The perplexity of the hidden tokens of held-out texts, and what the run was made of.
+        The perplexity of the hidden tokens of held-out texts, and what the run was made of, as in `output_dir`.
 
     Raises:
         HfclsError: texts, model, options or output folder are not what is needed; says what to do.
@@ -105,8 +103,7 @@ class _Preparation:
     Attributes:
         texts: train, and validation if texts are held out.
         encoded: the same as `input_ids` and `words`; a long text has several rows.
-        hashes: of the texts of each split.
-        tokens: of all training rows.
+        hashes, tokens: of the texts of each split, of all training rows.
     """
 
     model: PreTrainedModel

@@ -20,9 +20,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hfcls import cli
+from hfcls import cli, commands
 from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig
-from hfcls.config.sources import load_recipe
+from hfcls.config.sources import config_from, load_recipe
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_corpus
 from hfcls.errors import HfclsError
@@ -193,8 +193,8 @@ def test_any_command_line_ends_with_a_status(tmp_path, monkeypatch, command, arg
     monkeypatch.chdir(tmp_path)
     stderr = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")  # as Python's own
     monkeypatch.setattr(sys, "stderr", stderr)
-    for name in ("_train", "_check", "_evaluate", "_predict"):
-        monkeypatch.setattr(cli, name, only_options)
+    for name in ("run_train", "run_check", "run_evaluate", "run_predict"):
+        monkeypatch.setattr(commands, name, only_options)
     try:
         status = cli.main([command, *arguments])
     except SystemExit as end:  # argparse
@@ -206,7 +206,7 @@ def test_any_command_line_ends_with_a_status(tmp_path, monkeypatch, command, arg
 
 def only_options(args: object) -> None:
     for config in (TrainConfig, CheckConfig, EvaluateConfig, PredictConfig):
-        cli.config_from(args, config)
+        config_from(args, config)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,155 @@
+"""What each command does with its options: imports come here, so that `--help` and a slip need none of them."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import argcomplete
+
+from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.habits import is_data
+from hfcls.config.pretraining import AdaptConfig
+from hfcls.config.sources import config_from, shipped_files
+from hfcls.config.train import TrainConfig
+from hfcls.errors import HfclsError, PushError
+from hfcls.system.launch import check_launch
+from hfcls.system.next_steps import INSTALL_EXTRA, REAL_RUN, command_of, try_it
+from hfcls.system.quoting import visible
+from hfcls.system.terminal import quiet_loading
+
+EXAMPLE_CHARS = 40  # of the text in the last line of `hfcls train`
+
+
+def run_train(args: argparse.Namespace) -> None:
+    config = config_from(args, TrainConfig)
+    check_launch()  # before ten seconds of imports
+    from accelerate import PartialState
+
+    from hfcls.finetune import fine_tune
+    from hfcls.runs.results import load_results, sample_texts
+
+    quiet_loading()
+    try:
+        result = fine_tune(config)
+    except PushError:
+        print(visible(f"\n{load_results(config.output_dir).table()}\n"))
+        raise
+    if not PartialState().is_main_process:
+        return
+    print(visible(f"\n{result.table()}\n"))
+    if config.dataset == "demo":
+        model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
+        print(f"{REAL_RUN.format(model=model, accelerate=command_of('accelerate'))}\n")
+    texts = sample_texts(result, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
+    print(f"Try it: {try_it(config.output_dir, texts)}")
+
+
+def run_adapt(args: argparse.Namespace) -> None:
+    config = config_from(args, AdaptConfig)
+    from accelerate import PartialState
+
+    from hfcls.pretraining import adapt
+
+    quiet_loading()
+    result = adapt(config)
+    if PartialState().is_main_process:
+        print(f"\n{result.table()}\n")
+        print(f"Now: {command_of('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
+
+
+def run_check(args: argparse.Namespace) -> None:
+    config = config_from(args, CheckConfig)
+    from hfcls.checks.inspect import check
+
+    print(visible(check(config).text()))
+
+
+def run_evaluate(args: argparse.Namespace) -> None:
+    config = config_from(args, EvaluateConfig)
+
+    from hfcls.inference.evaluation import evaluate
+
+    quiet_loading()
+    result = evaluate(config)
+    print(visible("\n\n".join([result.table(), *result.details()])))
+
+
+def run_report(args: argparse.Namespace) -> None:
+    try:
+        from hfcls.publishing.report import write_report
+    except ImportError as error:
+        raise HfclsError(f"a report needs {error.name}: {INSTALL_EXTRA.format(extra='report')}") from error
+    print(write_report(args.folder))
+
+
+def run_predict(args: argparse.Namespace) -> None:
+    config = config_from(args, PredictConfig)
+    if config.input:
+        if args.texts:
+            raise HfclsError("give texts or --input, not both")
+        from hfcls.inference.shards import predict_files
+
+        predict_files(config)
+        return
+    if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
+        raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
+    from hfcls.inference.classifier import Classifier
+    from hfcls.inference.stream import arriving_lines
+    from hfcls.inference.texts import rounded
+
+    classifier = Classifier.from_pretrained(
+        config.model,
+        trust_remote_code=config.trust_remote_code,
+        batch_size=config.batch_size,
+        batching=config.batching,
+        precision=config.precision,
+    )
+    if not args.texts and sys.stdin.isatty():
+        print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
+    for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
+        for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
+            print(json.dumps({"text": text, **rounded(answer)}, ensure_ascii=False))
+        sys.stdout.flush()
+
+
+def run_export(args: argparse.Namespace) -> None:
+    config = config_from(args, ExportConfig)
+
+    from hfcls.exporting import export
+
+    quiet_loading()
+    print(export(config).text())
+
+
+def run_serve(args: argparse.Namespace) -> None:
+    config = config_from(args, ServeConfig)
+    from hfcls.serving.server import serve
+
+    serve(args.model, config)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is answered; on a busy machine Python takes seconds to put torch away
+
+
+def run_push(args: argparse.Namespace) -> None:
+    config = config_from(args, PushConfig)
+    from hfcls.publishing.hub import default_name, push, upload_listing
+
+    folder = Path(args.folder)
+    if not config.dry_run:
+        print(push(folder, config.hub_model_id, hub_private=config.hub_private, overwrite=config.overwrite))
+        return
+    repo_id = config.hub_model_id or default_name(folder)
+    print(f"{upload_listing(folder, repo_id)}; nothing was sent")
+
+
+def run_recipes(args: argparse.Namespace) -> None:
+    for path in shipped_files():
+        print(f"{path}\n    {path.read_text(encoding='utf-8').splitlines()[0].removeprefix('# ')}")
+
+
+def run_completion(args: argparse.Namespace) -> None:
+    print(argcomplete.shellcode(["hfcls"], shell=args.shell))
