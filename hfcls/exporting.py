@@ -13,13 +13,15 @@ from hfcls.config.commands import ExportConfig
 from hfcls.config.options import with_options
 from hfcls.data.corpora import load_corpus
 from hfcls.errors import HfclsError
-from hfcls.inference.agreement import CHECKED_ROWS, Agreement, check_agreement, compared, held_out
+from hfcls.inference.agreement import CHECKED_ROWS, Agreement, check_agreement, compared, decided_labels, held_out
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.onnx_classifier import OnnxClassifier
 from hfcls.inference.texts import Text
+from hfcls.models.classes import task_of_config
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
 from hfcls.models.compact.to_onnx import write_facts, write_onnx
 from hfcls.models.loading import load_classifier
+from hfcls.scoring.tasks import Regression
 from hfcls.system.files import check_writable
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
     if (Path(config.model) / ONNX_FILE).is_file():
         raise HfclsError(f"{config.model} is an exported model already: give the folder of the run it was made from")
     model, tokenizer = load_classifier(config.model, trust_remote_code=config.trust_remote_code)
+    if isinstance(task_of_config(model.config), Regression):
+        raise HfclsError(f"{config.model} gives numbers: an export is held to labels; use it in torch")
     aside, replaced = (folder.with_name(folder.name + suffix) for suffix in (".part", ".replaced"))
     for left in (aside, replaced):
         shutil.rmtree(left, ignore_errors=True)
@@ -118,11 +122,11 @@ def _held_to(original: Classifier, folder: Path, config: ExportConfig) -> tuple[
     if exported.model.takes_token_types or "token_type_ids" not in original.tokenizer.model_input_names:
         pairs = _pairs(texts[:PAIRS])
         difference = max(difference, float(np.abs(original.logits(pairs).numpy() - exported.logits(pairs)).max()))
-    names = np.asarray(original.labels)
+    labels_before, labels_after = (decided_labels(original.task, logits) for logits in (before, after))
     # the last texts were made up for the check: their true labels are not known
-    agreement = compared(names[before.argmax(-1)], names[after.argmax(-1)], None)
+    agreement = compared(labels_before, labels_after, None)
     if true is not None:
-        lost = compared(names[before.argmax(-1)][: len(true)], names[after.argmax(-1)][: len(true)], true)
+        lost = compared(labels_before[: len(true)], labels_after[: len(true)], true)
         agreement = Agreement(agreement.rows, agreement.changed, lost.accuracy_lost)
     if config.int8:
         check_agreement(agreement, "int8", config.model)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import DatasetDict
 from numpy.typing import NDArray
-from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hfcls.baseline.beside import score_baseline
@@ -24,14 +23,8 @@ from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import kept_train_rows
 from hfcls.data.encoding import check_tokens, encode
 from hfcls.data.labels import warn_of_labels
-from hfcls.data.splits import (
-    SplitFacts,
-    carve,
-    limit_rows,
-    protocol,
-    selecting_split,
-    split_facts,
-)
+from hfcls.data.splits import SplitFacts, carve, limit_rows, protocol, selecting_split, split_facts
+from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.models.loading import model_and_tokenizer
 from hfcls.models.pooling import warm_start
@@ -44,6 +37,7 @@ from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.losses import read_class_weights
+from hfcls.scoring.tasks import Task
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
@@ -118,15 +112,15 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
     signals = StopSignals()
     trainer = _trainer(config, args, run, signals)
     with signals:
-        probabilities = _train(trainer, run, checkpoint, frozen=seconds if config.freeze_encoder else None)
+        outputs = _train(trainer, run, checkpoint, frozen=seconds if config.freeze_encoder else None)
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
-    result = _score(config, run, probabilities, facts, baseline=config.baseline and is_main)
+    result = _score(config, run, outputs, facts, baseline=config.baseline and is_main)
 
     # Leave: results, predictions, report and card in the folder; the model on the Hub, if asked.
     if is_main:
-        save_run(result, run.corpus[run.scored] if run.scored else None, probabilities, folder)
+        save_run(result, run.corpus[run.scored] if run.scored else None, outputs, run.task, folder)
         publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private)
     return result
 
@@ -139,6 +133,7 @@ class _Preparation:
     """What a run needs before its first step.
 
     Attributes:
+        task: what the model is to say of a text.
         corpus: the splits as they are used, with texts.
         encoded: the same rows as `input_ids`.
         carved: how the validation split was cut from train; empty if it was not.
@@ -146,6 +141,7 @@ class _Preparation:
         scored: the split that is scored at the end; None: nothing is.
     """
 
+    task: Task
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     corpus: DatasetDict
@@ -165,17 +161,19 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     if "train" not in corpus:
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
     carved = not ("validation" in corpus or config.select_on_test or config.validation_size == 0)
+    task = task_of(corpus["train"], config.label_column)
     set_seed(config.seed)  # the new head starts from random weights
     model, tokenizer = model_and_tokenizer(
         config.model,
-        corpus["train"].features["label"].names,
+        task.names,
         max_length=config.max_length,
         texts=corpus["train"]["text"],
         trust_remote_code=config.trust_remote_code,
+        problem_type=task.problem_type,
     )
     check_batching(model, tokenizer, config.batching, max_length=config.max_length)
     model.config.data_columns = config.columns()  # which later commands take
-    encoded = encode(corpus, tokenizer, config.max_length)
+    encoded = encode(corpus, tokenizer, config.max_length, task)
     check_tokens(corpus["train"], encoded["train"], tokenizer, config.max_length, allow_unknown=config.allow_unknown)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:
@@ -187,6 +185,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     early_stopping = config.early_stopping_patience is not None
     selected_on = selecting_split(corpus, select_on_test=config.select_on_test, early_stopping=early_stopping)
     return _Preparation(
+        task=task,
         model=model,
         tokenizer=tokenizer,
         corpus=corpus,
@@ -245,7 +244,7 @@ def _warm_start(config: TrainConfig, args: ClassificationTrainingArguments, run:
 def _train(
     trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None, frozen: float | None
 ) -> NDArray[np.float64] | None:
-    """Train, save the model and predict the scored split: probabilities [N, C]; None if there is none.
+    """Train, save the model and predict the scored split: outputs of the task; None if there is none.
 
     Args:
         frozen: seconds that the head took, where nothing else is to train.
@@ -260,6 +259,7 @@ def _train(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         else:
             trainer.train_nothing(frozen)
+        run.task = trainer.finish(run.task, run.encoded.get("validation"))
         trainer.save_whole_model(folder)
         trainer.save_state()
         if run.scored:
@@ -270,7 +270,7 @@ def _train(
         if explanation := explain(error, folder, checkpoint):
             raise HfclsError(explanation) from error
         raise
-    return softmax(np.asarray(predictions.predictions, np.float64), -1) if predictions else None
+    return run.task.outputs(predictions.predictions) if predictions else None
 
 
 # Score
@@ -288,6 +288,7 @@ def _facts(
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=config.model,
         architecture=type(run.model).__name__,
+        problem_type=run.task.problem_type,
         num_parameters=num_parameters,
         dataset=config.dataset,
         splits=splits,
@@ -307,16 +308,10 @@ def _facts(
 
 
 def _score(
-    config: TrainConfig,
-    run: _Preparation,
-    probabilities: NDArray[np.float64] | None,
-    facts: RunFacts,
-    *,
-    baseline: bool,
+    config: TrainConfig, run: _Preparation, outputs: NDArray[np.float64] | None, facts: RunFacts, *, baseline: bool
 ) -> Result:
-    """The result of the run from the probabilities [N, C] of its scored split, and what the baseline reaches on it."""
-    result = scored_result(run.corpus, run.scored, probabilities, facts, config.output_dir, config.seed)
+    """The result of the run from what its model says of the scored split, and what the baseline reaches on it."""
+    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, config.output_dir, config.seed)
     if baseline and run.scored:
-        train, scored = run.corpus["train"], run.corpus[run.scored]
-        result.baseline = score_baseline(train, scored, probabilities, seed=config.seed)
+        result.baseline = score_baseline(run.corpus, run.scored, run.task, outputs, seed=config.seed)
     return result

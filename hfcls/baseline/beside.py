@@ -2,16 +2,19 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hfcls.baseline.linear import Baseline
+from hfcls.baseline.linear import Baseline, ridge
 from hfcls.baseline.ngrams import Text
-from hfcls.scoring.analysis import Analysis, analyse
+from hfcls.scoring.analysis import Analysis
 from hfcls.scoring.intervals import Estimate, McNemar, mcnemar
+from hfcls.scoring.multi_label import MultiLabelAnalysis, reliable_thresholds
+from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Regression, Task, analysis_from_dict
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +31,7 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class BaselineScores:
-    """What character n-grams and logistic regression reach.
+    """What character n-grams and logistic regression (of numbers, ridge regression) reach.
 
     Attributes:
         analysis: all scores of the split that they were scored on, with their intervals.
@@ -36,7 +39,7 @@ class BaselineScores:
         mcnemar: the paired test of a model (first) against them (second); None where there is no model.
     """
 
-    analysis: Analysis
+    analysis: AnyAnalysis
     seconds: float
     mcnemar: McNemar | None = None
 
@@ -44,7 +47,7 @@ class BaselineScores:
     def from_dict(cls, values: dict[str, Any]) -> "BaselineScores":
         """From `dataclasses.asdict` of another, for instance out of JSON."""
         test = values["mcnemar"]
-        return cls(Analysis.from_dict(values["analysis"]), values["seconds"], McNemar(**test) if test else None)
+        return cls(analysis_from_dict(values["analysis"]), values["seconds"], McNemar(**test) if test else None)
 
     @property
     def outcome(self) -> str:
@@ -55,31 +58,54 @@ class BaselineScores:
             return "level"
         return "better" if self.mcnemar.only_first > self.mcnemar.only_second else "worse"
 
-    def verdict(self, accuracy: Estimate) -> str:
-        """Whether a model of this accuracy beats the baseline, in a sentence; empty without a test."""
+    def verdict(self, analysis: AnyAnalysis) -> str:
+        """Whether a model with these scores beats the baseline, in a sentence; empty without a test."""
         if self.mcnemar is None:
             return ""
-        scores = f"accuracy {accuracy.value:.4f} against {self.analysis.accuracy.value:.4f}"
+        (name, score), (_, own) = rows_right(analysis), rows_right(self.analysis)
+        scores = f"{name} {score.value:.4f} against {own.value:.4f}"
         return f"{VERDICTS[self.outcome].format(scores)} (McNemar's test: p = {self.mcnemar.p_value:.2g})."
 
 
+def rows_right(analysis: AnyAnalysis) -> tuple[str, Estimate]:
+    """The share of rows that are all right, which McNemar's test is about, after its name."""
+    if isinstance(analysis, Analysis):
+        return "accuracy", analysis.accuracy
+    assert isinstance(analysis, MultiLabelAnalysis), "numbers are not right or wrong"
+    return "subset accuracy", analysis.subset_accuracy
+
+
 def score_baseline(
-    train: "Dataset", scored: "Dataset", probabilities: NDArray[Any] | None = None, *, seed: int = 0
+    splits: Mapping[str, "Dataset"], split: str, task: Task, outputs: NDArray[Any] | None = None, *, seed: int = 0
 ) -> BaselineScores:
-    """Fit the baseline on `train` and score it on `scored`, two splits of `load_corpus`; the log says how long it took.
+    """Fit the baseline on the train split of a corpus of `load_corpus` and score it on another; the log says how long.
+
+    Thresholds of several labels are tuned on the validation split, where there is one, as those of a model are.
 
     Args:
-        probabilities: of a model for the scored rows, [len(scored), C], to test against; None: there is no model.
+        task: of the corpus.
+        outputs: of a model for the scored rows, as `task` gives them, to test against; None: there is no model.
         seed: see `Baseline.fit`.
     """
     start = time.perf_counter()
-    names = train.features["label"].names
-    fitted = Baseline.fit(texts_of(train), labels_of(train), len(names), seed=seed)
-    own, labels = fitted.probabilities(texts_of(scored)), labels_of(scored)
+    train, scored = splits["train"], splits[split]
+    labels = task.targets(scored["label"])
+    if isinstance(task, Regression):
+        own = ridge(texts_of(train), task.targets(train["label"]), texts_of(scored), seed=seed)
+    else:
+        fitted = Baseline.fit(texts_of(train), task.targets(train["label"]), len(task.names), seed=seed)
+        own = fitted.probabilities(texts_of(scored))
+    its_task: Task = task
+    if isinstance(task, MultiLabel) and "validation" in splits:
+        tuning = splits["validation"]
+        thresholds = reliable_thresholds(task.targets(tuning["label"]), fitted.probabilities(texts_of(tuning)))
+        its_task = replace(task, thresholds=thresholds.tolist())
     seconds = time.perf_counter() - start
-    test = None if probabilities is None else mcnemar(labels, probabilities.argmax(axis=-1), own.argmax(axis=-1))
-    scores = BaselineScores(analyse(labels, own, names), seconds, test)
-    logger.info("baseline: accuracy %.4f, %.1f s", scores.analysis.accuracy.value, seconds)
+    right, other = its_task.right(labels, own), None if outputs is None else task.right(labels, outputs)
+    test = None if right is None or other is None else mcnemar(np.ones(len(labels), bool), other, right)
+    scores = BaselineScores(its_task.analyse(labels, own), seconds, test)
+    name, value = scores.analysis.headline()[0]
+    logger.info("baseline: %s %.4f, %.1f s", name, value.value if isinstance(value, Estimate) else value, seconds)
     return scores
 
 

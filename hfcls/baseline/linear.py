@@ -120,6 +120,22 @@ class Baseline:
             ) from error
 
 
+def ridge(
+    texts: Sequence[Text], targets: NDArray[np.float64], scored: Sequence[Text], *, seed: int = 0
+) -> NDArray[np.float64]:
+    """What ridge regression on the same n-grams, fitted on `texts`, answers for `scored`: float64 [len(scored)]."""
+    from sklearn.linear_model import Ridge
+
+    rows, cut = _affordable(texts, seed)
+    texts = [texts[i] for i in rows]
+    ngrams = Ngrams.learn(texts, cut=cut, max_features=MAX_WEIGHTS // _parts(texts[0]))
+    if not ngrams.width:
+        return np.full(len(scored), targets.mean())
+    fitted = Ridge(alpha=1.0, random_state=0).fit(ngrams.matrix(texts), targets[rows])
+    answers: NDArray[np.float64] = np.asarray(fitted.predict(ngrams.matrix(scored)), np.float64)
+    return answers
+
+
 def _parts(text: Text) -> int:
     """Columns of an n-gram: see `Ngrams.matrix`."""
     return 3 if isinstance(text, tuple) else 1

@@ -85,5 +85,6 @@ def filler(row: Row) -> Row:
     short = {name: value[:1] if isinstance(value, list) else value for name, value in row.items()}
     if "labels" in row:
         labels = row["labels"]
-        short["labels"] = [float(IGNORED_LABEL)] * len(labels) if isinstance(labels, list) else IGNORED_LABEL
+        ignored = float(IGNORED_LABEL) if isinstance(labels, list | float) else IGNORED_LABEL
+        short["labels"] = [ignored] * len(labels) if isinstance(labels, list) else ignored
     return short

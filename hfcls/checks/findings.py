@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from hfcls.baseline.beside import BaselineScores
 from hfcls.checks.cost import Cost
 from hfcls.data.labels import label_warnings
+from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import shown
 from hfcls.system.terminal import duration
@@ -26,7 +27,7 @@ class SplitFindings:
 
     Attributes:
         rows: of the split.
-        classes: rows of each class.
+        classes: rows of each class, or with each label; none of a regression.
         characters: mean and quantiles of the length of the text (of both texts together, for pairs).
         tokens: mean and quantiles of the length before truncation.
         truncated: share of the rows with more than `max_length` tokens.
@@ -112,8 +113,8 @@ class Findings:
         if missing := [name for name, count in found.classes.items() if count == 0]:
             yield f"{split}: no row of {shown(missing)}"
         yield from (f"{split}: {line}" for line in label_warnings(found.classes))
-        few = min(found.classes, key=found.classes.__getitem__)
-        if 0 < found.classes[few] < FEW_OF_A_CLASS * max(found.classes.values()):
+        few = min(found.classes, key=found.classes.__getitem__, default="")
+        if few and 0 < found.classes[few] < FEW_OF_A_CLASS * max(found.classes.values()):
             yield f"{split}: only {found.classes[few]:,} of {found.rows:,} rows are {few}: read macro F1, not accuracy"
         copies = self.duplicates["normalized"]
         if count := copies.repeated[split]:
@@ -154,7 +155,7 @@ class Findings:
             lines += [
                 f"baseline that a model should beat (character n-grams, {duration(self.baseline.seconds)}), on the "
                 f"{scores.num_rows:,} rows of {self.baseline_split}:",
-                f"  accuracy {scores.accuracy}, macro F1 {scores.macro_f1}",
+                f"  {', '.join(f'{name} {score}' for name, score in scores.headline() if isinstance(score, Estimate))}",
             ]
         warnings = self.warnings()
         return "\n".join([*lines, "", f"warnings: {len(warnings)}", *(f"  {warning}" for warning in warnings)])

@@ -24,7 +24,9 @@ from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
 from hfcls.data.encoding import encode
 from hfcls.data.splits import carve_validation
+from hfcls.data.tasks import label_counts, task_of
 from hfcls.errors import HfclsError
+from hfcls.models.classes import name_classes
 from hfcls.models.scratch import SCRATCH, scratch_model, untrained_model
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, load_tokenizer, train_tokenizer
 from hfcls.system.files import check_writable
@@ -108,7 +110,7 @@ def _score_baseline(findings: Findings, corpus: DatasetDict, seed: int) -> None:
             if split not in corpus:
                 logger.info("no baseline: %s", error)
                 return
-    findings.baseline = score_baseline(whole["train"], whole[split], seed=seed)
+    findings.baseline = score_baseline(whole, split, task_of(whole["train"]), seed=seed)
     findings.baseline_split = split if split in corpus else f"validation ({CARVED:.0%} of train, seed {seed})"
 
 
@@ -150,16 +152,18 @@ def _cost(
     Raises:
         HfclsError: what would end the training too: model, tokenizer and texts do not belong together.
     """
-    label_names = texts.features["label"].names
+    task = task_of(texts)
+    label_names = task.names
     if name in (None, SCRATCH):
         model = scratch_model(tokenizer, label_names, max_length)
     else:
         model = untrained_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
         check_vocabulary(name, tokenizer, model.config)
         agree_on_padding(name, tokenizer, model.config)
+    name_classes(model, label_names, task.problem_type)
     check_batching(model, tokenizer, None, max_length=max_length)
     collator = for_training(collator_for(model, pad_token_id=tokenizer.pad_token_id, max_length=max_length))
-    rows = list(encode(texts, tokenizer, max_length))
+    rows = list(encode(texts, tokenizer, max_length, task))
     batches = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
     return measure_cost(model, map(collator, batches))
 
@@ -169,10 +173,9 @@ def _split_findings(rows: Dataset, counted: tuple[np.ndarray, float] | None, max
     texts = text_keys(rows, normalize=False)
     words = [sum(map(str.isalnum, text)) for text in texts]
     empty = sum(not text.strip() for text in texts)
-    labels = np.bincount(np.asarray(rows["label"]), minlength=len(names := rows.features["label"].names))
     return SplitFindings(
         rows=len(rows),
-        classes=dict(zip(names, labels.tolist(), strict=True)),
+        classes=label_counts(rows),
         characters=_quantiles(np.fromiter(map(len, texts), int, len(texts))),
         tokens=None if tokens is None else _quantiles(tokens),
         truncated=None if tokens is None else float((tokens > max_length).mean()),

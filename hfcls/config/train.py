@@ -31,7 +31,14 @@ class DataConfig(Config):
     )
     text_column: str = option("text", "column with the text")
     text_pair_column: str | None = option(None, "column with a second text, for sentence pairs")
-    label_column: str = option("label", "column with the class")
+    label_column: str = option("label", "column with the class, or the number of a regression")
+    label_columns: str | None = option(
+        None, "columns of 0 and 1, such as 배송,품질,가격: a text has each label whose column holds 1"
+    )
+    label_separator: str | None = option(None, "between the labels of a text that has several in one cell, such as ,")
+    task: Literal["classification", "regression"] | None = option(
+        None, "regression: predict a number (default: classification, told from the labels)"
+    )
     drop_unlabelled: bool = option(False, "leave out rows without a label, which are an error otherwise")
     delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
     encoding: str | None = option(None, "of text files, such as cp949 (default: told from the file)")
@@ -40,6 +47,12 @@ class DataConfig(Config):
     )
     no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
     sheet: str | None = option(None, "of an Excel file (default: the first)")
+
+    def check(self) -> None:
+        several = [name for name in ("label_columns", "label_separator") if getattr(self, name)]
+        if len(several) > 1 or (several and self.task == "regression"):
+            other = several[1] if len(several) > 1 else "task regression"
+            raise HfclsError(f"{several[0]} does not go together with {other}: drop one of them")
 
     def columns(self) -> dict[str, str | None]:
         """The options that name columns."""

@@ -13,6 +13,9 @@ class TrainOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    label_columns: str | None
+    label_separator: str | None
+    task: Literal["classification", "regression"] | None
     drop_unlabelled: bool
     delimiter: str | None
     encoding: str | None
@@ -119,6 +122,9 @@ class CheckOptions(TypedDict, total=False):
     text_column: str
     text_pair_column: str | None
     label_column: str
+    label_columns: str | None
+    label_separator: str | None
+    task: Literal["classification", "regression"] | None
     drop_unlabelled: bool
     delimiter: str | None
     encoding: str | None
@@ -143,6 +149,9 @@ class EvaluateOptions(TypedDict, total=False):
     text_column: str | None
     text_pair_column: str | None
     label_column: str | None
+    label_columns: str | None
+    label_separator: str | None
+    task: Literal["classification", "regression"] | None
     drop_unlabelled: bool
     delimiter: str | None
     encoding: str | None

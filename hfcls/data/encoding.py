@@ -4,10 +4,11 @@ import logging
 from typing import Any, TypeVar
 
 import numpy as np
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, List
 from transformers import PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
+from hfcls.scoring.tasks import Regression, Task, multi_hot
 
 logger = logging.getLogger(__name__)
 
@@ -51,25 +52,47 @@ def tokenize(
     return dict(encoded)
 
 
-def encode(corpus: D, tokenizer: PreTrainedTokenizerBase, max_length: int) -> D:
-    """A corpus of `load_corpus` with `input_ids` (int lists, unpadded), `token_type_ids` for pairs, and `labels`."""
-    columns = corpus.column_names if isinstance(corpus, Dataset) else next(iter(corpus.values())).column_names
+def encode(corpus: D, tokenizer: PreTrainedTokenizerBase, max_length: int, task: Task | None = None) -> D:
+    """A corpus of `load_corpus` with `input_ids` (int lists, unpadded), `token_type_ids` for pairs, and `labels`.
+
+    Labels are class ids, 0 and 1 for each of several labels, or targets.
+
+    Args:
+        task: of a regression: its mean and scale standardise the targets.
+    """
+    rows = corpus if isinstance(corpus, Dataset) else next(iter(corpus.values()))
+    columns, label = rows.column_names, rows.features.get("label")
+    labels: dict[str, Any] = {}
+    if isinstance(label, List):
+        labels["num_labels"] = len(label.feature.names)
+    if isinstance(task, Regression):
+        labels["scaling"] = (task.mean, task.scale)
     return corpus.map(
         _encode_batch,
         batched=True,
         remove_columns=columns,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 2},
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 2, **labels},
         desc="tokenize",
     )
 
 
 def _encode_batch(
-    batch: dict[str, list[Any]], *, tokenizer: PreTrainedTokenizerBase, max_length: int, version: int
+    batch: dict[str, list[Any]],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    version: int,
+    num_labels: int = 0,
+    scaling: tuple[float, float] | None = None,
 ) -> dict[str, list[Any]]:
     encoded: dict[str, list[Any]] = tokenize(tokenizer, batch["text"], batch.get("text_pair"), max_length=max_length)
     if "label" in batch:
         encoded["labels"] = batch["label"]
+    if num_labels:
+        encoded["labels"] = multi_hot(batch["label"], num_labels).tolist()
+    elif scaling is not None:
+        encoded["labels"] = [(target - scaling[0]) / scaling[1] for target in batch["label"]]
     return encoded
 
 

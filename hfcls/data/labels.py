@@ -3,12 +3,14 @@
 import logging
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
+from hfcls.data.tasks import label_counts
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted, shown
 
@@ -27,6 +29,7 @@ MISSING = {
 }  # what programs write for nothing, in small letters
 MANY_CLASSES = 10
 SHOWN_ROWS = 5
+SEPARATORS = (",", "|", ";")  # that people write between several labels
 
 
 def class_names(rows: Dataset, where: str, column: str, names: Collection[str | None]) -> list[str]:
@@ -62,19 +65,20 @@ def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]
         names = dict(enumerate(feature.names))
         return {value: names.get(value) for value in rows.unique(column)}
     kind = str(getattr(feature, "dtype", type(feature).__name__))
-    if not kind.startswith(("string", "large_string", "int", "uint", "bool", "null")):
+    if not kind.startswith(("string", "large_string", "int", "uint", "float", "bool", "null")):
         raise HfclsError(
             f"{where}: column {column!r} holds {kind}, not class labels: write them as whole numbers or text, one in "
             "each row"
         )
-    named = {value: _name(value) for value in rows.unique(column)}  # which Arrow cannot tell of lists and JSON
+    named = {value: name_of(value) for value in rows.unique(column)}  # which Arrow cannot tell of lists and JSON
     if odd := [str(value) for value, name in named.items() if name is not None and str(value) != name]:
         logger.info("%s: labels are read in Unicode NFC, without blanks around them: %s", where, quoted(odd))
     return named
 
 
-def _name(value: Any) -> str | None:
-    return None if value is None else unicodedata.normalize("NFC", str(value)).strip() or None
+def name_of(value: Any) -> str | None:
+    """The name of the class that a value stands for: its text, in NFC without blanks around it; None of no class."""
+    return None if value is None or value != value else unicodedata.normalize("NFC", str(value)).strip() or None
 
 
 def same_classes(names: Iterable[str | None]) -> dict[str, str]:
@@ -143,8 +147,12 @@ def _plain(value: Any) -> Any:
 def labelled_splits(
     raw: DatasetDict, name: str, column: str, values: Mapping[str, Mapping[Any, str | None]], drop: bool
 ) -> DatasetDict:
-    """The rows with a label; raises HfclsError if others are there and not to be dropped."""
-    missing = {split: _without_label(rows, column, values[split]) for split, rows in raw.items()}
+    """The rows with a label; raises HfclsError if others are there and not to be dropped.
+
+    Args:
+        values: of each split, as `value_names` gives them; of a split that is not there, null alone is no label.
+    """
+    missing = {split: _without_label(rows, column, values.get(split)) for split, rows in raw.items()}
     told = [_missing_labels(f"{name} ({split})", raw[split], rows, column) for split, rows in missing.items() if rows]
     if told and not drop:
         raise HfclsError(f"{'; '.join(told)}: --drop_unlabelled leaves them out")
@@ -164,16 +172,19 @@ def _missing_labels(where: str, rows: Dataset, missing: list[int], column: str) 
     return f"{where}: {len(missing):,} of {len(rows):,} rows {verb} no label in column {column!r}, {word} {places}"
 
 
-def _without_label(rows: Dataset, column: str, names: Mapping[Any, str | None]) -> list[int]:
-    """Indices of the rows whose label has no name."""
-    if None not in names.values():
+def _without_label(rows: Dataset, column: str, names: Mapping[Any, str | None] | None) -> list[int]:
+    """Indices of the rows whose label has no name; without `names`, of those whose label is null."""
+    if names is not None and None not in names.values():
         return []
-    labels = rows.select_columns(column).with_format("arrow")[:][column].to_pylist()
+    values = rows.select_columns(column).with_format("arrow")[:][column]
+    if names is None:
+        return np.flatnonzero(values.is_null().to_numpy()).tolist()
+    labels = values.to_pylist()
     return [i for i, label in enumerate(labels) if names[label] is None]
 
 
-def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | None]) -> Dataset:
-    """The rows whose label has a name."""
+def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | None] | None) -> Dataset:
+    """The rows whose label has a name; without `names`, those whose label is not null."""
     missing = _without_label(rows, column, names)
     if len(missing) == len(rows):
         raise HfclsError(f"{where}: no row has a label in column {column!r}, so nothing can be scored")
@@ -188,14 +199,13 @@ def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | N
 
 def warn_of_labels(train: Dataset) -> None:
     """A log line for classes without a training row, and for each of `label_warnings`."""
-    names = train.features["label"].names
-    counts = np.bincount(train.with_format("numpy")["label"][:], minlength=len(names))
-    if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
+    counts = label_counts(train)
+    if missing := [name for name, count in counts.items() if not count]:
         logger.warning(
             "train holds no row of %s, so the model cannot learn it (max_train_samples takes the first rows)",
             shown(missing),
         )
-    for line in label_warnings(dict(zip(names, counts.tolist(), strict=True))):
+    for line in label_warnings(counts):
         logger.warning("train: %s", line)
 
 
@@ -210,6 +220,21 @@ def label_warnings(classes: Mapping[str, int]) -> Iterator[str]:
     for name in present:
         if name.casefold() in MISSING:
             yield f"{classes[name]:,} rows are of the class {name!r}: is it a label that is missing? then empty it"
+    if joined := next(filter(None, (_joined(classes, separator) for separator in SEPARATORS)), None):
+        yield joined
     rows = sum(classes.values())
     if len(present) > max(MANY_CLASSES, rows / 2):
         yield f"{len(present):,} classes in {rows:,} rows: is it the right --label_column?"
+
+
+def _joined(classes: Mapping[str, int], separator: str) -> str:
+    """A warning of classes that are several labels in one text, each of which stands in others too; "" if none are."""
+    parts = {name: [part.strip() for part in name.split(separator)] for name, rows in classes.items() if rows}
+    seen = Counter(part for found in parts.values() for part in set(found))
+    several = [name for name, found in parts.items() if len(found) > 1 and all(seen[part] > 1 for part in found)]
+    if not several or sum(classes[name] for name in several) < 2:
+        return ""
+    return (
+        f"{sum(classes[name] for name in several):,} rows have labels such as {several[0]!r}: are these several labels "
+        f"of one text? then add --label_separator '{separator}'"
+    )

@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from hfcls.data.duplicates import text_keys
+from hfcls.data.tasks import label_counts, strata, task_of
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import shown
 
@@ -72,7 +73,7 @@ def _carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int
     number: dict[str, int] = {}
     text_of = np.array([number.setdefault(key, len(number)) for key in text_keys(train)])
     _, firsts, counts = np.unique(text_of, return_index=True, return_counts=True)
-    labels, names = train.with_format("numpy")["label"][:], train.features["label"].names
+    labels, names = strata(train)
     movable = counts <= np.maximum(2, min(size, 1 - size) * np.bincount(labels)[labels[firsts]] / 2)
     in_texts = np.bincount(labels[firsts][movable], minlength=len(names))
     alone = np.flatnonzero((np.bincount(labels, minlength=len(names)) == 1) | (in_texts == 1))
@@ -213,7 +214,7 @@ class SplitFacts:
 
     Attributes:
         rows: texts.
-        classes: rows of each class by its name.
+        classes: rows of each class, or with each label, by its name; none of a regression.
         sha256: of `fingerprint`.
     """
 
@@ -226,19 +227,20 @@ def split_facts(corpus: DatasetDict) -> dict[str, SplitFacts]:
     """Rows, classes and hash of each split of a corpus of `load_corpus`."""
     facts = {}
     for split, rows in corpus.items():
-        names = rows.features["label"].names
-        counts = np.bincount(rows.with_format("numpy")["label"][:], minlength=len(names))
-        facts[split] = SplitFacts(len(rows), dict(zip(names, counts.tolist(), strict=True)), fingerprint(rows))
+        facts[split] = SplitFacts(len(rows), label_counts(rows), fingerprint(rows))
     return facts
 
 
 def fingerprint(rows: Dataset) -> str:
-    """SHA-256 of the rows in their order: a line of JSON, `["text", "label name"]` (a pair: two texts), for each."""
-    names = rows.features["label"].names
+    """SHA-256 of the rows in their order: a line of JSON, `["text", "label name"]` (a pair: two texts), for each.
+
+    Of several labels, `["text", ["label name"]]`; of a regression the number.
+    """
+    task = task_of(rows)
     texts = [column for column in ("text", "text_pair") if column in rows.column_names]
     digest = hashlib.sha256()
     for batch in rows.iter(10_000):
-        columns = [*(batch[column] for column in texts), [names[label] for label in batch["label"]]]
+        columns = [*(batch[column] for column in texts), task.named(batch["label"])]
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*columns, strict=True))
         digest.update("".join(lines).encode())
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from hfcls.errors import HfclsError
 from hfcls.inference.texts import Text
 from hfcls.runs.folder import PRECISION_FILE, PREDICTIONS_FILE
 from hfcls.runs.predictions import scored_rows
+from hfcls.scoring.tasks import Regression, Task, shown
 from hfcls.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ def compared(before: NDArray[Any], after: NDArray[Any], true: NDArray[Any] | Non
     return Agreement(len(before), int(np.sum(before != after)), lost)
 
 
+def decided_labels(task: Task, logits: NDArray[Any]) -> NDArray[Any]:
+    """The label of each row [N], several of them as one text; numbers are shown to four digits."""
+    return np.array([shown(decided) for decided in task.decided(task.outputs(logits))])
+
+
 def held_out(folder: Path) -> tuple[list[Text], NDArray[Any], NDArray[Any]] | None:
     """Up to `CHECKED_ROWS` texts that a run was scored on, their labels, and those it gave them; None of no run."""
     table = scored_rows(folder, CHECKED_ROWS)
@@ -68,7 +74,8 @@ def held_out(folder: Path) -> tuple[list[Text], NDArray[Any], NDArray[Any]] | No
     texts = [text or "" for text in table["text"].to_pylist()]
     if "text_pair" in table.column_names:
         texts = list(zip(texts, [text or "" for text in table["text_pair"].to_pylist()], strict=True))
-    return texts, table["label"].to_numpy(), table["predicted"].to_numpy()
+    true, given = (np.array([shown(label) for label in table[name].to_pylist()]) for name in ("label", "predicted"))
+    return texts, true, given
 
 
 def verify_precision(classifier: "Classifier", name: str, precision: str) -> None:
@@ -79,6 +86,8 @@ def verify_precision(classifier: "Classifier", name: str, precision: str) -> Non
     Raises:
         HfclsError: more labels changed, or more accuracy was lost, than `check_agreement` allows.
     """
+    if isinstance(classifier.task, Regression):
+        raise HfclsError(f"{precision} is held to labels, and {name} gives numbers: use it in float32")
     folder = Path(name).expanduser()
     rows = held_out(folder)
     if rows is None:
@@ -92,8 +101,7 @@ def verify_precision(classifier: "Classifier", name: str, precision: str) -> Non
     agreement = _known(path, precision, circumstances)
     if agreement is None:
         texts, true, before = rows
-        best = classifier.logits(texts).argmax(dim=-1).numpy()
-        agreement = compared(before, np.asarray(classifier.labels)[best], true)
+        agreement = compared(before, decided_labels(classifier.task, classifier.logits(texts).numpy()), true)
         _remember(path, precision, circumstances, agreement)
     logger.info("%s: %s", precision, agreement)
     check_agreement(agreement, precision, name)

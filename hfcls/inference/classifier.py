@@ -13,11 +13,13 @@ from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
 from hfcls.errors import HfclsError
 from hfcls.inference.agreement import verify_precision
-from hfcls.inference.texts import Text, answers, as_batch, check_texts
+from hfcls.inference.texts import Text, as_batch, check_texts
+from hfcls.models.classes import task_of_config
 from hfcls.models.compact.precision import check_exact, lower_precision
 from hfcls.models.loading import load_classifier
 from hfcls.models.positions import check_positions, usable_length
 from hfcls.models.tokenizers import fit_tokenizer
+from hfcls.scoring.tasks import MultiLabel, Regression
 
 # How many texts of one length `exact` batches hold, and up to which length: longer ones keep a CPU busy one at a time.
 EXACT_COUNT, EXACT_LENGTH = 16, 32
@@ -68,8 +70,7 @@ class Classifier:
         self.tokenizer = tokenizer
         self.max_length = max_length or usable_length(model.config, tokenizer)
         check_positions(model.config, self.max_length)
-        # labels that do not exclude each other: each has a probability of its own
-        self.multi_label = model.config.problem_type == "multi_label_classification"
+        self.task = task_of_config(model.config)
         self.batch_size = batch_size
         self.exact = batching == "exact"
         check_exact(model, self.exact)
@@ -79,8 +80,7 @@ class Classifier:
             max_length=self.max_length,
             batching="longest" if self.exact else batching,
         )
-        id2label: Any = model.config.id2label
-        self.labels: list[str] = [id2label[i] for i in range(len(id2label))]
+        self.labels: list[str] = self.task.names
         self.columns: dict[str, str | None] = getattr(model.config, "data_columns", None) or {}  # of the training data
         self.takes_pairs = bool(self.columns.get("text_pair_column"))
         # The first call sets the tokenizer's truncation; two first calls at once would fail with "Already borrowed".
@@ -140,22 +140,25 @@ class Classifier:
     def __call__(self, texts: Any, *, all_scores: bool = False) -> Any:
         """`{"label": name, "score": probability}` of one text or pair of texts, or a list of these for a list.
 
-        With `all_scores`, also `"scores"`: the probability of every class by name.
+        With `all_scores`, also `"scores"`: the probability of every class by name. A model of several labels gives
+        `{"labels": names, "scores": their probabilities by name}`, a regression its number as `"score"`.
 
         Raises:
             HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
         batch, single = as_batch(texts)
-        given = answers(self.probabilities(batch).tolist(), self.labels, all_scores=all_scores)
+        given = [self.task.answer(row, all_scores=all_scores) for row in self.probabilities(batch).tolist()]
         return given[0] if single else given
 
     def probabilities(self, texts: Sequence[Text]) -> torch.Tensor:
-        """Softmax of `logits`, or their sigmoid where labels do not exclude each other.
+        """Softmax of `logits`, or their sigmoid where labels do not exclude each other; as they are in a regression.
 
         Float32 [len(texts), num_labels], on the CPU, as transformers' pipeline gives them.
         """
         logits = self.logits(texts)
-        return logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
+        if isinstance(self.task, Regression):
+            return logits
+        return logits.sigmoid() if isinstance(self.task, MultiLabel) else logits.softmax(dim=-1)
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[Text]) -> torch.Tensor:

@@ -5,9 +5,9 @@ import html
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -17,14 +17,15 @@ from tqdm import tqdm
 from hfcls.config.commands import EvaluateConfig
 from hfcls.config.options import with_data
 from hfcls.data.columns import remembered_columns
-from hfcls.data.corpora import load_held_out
 from hfcls.data.origins.files import BUILT_IN
+from hfcls.data.origins.held_out import load_held_out
+from hfcls.data.tasks import label_counts, label_names, true_labels
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.results import aligned, score_rows
-from hfcls.scoring.analysis import Analysis, analyse
 from hfcls.scoring.intervals import McNemar, mcnemar
+from hfcls.scoring.tasks import AnyAnalysis, Regression
 from hfcls.system.files import check_writable, write_whole
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Comparison:
     """A second model on the same rows: its scores, and McNemar's paired test of the first model against it."""
 
     model: str
-    analysis: Analysis
+    analysis: AnyAnalysis
     mcnemar: McNemar
 
 
@@ -54,7 +55,8 @@ class Evaluation:
         dataset: as `--dataset` named it.
         split: the split that was scored.
         num_rows: rows of that split.
-        metrics: `accuracy`, `macro_f1` and `loss` (mean cross-entropy in nats).
+        metrics: `accuracy`, `macro_f1` and `loss` (mean cross-entropy in nats), or those of several labels or of a
+            regression, see `Result`.
         rows_per_second: texts per second in prediction.
         analysis: all scores with their intervals.
         comparison: with a second model, if there was one.
@@ -66,7 +68,7 @@ class Evaluation:
     num_rows: int
     metrics: dict[str, float]
     rows_per_second: float
-    analysis: Analysis
+    analysis: AnyAnalysis
     comparison: Comparison | None = None
 
     def save(self, path: Path) -> None:
@@ -83,8 +85,9 @@ class Evaluation:
         texts = [self.analysis.table()]
         if self.comparison:
             other, test = self.comparison, self.comparison.mcnemar
+            name, score = other.analysis.headline()[0]
             texts.append(
-                f"{other.model} on the same rows: accuracy {other.analysis.accuracy}\n"
+                f"{other.model} on the same rows: {name} {score}\n"
                 f"McNemar's test: {test.only_first:,} rows right by {self.model} alone, {test.only_second:,} by "
                 f"{other.model} alone, p = {test.p_value:.3g}"
             )
@@ -120,14 +123,25 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     second = _load(config.compare, config) if config.compare else None
     names = _named(first.labels, config.label_names, config.model)
     columns = remembered_columns(config.columns(), {} if config.dataset in BUILT_IN else first.columns)
-    corpus_options = config.corpus_options() | columns | {"dataset": data}
-    split, rows = load_held_out(known=names, split=config.split, max_rows=config.max_samples, **corpus_options)
+    problem_type = first.task.problem_type
+    split, rows = load_held_out(
+        known=names,
+        split=config.split,
+        max_rows=config.max_samples,
+        problem_type=problem_type,
+        **config.corpus_options() | columns | {"dataset": data},
+    )
     other_names = []
     if config.compare and second:
+        if second.task.problem_type != problem_type or isinstance(first.task, Regression):
+            raise HfclsError(
+                f"compare is for two models that both give classes, or both labels: {config.model} is "
+                f"{problem_type}, {config.compare} {second.task.problem_type}; evaluate each alone"
+            )
         unnamed = all(UNNAMED.fullmatch(name) for name in second.labels)
         other_names = _named(second.labels, config.label_names if unnamed else None, config.compare)
         _check_known(rows, other_names, config.compare)
-    analysis, predicted, rows_per_second = _score(config.model, first, names, rows)
+    analysis, right, rows_per_second = _score(config.model, first, names, rows)
     result = Evaluation(
         model=config.model,
         dataset=config.dataset,
@@ -138,9 +152,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         analysis=analysis,
     )
     if config.compare and second:
-        other, other_predicted, _ = _score(config.compare, second, other_names, rows)
-        labels = np.asarray(names)[rows.with_format("numpy")["label"][:]]
-        result.comparison = Comparison(config.compare, other, mcnemar(labels, predicted, other_predicted))
+        other, other_right, _ = _score(config.compare, second, other_names, rows)
+        result.comparison = Comparison(config.compare, other, mcnemar(np.ones(len(rows), bool), right, other_right))
     if output:
         try:
             result.save(output)
@@ -150,16 +163,13 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
 
 
 def _load(model: str, config: EvaluateConfig) -> Classifier:
-    classifier = Classifier.from_pretrained(
+    return Classifier.from_pretrained(
         model,
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         batching=config.batching,
         precision=config.precision,
     )
-    if classifier.multi_label:
-        raise HfclsError(f"{model} gives a text any number of labels: evaluate scores models that give it one")
-    return classifier
 
 
 def _named(own: list[str], label_names: str | None, model: str) -> list[str]:
@@ -184,15 +194,14 @@ def _named(own: list[str], label_names: str | None, model: str) -> list[str]:
 
 def _check_known(rows: Dataset, names: list[str], model: str) -> None:
     """Raises HfclsError if a row has a label that is none of these classes."""
-    labels = rows.features["label"].names
-    if unknown := [labels[i] for i in rows.unique("label") if labels[i] not in names]:
+    if unknown := [label for label, count in label_counts(rows).items() if count and label not in names]:
         raise HfclsError(f"the data has the label {', '.join(unknown)}, but {model} only knows {', '.join(names)}")
 
 
 def _score(
     model: str, classifier: Classifier, names: list[str], rows: Dataset
-) -> tuple[Analysis, NDArray[np.str_], float]:
-    """Scores, the name of the class that each row is given [N], and rows per second.
+) -> tuple[AnyAnalysis, NDArray[np.bool_], float]:
+    """Scores, whether each row is given its label or labels [N] (empty of a regression), and rows per second.
 
     Args:
         names: of the classifier's classes in the order of their ids.
@@ -203,12 +212,23 @@ def _score(
     with tqdm(total=len(rows), desc=model, unit="rows") as progress:
         for batch in rows.iter(size):
             texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if "text_pair" in batch else batch["text"]
-            chunks.append(classifier.logits(texts).double().softmax(dim=-1).numpy())
+            chunks.append(classifier.logits(texts).numpy())
             progress.update(len(texts))
     seconds = time.perf_counter() - start
-    probabilities = np.concatenate(chunks)
+    task = replace(classifier.task, names=names)
+    outputs, labels = task.outputs(np.concatenate(chunks)), _labels_of(rows, names)
+    right = task.right(labels, outputs)
+    analysis = task.analyse(labels, outputs, lengths=text_lengths(rows))
+    return analysis, np.zeros(0, bool) if right is None else right, len(rows) / seconds
+
+
+def _labels_of(rows: Dataset, names: list[str]) -> NDArray[Any]:
+    """The true labels of the rows with the ids of `names`, which may stand in another order than those of the rows."""
+    labels, theirs = true_labels(rows), label_names(rows)
+    if not theirs:
+        return labels
+    if labels.ndim == 2:
+        hot = {name: labels[:, i] for i, name in enumerate(theirs)}
+        return np.stack([hot.get(name, np.zeros(len(rows))) for name in names], axis=1)
     id_of = {name: i for i, name in enumerate(names)}
-    class_ids = np.asarray([id_of.get(name, -1) for name in rows.features["label"].names])  # -1: no row has it
-    labels = class_ids[rows.with_format("numpy")["label"][:]]
-    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
-    return analysis, np.asarray(names)[probabilities.argmax(axis=-1)], len(rows) / seconds
+    return np.asarray([id_of.get(name, -1) for name in theirs])[labels]  # -1: no row has it

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from hfcls.errors import HfclsError
-from hfcls.inference.texts import Text, answers, as_batch, check_texts
+from hfcls.inference.texts import Text, as_batch, check_texts
 from hfcls.models.compact.exported import OnnxModel
+from hfcls.scoring.tasks import MultiLabel, Regression
 
 
 class OnnxClassifier:
@@ -36,6 +37,7 @@ class OnnxClassifier:
         A classifier may be shared by threads.
         """
         self.model, self.tokenizer, self.labels, self.batch_size = model, tokenizer, model.labels, batch_size
+        self.task = model.task
         self.max_length = max_length or model.max_length
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = bool(model.export.get("split_special_tokens"))
@@ -80,12 +82,16 @@ class OnnxClassifier:
             HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
         batch, single = as_batch(texts)
-        given = answers(self.probabilities(batch).tolist(), self.labels, all_scores=all_scores)
+        given = [self.task.answer(row, all_scores=all_scores) for row in self.probabilities(batch).tolist()]
         return given[0] if single else given
 
     def probabilities(self, texts: Sequence[Text]) -> NDArray[np.float32]:
-        """Softmax of `logits`: float32 [len(texts), num_labels]."""
+        """As `Classifier.probabilities`: float32 [len(texts), num_labels]."""
         logits = self.logits(texts)
+        if isinstance(self.task, Regression):
+            return logits
+        if isinstance(self.task, MultiLabel):
+            return self.task.outputs(logits).astype(np.float32)
         exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
         probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
         return probabilities

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from pyarrow import csv, parquet
@@ -24,6 +25,7 @@ from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.sources import claim
+from hfcls.scoring.tasks import Task
 from hfcls.system.files import remove_leftovers, whole
 from hfcls.system.quoting import quoted
 
@@ -48,7 +50,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
     the file or `output_columns`, whole numbers of text files as integers, and `predicted_label`, `predicted_score` and,
-    with `all_scores`, `probability_LABEL` for each class. These are null where the text is null; the log says how
+    with `all_scores`, `probability_LABEL` for each class; of several labels it is `predicted_labels`, a list (in csv
+    between commas), of a regression `predicted_score` alone. These are null where the text is null; the log says how
     often. A shard is written aside and renamed; a whole one of the same model and input is not made again. No batch
     reaches over the end of a shard: neither a restart nor the number of processes changes what is in it. Under
     `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the
@@ -82,7 +85,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     )
     columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
     config = with_options(config, remembered_columns(columns, classifier.columns))
-    shards = _shards(tables, output, config, classifier.labels, is_main=rank == 0)
+    shards = _shards(tables, output, config, classifier.task, is_main=rank == 0)
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}
         integers = claim(
@@ -90,7 +93,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         )
         shards = [shard._replace(integers=shard.integers & set(integers)) for shard in shards]
         shards = shards[rank::world_size]
-        added = _added_columns(classifier.labels, all_scores=config.all_scores)
+        added = _added_columns(classifier.task, all_scores=config.all_scores)
         missing = [shard for shard in shards if not _is_whole(shard, added)]
         total, left = (sum(len(shard.indices) for shard in some) for some in (shards, missing))
         with tqdm(
@@ -107,11 +110,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
 
 
 def _shards(
-    tables: dict[Path, Dataset], output: Path, config: PredictConfig, labels: list[str], *, is_main: bool
+    tables: dict[Path, Dataset], output: Path, config: PredictConfig, task: Task, *, is_main: bool
 ) -> list[_Shard]:
     shards = []
     for path, rows in tables.items():
-        texts = _texts(path, rows, config, labels)
+        texts = _texts(path, rows, config, task)
         if is_main and (missing := without_text(texts, texts.column_names).sum()):
             logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
         kept = _kept_columns(path, rows, config.output_columns)
@@ -142,7 +145,7 @@ def _integers_everywhere(shards: list[_Shard]) -> list[str]:
     return sorted(names - others)
 
 
-def _texts(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) -> Dataset:
+def _texts(path: Path, rows: Dataset, config: PredictConfig, task: Task) -> Dataset:
     """The columns to label."""
     wanted = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
     wanted = {option: column for option, column in wanted.items() if column is not None}
@@ -151,14 +154,14 @@ def _texts(path: Path, rows: Dataset, config: PredictConfig, labels: list[str]) 
     for option, column in wanted.items():
         if problem := text_problem(texts, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
-    ours = _added_columns(labels, all_scores=True)
+    ours = _added_columns(task, all_scores=True)
     if taken := [column for column in ours if column in rows.column_names]:
         raise HfclsError(f"{path} already has the column {quoted(taken)}: rename it, since predictions go there")
     return texts
 
 
-def _added_columns(labels: list[str], *, all_scores: bool) -> list[str]:
-    return ["predicted_label", "predicted_score", *(f"probability_{label}" for label in labels if all_scores)]
+def _added_columns(task: Task, *, all_scores: bool) -> list[str]:
+    return list(task.columns(np.zeros((0, len(task.names)), np.float32), all_scores=all_scores))
 
 
 def _is_whole(shard: _Shard, added_columns: list[str]) -> bool:
@@ -214,12 +217,9 @@ def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, prog
         probabilities[np.flatnonzero(there)[start : start + size]] = part.numpy()
         progress.update(len(part))
     progress.update(len(table) - len(texts))
-    names = np.array(classifier.labels, object)[probabilities.argmax(axis=-1)]
-    table = table.append_column("predicted_label", pa.array(names, pa.string(), mask=~there))
-    table = table.append_column("predicted_score", pa.array(probabilities.max(axis=-1), mask=~there))
-    if config.all_scores:
-        for label, column in zip(classifier.labels, probabilities.T, strict=True):
-            table = table.append_column(f"probability_{label}", pa.array(column, mask=~there))
+    for name, column in classifier.task.columns(probabilities, all_scores=config.all_scores).items():
+        kind = {"predicted_label": pa.string(), "predicted_labels": pa.list_(pa.string())}.get(name)
+        table = table.append_column(name, pa.array(column, kind, mask=~there))
     return table
 
 
@@ -233,15 +233,15 @@ def _write(table: pa.Table, path: Path, *, bom: bool) -> None:
         try:
             with aside.open("wb") as file:
                 file.write(codecs.BOM_UTF8 if bom else b"")
-                csv.write_csv(
-                    pa.table([_without_json(column) for column in table.columns], names=table.column_names), file
-                )
+                csv.write_csv(pa.table([_as_cells(column) for column in table.columns], names=table.column_names), file)
         except pa.ArrowInvalid as error:
             raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
 
 
-def _without_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What is kept as JSON, as the text that it is: pyarrow writes no other to csv."""
+def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What is kept as JSON, as the text that it is, and labels between commas: pyarrow writes no other to csv."""
+    if column.type == pa.list_(pa.string()):
+        return pc.binary_join(column, ",")
     if not isinstance(column.type, pa.JsonType):
         return column
     return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)

@@ -38,18 +38,6 @@ def check_texts(texts: Sequence[Text]) -> None:
                 ) from error
 
 
-def answers(probabilities: list[list[float]], labels: list[str], *, all_scores: bool) -> list[dict[str, Any]]:
-    """`{"label": name, "score": probability}` of each row, with `all_scores` also `"scores"` of every class by name."""
-    given = []
-    for row in probabilities:
-        best = max(range(len(row)), key=row.__getitem__)
-        answer: dict[str, Any] = {"label": labels[best], "score": row[best]}
-        if all_scores:
-            answer["scores"] = dict(zip(labels, row, strict=True))
-        given.append(answer)
-    return given
-
-
 def rounded(value: Any) -> Any:
     """An answer with its numbers to six digits after the point, which is what float32 holds of a probability."""
     if isinstance(value, float):

@@ -8,6 +8,7 @@ import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from hfcls.errors import HfclsError
+from hfcls.scoring.tasks import SingleLabel, Task, task_for
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,46 @@ def output_layer(model: PreTrainedModel) -> tuple[torch.nn.Module, str]:
     return found
 
 
-def name_classes(model: PreTrainedModel, names: Sequence[str]) -> None:
-    """Write the names of the classes into the config, and that a text has exactly one of them."""
+def task_of_config(config: Any) -> Task:
+    """What a classifier says of a text, from its config.
+
+    Raises:
+        HfclsError: it gives several numbers, or one that its config does not call a regression.
+    """
+    names = class_names_of(config) or [str(config.id2label[i]) for i in sorted(config.id2label)]
+    task = task_for(config.problem_type, names, getattr(config, "thresholds", None))
+    if task is None:
+        count = "one number" if len(names) == 1 else f"{len(names)} numbers"
+        raise HfclsError(
+            f"{config.name_or_path} gives {count} and its config has problem_type {config.problem_type}: "
+            "classes, or one number with problem_type regression, are needed; use transformers' pipeline"
+        )
+    return task
+
+
+def fold_into_head(model: PreTrainedModel, mean: float, scale: float) -> None:
+    """Let a regression that learned (target - mean) / scale answer with targets: only its last layer changes.
+
+    Raises:
+        HfclsError: that layer has no bias to take the mean.
+    """
+    holder, name = output_layer(model)
+    layer: Any = getattr(holder, name)
+    if layer.bias is None:
+        raise HfclsError(f"the last layer of {type(model).__name__} has no bias, so it cannot give targets in units")
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+        layer.bias.mul_(scale).add_(mean)
+
+
+def name_classes(model: PreTrainedModel, names: Sequence[str], problem_type: str = SingleLabel.problem_type) -> None:
+    """Write the names of the classes into the config, and how many of them a text has."""
     config: Any = model.config
     config.id2label = dict(enumerate(names))
     config.label2id = {name: i for i, name in enumerate(names)}
-    config.problem_type = "single_label_classification"
+    config.problem_type = problem_type
+    if hasattr(config, "thresholds"):  # of the model that this one starts from
+        del config.thresholds
     model.num_labels = len(names)  # type: ignore[assignment]
 
 

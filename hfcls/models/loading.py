@@ -16,12 +16,14 @@ from hfcls.models.classes import (
     check_class_names,
     class_names_of,
     name_classes,
+    task_of_config,
 )
 from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, composing, load_tokenizer, train_tokenizer
+from hfcls.scoring.tasks import Regression, SingleLabel
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +42,14 @@ def model_and_tokenizer(
     max_length: int,
     texts: Iterable[str],
     trust_remote_code: bool = False,
+    problem_type: str = SingleLabel.problem_type,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model to fine-tune and its tokenizer, which keeps `max_length`: `Classifier` cuts texts as training did.
 
     Args:
         name: Hub id or folder of an encoder, or `scratch`.
         texts: a tokenizer from scratch is learned from these; of others, the log says if decomposed Hangul is composed.
+        problem_type: of the model, as transformers names it.
 
     Raises:
         HfclsError: as `load_model` and `load_tokenizer`, and if the two do not belong together.
@@ -53,11 +57,18 @@ def model_and_tokenizer(
     if name == SCRATCH:
         tokenizer = train_tokenizer(texts)
         model = scratch_model(tokenizer, label_names, max_length)
+        name_classes(model, label_names, problem_type)
     else:
         tokenizer = composing(given := load_tokenizer(name, trust_remote_code=trust_remote_code))
         if tokenizer is not given and (count := sum(not unicodedata.is_normalized("NFC", text) for text in texts)):
             logger.info("%d training texts are not in Unicode NFC; the tokenizer reads and is saved so", count)
-        model = load_model(name, label_names, max_length=max_length, trust_remote_code=trust_remote_code)
+        model = load_model(
+            name,
+            label_names,
+            max_length=max_length,
+            trust_remote_code=trust_remote_code,
+            problem_type=problem_type,
+        )
         check_vocabulary(name, tokenizer, model.config)
         agree_on_padding(name, tokenizer, model.config)
     tokenizer.model_max_length = max_length
@@ -65,7 +76,12 @@ def model_and_tokenizer(
 
 
 def load_model(
-    name: str, label_names: list[str], *, max_length: int = 0, trust_remote_code: bool = False
+    name: str,
+    label_names: list[str],
+    *,
+    max_length: int = 0,
+    trust_remote_code: bool = False,
+    problem_type: str = SingleLabel.problem_type,
 ) -> PreTrainedModel:
     """An encoder with a head of `len(label_names)` classes, in float32, its label names in the config.
 
@@ -76,6 +92,7 @@ def load_model(
     Args:
         max_length: tokens per text that the model must have positions for.
         trust_remote_code: run Python code that the repository holds, if it needs any.
+        problem_type: of the model, as transformers names it, whatever it was of the one that is loaded.
 
     Raises:
         HfclsError: no weights, weights that do not fit, too few positions, code that is not trusted, weights that
@@ -85,6 +102,8 @@ def load_model(
     check_architecture(name, config)
     earlier = class_names_of(config)
     names = label_names if earlier is None else earlier
+    if earlier and config.problem_type == Regression.problem_type:  # its head answers in units of its own
+        names = [f"the number {label}" for label in earlier]
     model = load_weights(
         AutoModelForSequenceClassification,
         name,
@@ -95,7 +114,7 @@ def load_model(
         ignore_mismatched_sizes=True,
     )
     carry_classes(model, names, label_names)
-    name_classes(model, label_names)
+    name_classes(model, label_names, problem_type)
     return model
 
 
@@ -154,11 +173,9 @@ def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreT
         return cast(PreTrainedModel, ExportedModel(folder)), load_tokenizer(name)
     config = load_config(name, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    names = class_names_of(config)
-    if names is None:
+    if class_names_of(config) is None:
         raise HfclsError(f"{name} is not a fine-tuned classifier: train one with it first (hfcls train --model {name})")
-    if config.problem_type == "regression" or len(names) < 2:
-        raise HfclsError(f"{name} gives a number, not classes (problem_type regression): use transformers' pipeline")
+    task_of_config(config)
     check_architecture(name, config)
     check_class_names(name, config)
     reports: list[dict[str, Any]] = []

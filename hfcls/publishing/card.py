@@ -15,10 +15,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from hfcls.config.train import TrainConfig
+from hfcls.publishing.names import SCORES
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result, load_results, sample_texts
 from hfcls.runs.weights import MARKER, TAG, is_our_card
+from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import markdown, markdown_code, one_line, python_string
 from hfcls.system.terminal import duration
@@ -29,6 +31,7 @@ FIGURES = {  # of the report, where the extra is installed
     f"{REPORT_FOLDER}/confusion.png": "confusion matrix",
     f"{REPORT_FOLDER}/reliability.png": "accuracy by confidence",
     f"{REPORT_FOLDER}/lengths.png": "accuracy by length",
+    f"{REPORT_FOLDER}/scatter.png": "targets and answers",
     f"{REPORT_FOLDER}/loss.png": "loss",
     f"{REPORT_FOLDER}/accuracy.png": "accuracy",
     f"{REPORT_FOLDER}/learning_rate.png": "learning rate",
@@ -38,7 +41,22 @@ REPO_NAME = re.compile(
     r'^((?:\w+ = )?(?:pipeline\(.*?\bmodel=|Classifier\.from_pretrained\())"(?:[^"\\]|\\.)*"', re.MULTILINE
 )
 EXAMPLE_CHARS = 60
+METRICS = {  # as the Hub names them -> as an analysis does, and a title
+    "single_label_classification": {"accuracy": ("accuracy", "Accuracy"), "f1": ("macro_f1", "Macro F1")},
+    "multi_label_classification": {"f1": ("micro_f1", "Micro F1"), "accuracy": ("subset_accuracy", "Subset accuracy")},
+    "regression": {"pearsonr": ("pearson", "Pearson"), "spearmanr": ("spearman", "Spearman")},
+}
 CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
+COURSE = {  # the scores of each evaluation in training
+    "single_label_classification": ("accuracy", "macro_f1"),
+    "multi_label_classification": ("micro_f1", "macro_f1"),
+    "regression": ("pearson", "spearman"),
+}
+LOSS_NAMES = {
+    "single_label_classification": "cross-entropy (nats)",
+    "multi_label_classification": "binary cross-entropy (nats)",
+    "regression": "squared error",
+}
 FEW_CLASSES = 12  # more of them do not fit a table of class against class
 
 
@@ -72,7 +90,7 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
     base = "Small BERT with random weights" if facts.model == "scratch" else _shown(facts.model)
     corpus = CORPORA.get(facts.dataset) or _shown(facts.dataset)
     title = f"{base} fine-tuned on {corpus}"
-    labels = list(facts.splits["train"].classes)
+    labels = list(facts.splits["train"].classes) or [facts.options.get("label_column", "label")]
     environment = Environment(
         autoescape=True,
         finalize=_in_markdown,
@@ -93,6 +111,10 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
         licence=licence,
         labels=labels,
         few_classes=len(labels) <= FEW_CLASSES,
+        problem_type=facts.problem_type,
+        score_names=SCORES | {"macro_f1": ("", "macro F1"), "micro_f1": ("", "micro F1")},
+        loss_name=LOSS_NAMES[facts.problem_type],
+        course_scores=COURSE[facts.problem_type],
         **_example(result, pair=facts.options.get("text_pair_column") is not None),
         result=result,
         analysis=result.analysis,
@@ -158,7 +180,12 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         dataset = facts.dataset
     held_out = "" if result.note.startswith(("scored once", "held out")) else f" ({result.note})"
     analysis = result.analysis
-    scores = {"accuracy": ("Accuracy", analysis.accuracy), "f1": ("Macro F1", analysis.macro_f1)} if analysis else {}
+    found = dict(analysis.headline()) if analysis else {}
+    scores = {
+        kind: (title, score)
+        for kind, (name, title) in METRICS[facts.problem_type].items()
+        if isinstance(score := found.get(name), Estimate)
+    }
     return ModelCardData(
         language="ko",
         license=None if licence == "other" else licence,  # its name and text are in the card of the base model
@@ -167,7 +194,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         tags=[TAG],
         base_model=facts.model if _on_hub(facts.model) else None,
         datasets=[dataset] if dataset else None,
-        metrics=["accuracy", "f1"],
+        metrics=list(METRICS[facts.problem_type]),
         model_name=title,
         eval_results=[
             EvalResult(

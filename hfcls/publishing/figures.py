@@ -1,7 +1,6 @@
 """The figures of a report: as SVG for its page, and as SVG and PNG files beside it."""
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hfcls.publishing.svg import BETWEEN_LANGUAGES, inline_svg
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
+from hfcls.scoring.tasks import AnyAnalysis
 from hfcls.system.quoting import one_line
 
 BLUE, ORANGE, GREY = "#3f7fbf", "#d1782f", "#868686"  # apart for the colour-blind, readable on white and on black
@@ -54,7 +55,6 @@ HANGUL_FONTS = (
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40  # a confusion matrix of more has no numbers, of still more no names
 MARKED_POINTS, MOST_POINTS = 50, 300  # of a curve; of more points the means of neighbours are drawn
 LONGEST_NAME = 20  # characters
-BETWEEN_LANGUAGES = "\u00a0/\u00a0"  # no-break spaces, since the name of a class may hold a slash
 Drawable = Callable[[str], bool]
 
 
@@ -71,12 +71,15 @@ class Curves:
     kept: float | None
 
 
-def save_figures(curves: Curves, analysis: Analysis | None, folder: Path) -> dict[str, str]:
+def save_figures(
+    curves: Curves, analysis: AnyAnalysis | None, folder: Path, points: np.ndarray | None = None
+) -> dict[str, str]:
     """Write `NAME.svg` and `NAME.png` into `folder`; returns each SVG by name, made to stand in a page.
 
-    The names are `loss`, `accuracy`, `learning_rate`, `confusion`, `reliability` and `lengths`, as far as there is
-    something to draw. Text is Korean and English, `한국어 / English`, and names the classes. A PNG shows what its
-    font can draw: without Hangul, English and the ids of the classes.
+    The names are `loss`, `accuracy`, `learning_rate`, `confusion`, `reliability`, `lengths` and, of `points` [N, 2],
+    targets and answers of a regression, `scatter`, as far as there is something to draw. Text is Korean and English,
+    `한국어 / English`, and names the classes. A PNG shows what its font can draw: without Hangul, English and the ids
+    of the classes.
     """
     hangul = hangul_font()
     font = hangul or Path(font_manager.findfont("DejaVu Sans"))
@@ -92,9 +95,10 @@ def save_figures(curves: Curves, analysis: Analysis | None, folder: Path) -> dic
     folder.mkdir(parents=True, exist_ok=True)
     pages = {}
     with matplotlib.rc_context(style):
-        figures = plain = draw(curves, analysis, lambda text: True)
-        if not all(map(drawable, ["한국어", *(map(one_line, analysis.label_names) if analysis else [])])):
-            plain = draw(curves, analysis, drawable)
+        figures = plain = draw(curves, analysis, lambda text: True, points)
+        names = analysis.label_names if isinstance(analysis, Analysis) else []
+        if not all(map(drawable, ["한국어", *map(one_line, names)])):
+            plain = draw(curves, analysis, drawable, points)
         for name, figure in figures.items():
             file = io.StringIO()
             with warnings.catch_warnings():
@@ -107,19 +111,28 @@ def save_figures(curves: Curves, analysis: Analysis | None, folder: Path) -> dic
     return pages
 
 
-def draw(curves: Curves, analysis: Analysis | None, drawable: Drawable) -> dict[str, Figure]:
+def draw(
+    curves: Curves, analysis: AnyAnalysis | None, drawable: Drawable, points: np.ndarray | None = None
+) -> dict[str, Figure]:
     """Figures by name; text that is not `drawable` is left to English and class ids."""
 
     def both(korean: str, english: str) -> str:
         return f"{korean}{BETWEEN_LANGUAGES}{english}" if drawable(korean) else english
 
+    evaluated = [
+        {"eval_accuracy": both("정확도", "accuracy"), "eval_macro_f1": both("매크로 F1", "macro F1")},
+        {"eval_micro_f1": both("마이크로 F1", "micro F1"), "eval_macro_f1": both("매크로 F1", "macro F1")},
+        {"eval_pearson": both("피어슨 상관", "Pearson"), "eval_spearman": both("스피어만 상관", "Spearman")},
+    ]
     lines = {
         "loss": {"loss": both("학습 손실", "train loss"), "eval_loss": both("평가 손실", "eval loss")},
-        "accuracy": {"eval_accuracy": both("정확도", "accuracy"), "eval_macro_f1": both("매크로 F1", "macro F1")},
+        "accuracy": max(evaluated, key=lambda labels: len(labels.keys() & curves.points)),
         "learning_rate": {"learning_rate": both("학습률", "learning rate")},
     }
     figures = {name: _curves(curves, labels, both) for name, labels in lines.items() if labels.keys() & curves.points}
-    if analysis is not None:
+    if points is not None and len(points):
+        figures["scatter"] = _scatter(points, both)
+    if isinstance(analysis, Analysis):
         whole = map(one_line, analysis.label_names)  # XML holds no control characters
         short = [f"{name[:LONGEST_NAME]}…" if len(name) > LONGEST_NAME else name for name in whole]
         names = [name if drawable(name) else str(i) for i, name in enumerate(short)]
@@ -139,19 +152,6 @@ def hangul_font() -> Path | None:
     except ImportError:
         found = {font.name: font.fname for font in font_manager.fontManager.ttflist}
         return next((Path(found[name]) for name in HANGUL_FONTS if name in found), None)
-
-
-def inline_svg(svg: str, name: str) -> str:
-    """A matplotlib SVG as an element of a page: sized by the page, one of two languages at a time, ids under `name`."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # axes_1 and the like
-    svg = re.sub(
-        "<[^>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), svg
-    )  # markers, clips
-    languages = r'<text lang="ko"\1>\2</text><text lang="en"\1>\3</text>'
-    return re.sub(rf"<text([^>]*)>([^<]*?){BETWEEN_LANGUAGES}([^<]*)</text>", languages, svg)
 
 
 def _figure(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
@@ -175,6 +175,15 @@ def _curves(curves: Curves, labels: Mapping[str, str], both: Callable[[str, str]
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     else:
         axes.ticklabel_format(axis="y", scilimits=(0, 0))
+    return figure
+
+
+def _scatter(points: np.ndarray, both: Callable[[str, str], str]) -> Figure:
+    figure, axes = _figure(both("정답", "true"), both("예측", "predicted"))
+    figure.set_size_inches(3.7, 3.2)
+    ends = [points.min(), points.max()]
+    axes.plot(ends, ends, color=GREY, linestyle=":")
+    axes.plot(*points.T, "o", color=BLUE, markersize=3, markeredgewidth=0, alpha=0.4)
     return figure
 
 

@@ -13,14 +13,21 @@ from pyarrow import ArrowException
 
 from hfcls.errors import HfclsError
 from hfcls.publishing.figures import Curves, save_figures
+from hfcls.publishing.names import LOSSES, SCORES
 from hfcls.runs.folder import CHECK_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER, STATE_FILE
-from hfcls.runs.predictions import confident_errors
+from hfcls.runs.predictions import confident_errors, scored_rows
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import Analysis
+from hfcls.scoring.regression import RegressionAnalysis
+from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import visible
 
-CURVES = ("loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_macro_f1")
+CURVES = (
+    "loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_micro_f1", "eval_macro_f1", "eval_pearson",
+    "eval_spearman",
+)  # fmt: skip
+SHOWN_POINTS = 2_000  # of a scatter plot
 SHOWN_ERRORS, SHOWN_CONFUSIONS, SHOWN_CHARACTERS = 20, 10, 500
 CONFUSION_CELLS = 12  # a confusion matrix of more classes is shown as a figure
 
@@ -42,7 +49,7 @@ def write_report(folder: str | Path) -> Path:
         curves = read_curves(folder)
         errors = confident_errors(folder, SHOWN_ERRORS)
         check = _read_json(folder / CHECK_FILE)
-        figures = save_figures(curves, result.analysis, folder / REPORT_FOLDER)
+        figures = save_figures(curves, result.analysis, folder / REPORT_FOLDER, _points(folder, result))
         numbers = {**asdict(result), "curves": asdict(curves), "confident_errors": errors, "check": check}
         write_whole(folder / REPORT_FOLDER / NUMBERS_FILE, json.dumps(numbers, ensure_ascii=False, indent=2) + "\n")
         page = folder / REPORT_FILE
@@ -70,6 +77,7 @@ def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]]
     environment = Environment(
         autoescape=True, finalize=_visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    problem_type = result.facts.problem_type if result.facts else SingleLabel.problem_type
     template = (files("hfcls.publishing") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         result=result,
@@ -79,9 +87,18 @@ def render(result: Result, figures: dict[str, str], errors: list[dict[str, Any]]
         errors=errors,
         check=check,
         confusion_cells=CONFUSION_CELLS,
-        confusions=frequent_confusions(result.analysis) if result.analysis else [],
+        confusions=frequent_confusions(result.analysis) if isinstance(result.analysis, Analysis) else [],
+        problem_type=problem_type,
+        score_names=SCORES,
+        loss_name=LOSSES[problem_type],
         shown_characters=SHOWN_CHARACTERS,
     )
+
+
+def _points(folder: Path, result: Result) -> np.ndarray | None:
+    """Targets and answers [N, 2] of up to `SHOWN_POINTS` scored rows of a regression; None of another run."""
+    table = scored_rows(folder, SHOWN_POINTS) if isinstance(result.analysis, RegressionAnalysis) else None
+    return None if table is None else np.column_stack([table["label"].to_numpy(), table["predicted"].to_numpy()])
 
 
 def _visible(value: Any) -> Any:

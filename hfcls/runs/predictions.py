@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from hfcls.runs.folder import PREDICTIONS_FILE
+from hfcls.scoring.tasks import Task, probability_columns
+from hfcls.scoring.tasks import shown as shown_label
 from hfcls.system.files import whole
 
 if TYPE_CHECKING:
@@ -23,26 +25,23 @@ def text_lengths(rows: "Dataset") -> NDArray[np.int64]:
     return np.sum([pc.utf8_length(column).to_numpy() for column in columns], axis=0, dtype=np.int64)
 
 
-def save_predictions(rows: "Dataset", probabilities: NDArray[Any], path: Path) -> None:
+def save_predictions(rows: "Dataset", outputs: NDArray[Any], task: Task, path: Path) -> None:
     """Write a parquet file, whole or not at all.
 
-    Columns: `text`, maybe `text_pair`, `label` and `predicted` (names), and `probability_NAME` (float32) of each class.
+    Columns: `text`, maybe `text_pair`, `label` and `predicted` (names, lists of names, or numbers), and
+    `probability_NAME` (float32) of each class.
 
     Args:
         rows: a split of `load_corpus`.
-        probabilities: [len(rows), C].
+        outputs: of `task`, probabilities [len(rows), C] or numbers [len(rows)].
     """
-    names = np.asarray(rows.features["label"].names)
     table = rows.with_format("arrow")[:]
     texts = {name: table[name] for name in ("text", "text_pair") if name in table.column_names}
     columns = {
         **texts,
-        "label": pa.array(names[table["label"].to_numpy()]),
-        "predicted": pa.array(names[probabilities.argmax(axis=-1)]),
-        **{
-            f"probability_{name}": pa.array(np.float32(column))
-            for name, column in zip(names, probabilities.T, strict=True)
-        },
+        "label": pa.array(task.named(table["label"].to_pylist())),
+        "predicted": pa.array(task.decided(outputs)),
+        **(probability_columns(task.names, outputs.astype(np.float32)) if outputs.ndim == 2 else {}),
     }
     with whole(path) as aside, aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
         parquet.write_table(pa.table(columns), file)
@@ -60,19 +59,41 @@ def scored_rows(folder: Path, count: int) -> pa.Table | None:
 def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:
     """The `count` rows labelled wrong with the highest probability: text, text_pair, label, predicted, probability.
 
-    None of a folder without `predictions.parquet`.
+    Of several labels the probability is that of the label that is wrong most surely; of numbers, which have none, those
+    that miss by most come first. None of a folder without `predictions.parquet`.
     """
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
         return []
     with path.open("rb") as file:
         table = parquet.read_table(file)
-    probability = np.max([table[name].to_numpy() for name in table.column_names if _is_probability(name)], axis=0)
-    wrong = np.flatnonzero(table["label"].to_numpy() != table["predicted"].to_numpy())
-    shown = wrong[np.argsort(-probability[wrong], kind="stable")][:count]
+    surety = _surety_of_error(table)
+    shown = np.argsort(-surety, kind="stable")[: min(count, np.count_nonzero(surety > -np.inf))]
     kept = [name for name in table.column_names if not _is_probability(name)]
     rows = table.select(kept).take(shown).to_pylist()
-    return [{**row, "probability": float(probability[i])} for row, i in zip(rows, shown, strict=True)]
+    numbers = pa.types.is_floating(table["label"].type)
+    return [
+        {**row, "label": shown_label(row["label"]), "predicted": shown_label(row["predicted"])}
+        | ({} if numbers else {"probability": float(surety[i])})
+        for row, i in zip(rows, shown, strict=True)
+    ]
+
+
+def _surety_of_error(table: pa.Table) -> NDArray[np.float64]:
+    """By what each row is wrong [N]: the probability of what is wrong, or how far a number misses; -inf if right."""
+    label, predicted = table["label"], table["predicted"]
+    if pa.types.is_floating(label.type):
+        return np.abs(label.to_numpy() - predicted.to_numpy())
+    columns = {name: table[name].to_numpy() for name in table.column_names if _is_probability(name)}
+    if not pa.types.is_list(label.type):
+        wrong = label.to_numpy() != predicted.to_numpy()
+        return np.where(wrong, np.max(list(columns.values()), axis=0), -np.inf)
+    surety = np.full(len(table), -np.inf)
+    for i, (true, given) in enumerate(zip(label.to_pylist(), predicted.to_pylist(), strict=True)):
+        for name in set(true) ^ set(given):
+            p = columns[f"probability_{name}"][i]
+            surety[i] = max(surety[i], p if name in given else 1 - p)
+    return surety
 
 
 def _is_probability(column: str) -> bool:

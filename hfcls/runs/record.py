@@ -42,6 +42,7 @@ class RunFacts:
         hardware: what it ran on.
         precision: no (float32), bf16 or fp16.
         versions: of Python and packages.
+        problem_type: what the model says of a text, as transformers names it.
         weights_sha256: see `hfcls.runs.weights`; empty if the run is older than this attribute.
     """
 
@@ -63,6 +64,7 @@ class RunFacts:
     hardware: str
     precision: str
     versions: dict[str, str]
+    problem_type: str = "single_label_classification"
     weights_sha256: str = ""
 
     @classmethod

@@ -11,12 +11,13 @@ from rich.cells import cell_len
 
 from hfcls.baseline.beside import BaselineScores
 from hfcls.data.duplicates import seen_in_train
+from hfcls.data.tasks import true_labels
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import save_predictions, text_lengths
 from hfcls.runs.record import RunFacts
-from hfcls.scoring.analysis import Analysis, analyse
 from hfcls.scoring.intervals import Estimate, wilson
+from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, SingleLabel, Task, analysis_from_dict, shown
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import one_line, shortened
 
@@ -37,16 +38,26 @@ class Example:
     text: str
     label: str
     predicted: str
-    score: float
+    score: float | None  # the probability of the class; None of several labels, and of a number
     text_pair: str | None = None
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """The rows of the scored split whose text (normalised, see `hfcls.data.duplicates`) does not stand in train."""
+    """The rows of the scored split whose text (normalised, see `hfcls.data.duplicates`) does not stand in train.
+
+    `accuracy` is the share that has its label, or all of its labels.
+    """
 
     num_rows: int
     accuracy: Estimate
+
+
+def unseen(right: "NDArray[np.bool_] | None", chosen: "NDArray[np.bool_]") -> Unseen | None:
+    """The score of the rows that are `chosen` [N], where each is right or wrong; None of a regression."""
+    if right is None:
+        return None
+    return Unseen(int(chosen.sum()), wilson(int(right[chosen].sum()), int(chosen.sum())))
 
 
 @dataclass(kw_only=True)
@@ -58,7 +69,9 @@ class Result:
         split: the split that the metrics were measured on; None if there was nothing to measure on.
         num_rows: rows of that split.
         seed: of the run.
-        metrics: `accuracy`, `macro_f1` and `loss` (mean cross-entropy in nats) of that split.
+        metrics: `accuracy`, `macro_f1` and `loss` (mean cross-entropy in nats) of that split; of several labels
+            `micro_f1`, `macro_f1`, `subset_accuracy` and `loss`; of a regression `pearson`, `spearman`, `mae`, `r2` and
+            `loss` (mean squared error).
         rows_per_second: texts per second in training.
         note: how the number may be read, such as "scored once".
         examples: a few held-out texts.
@@ -77,7 +90,7 @@ class Result:
     rows_per_second: float
     note: str = ""
     examples: list[Example] = field(default_factory=list)
-    analysis: Analysis | None = None
+    analysis: AnyAnalysis | None = None
     facts: RunFacts | None = None
     unseen: Unseen | None = None
     baseline: BaselineScores | None = None
@@ -95,7 +108,7 @@ class Result:
         if self.rows_per_second:  # a finished run that is resumed trains nothing
             rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
         lines = aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)])
-        if self.analysis and self.baseline and (verdict := self.baseline.verdict(self.analysis.accuracy)):
+        if self.analysis and self.baseline and (verdict := self.baseline.verdict(self.analysis)):
             lines += ["", verdict]
         return "\n".join([*lines, *self._example_lines()])
 
@@ -108,7 +121,8 @@ class Result:
         for example, name in zip(self.examples, names, strict=True):
             predicted = name + " " * (width - cell_len(name))
             texts = [shortened(text, SHOWN_CHARS) for text in (example.text, example.text_pair) if text is not None]
-            lines.append(f"  {predicted} {example.score:6.1%}  {' / '.join(texts)}  [{one_line(example.label)}]")
+            score = "" if example.score is None else f"{example.score:6.1%}"
+            lines.append(f"  {predicted} {score}  {' / '.join(texts)}  [{one_line(example.label)}]")
         return lines
 
     def _repr_html_(self) -> str:
@@ -124,7 +138,7 @@ def sample_texts(result: Result, *, pair: bool, width: int) -> list[str]:
 
 
 def score_rows(
-    split: str | None, num_rows: int, note: str, analysis: Analysis | None, baseline: BaselineScores | None = None
+    split: str | None, num_rows: int, note: str, analysis: AnyAnalysis | None, baseline: BaselineScores | None = None
 ) -> list[tuple[str, str]]:
     """Name and value of the scores of a split, for `aligned`; with a baseline, its scores in a second column."""
     if split is None:
@@ -133,9 +147,9 @@ def score_rows(
     if analysis is not None:
         scored = [analysis, baseline.analysis] if baseline else [analysis]
         rows += [("", columns("model", "baseline"))] if baseline else []
-        rows += [("accuracy", f"{columns(*(each.accuracy for each in scored))}  95 % interval")]
-        rows += [("macro_f1", columns(*(each.macro_f1 for each in scored)))]
-        rows += [("loss", columns(*(f"{each.loss:.4f}" for each in scored)))]
+        for i, scores in enumerate(zip(*(each.headline() for each in scored), strict=True)):
+            cells = columns(*(score if isinstance(score, Estimate) else f"{score:.4f}" for _, score in scores))
+            rows.append((scores[0][0], cells if i else f"{cells}  95 % interval"))
     return rows
 
 
@@ -146,68 +160,80 @@ def columns(*cells: object) -> str:
 
 def aligned(rows: list[tuple[str, str]]) -> list[str]:
     """Lines with the values below each other."""
-    return [f"  {name:<12}{value}" for name, value in rows]
+    width = max(12, *(len(name) + 2 for name, _ in rows))
+    return [f"  {name:<{width}}{value}" for name, value in rows]
 
 
-def first_examples(rows: "Dataset", probabilities: "NDArray[np.float64]") -> list[Example]:
-    """The first three rows of a split with what the model says of them; `probabilities` are [len(rows), C]."""
-    names = rows.features["label"].names
+def first_examples(rows: "Dataset", outputs: "NDArray[np.float64]", task: Task) -> list[Example]:
+    """The first three rows of a split with what the model says of them; `outputs` are those of `task`."""
+    first = rows.select(range(min(3, len(rows))))
+    outputs = outputs[: len(first)]
+    labels, decided = task.named(first["label"]), task.decided(outputs)
+    scores = [float(row.max()) for row in outputs] if isinstance(task, SingleLabel) else [None] * len(first)
     return [
-        Example(row["text"], names[row["label"]], names[int(p.argmax())], float(p.max()), row.get("text_pair"))
-        for row, p in zip(rows.select(range(min(3, len(rows)))), probabilities, strict=False)
+        Example(row["text"], shown(label), shown(predicted), score, row.get("text_pair"))
+        for row, label, predicted, score in zip(first, labels, decided, scores, strict=True)
     ]
 
 
 def scored_result(
     corpus: "DatasetDict",
     split: str | None,
-    probabilities: "NDArray[np.float64] | None",
+    outputs: "NDArray[np.float64] | None",
+    task: Task,
     facts: RunFacts,
     output_dir: str,
     seed: int,
 ) -> Result:
-    """The result of a run from the probabilities [N, C] of its scored split; warns if the model has not learned."""
+    """The result of a run from what its model says of the scored split; warns if the model has not learned.
+
+    Args:
+        outputs: of `task` for the rows of the split.
+    """
     base: dict[str, Any] = {
         "output_dir": output_dir,
         "seed": seed,
         "rows_per_second": facts.texts_per_second,
         "facts": facts,
     }
-    if split is None or probabilities is None:
+    if split is None or outputs is None:
         return Result(**base, split=None, num_rows=0, metrics={}, note="no validation or test split")
     rows = corpus[split]
-    names, labels = rows.features["label"].names, rows.with_format("numpy")["label"][:]
-    analysis = analyse(labels, probabilities, names, lengths=text_lengths(rows))
-    right_unseen = (probabilities.argmax(axis=-1) == labels)[~seen_in_train(corpus, split)]
-    if len(called := [row.label for row in analysis.classes if row.predicted]) == 1:
-        logger.warning("the model calls every text of the %s split %s: it has not learned", split, called[0])
+    labels = true_labels(rows)
+    analysis = task.analyse(labels, outputs, lengths=text_lengths(rows))
+    if len(called := set(map(shown, task.decided(outputs)))) == 1:
+        logger.warning("the model calls every text of the %s split %s: it has not learned", split, called.pop())
     chose = "held out" if facts.options.get("metric_for_best_model") == "last" else "also chose the checkpoint"
     note = "scored once" if split != facts.selected_on else chose
+    if split == "validation" and isinstance(task, MultiLabel):
+        note += " and the thresholds"
     return Result(
         **base,
         split=split,
         num_rows=len(rows),
         metrics=analysis.metrics(),
         note=note if split == "test" else f"{note}; there is no test split",
-        examples=first_examples(rows, probabilities),
+        examples=first_examples(rows, outputs, task),
         analysis=analysis,
-        unseen=Unseen(len(right_unseen), wilson(int(right_unseen.sum()), len(right_unseen))),
+        unseen=unseen(task.right(labels, outputs), ~seen_in_train(corpus, split)),
     )
 
 
-def save_run(result: Result, rows: "Dataset | None", probabilities: "NDArray[np.float64] | None", folder: Path) -> None:
+def save_run(
+    result: Result, rows: "Dataset | None", outputs: "NDArray[np.float64] | None", task: Task, folder: Path
+) -> None:
     """Write predictions, then results, to the folder of a run.
 
     Args:
         rows: the scored split; None: nothing was held out.
-        probabilities: [len(rows), C].
+        outputs: of `task` for these rows.
 
     Raises:
         HfclsError: they could not be written; the message holds the results.
     """
     try:
-        if rows is not None and probabilities is not None:
-            save_predictions(rows, probabilities, folder / PREDICTIONS_FILE)
+        if rows is not None and outputs is not None:
+            save_predictions(rows, outputs, task, folder / PREDICTIONS_FILE)
         result.save(folder / RESULTS_FILE)
     except OSError as error:
         raise HfclsError(
@@ -238,7 +264,7 @@ def load_results(folder: str | Path) -> Result:
                 f"first (hfcls train --model {folder})"
             )
         values["examples"] = [Example(**example) for example in values["examples"]]
-        values["analysis"] = Analysis.from_dict(values["analysis"]) if values.get("analysis") else None
+        values["analysis"] = analysis_from_dict(values["analysis"]) if values.get("analysis") else None
         values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None
         if unseen := values.get("unseen"):
             values["unseen"] = Unseen(unseen["num_rows"], Estimate(**unseen["accuracy"]))

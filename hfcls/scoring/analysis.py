@@ -87,6 +87,10 @@ class Analysis:
         """`accuracy`, `macro_f1` and `loss`, without their intervals."""
         return {"accuracy": self.accuracy.value, "macro_f1": self.macro_f1.value, "loss": self.loss}
 
+    def headline(self) -> list[tuple[str, Estimate | float]]:
+        """What a person wants first, most wanted first."""
+        return [("accuracy", self.accuracy), ("macro_f1", self.macro_f1), ("loss", self.loss)]
+
     def table(self) -> str:
         """Precision, recall and F1 of each class with their intervals, for a terminal."""
         heads = ("precision", "recall", "f1")

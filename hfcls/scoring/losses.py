@@ -19,11 +19,14 @@ def classification_loss(
     class_weights: Sequence[float] | None = None,
     focal_gamma: float = 0.0,
 ) -> torch.Tensor:
-    """Mean cross-entropy over all labels of an optimizer step, whatever the processes and accumulation steps.
+    """Mean loss over all labels of an optimizer step, whatever the processes and accumulation steps.
+
+    It is cross-entropy, binary cross-entropy of several labels, or the squared error of a regression.
 
     Args:
         outputs: with `logits` [N, num_labels].
-        labels: class ids [N], or floats [N, num_labels] for multi-label classification; -100 is ignored in both.
+        labels: class ids [N], floats [N, num_labels] for multi-label classification, or floats [N] for regression; -100
+            is ignored in all of them.
         num_items_in_batch: labels in the whole optimizer step; None: those of this batch.
         label_smoothing: share of the label that is spread over all classes (Szegedy et al. 2016); not for multi-label.
         class_weights: of each class; the loss of a row is multiplied by that of its class. The mean is over rows all
@@ -33,7 +36,9 @@ def classification_loss(
     """
     logits = outputs["logits"].float()
     counted = labels.ne(IGNORED_LABEL)
-    if labels.is_floating_point():
+    if labels.is_floating_point() and labels.ndim == 1:
+        total = ((logits.squeeze(-1) - labels.to(logits.dtype)).square() * counted).sum()
+    elif labels.is_floating_point():
         weight = counted.to(logits.dtype)
         total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum")
     else:

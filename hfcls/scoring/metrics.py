@@ -1,4 +1,6 @@
-"""Accuracy, macro F1 and loss from logits, through scikit-learn and torch: no network, no cache, exact row counts."""
+"""Scores of an evaluation in training: through scikit-learn, scipy and torch, without network or cache."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,3 +26,40 @@ def classification_metrics(prediction: EvalPrediction) -> dict[str, float]:
         "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
         "loss": torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item(),
     }
+
+
+def multi_label_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """`micro_f1` and `macro_f1` at a threshold of 0.5, and `loss` (mean binary cross-entropy) over all decisions.
+
+    Args:
+        prediction: `predictions` are logits [N, num_labels], `label_ids` 0 or 1 [N, num_labels].
+    """
+    from sklearn.metrics import f1_score
+
+    logits, labels = (np.asarray(part, np.float64) for part in (prediction.predictions, prediction.label_ids))
+    f1 = {kind: float(f1_score(labels, logits > 0, average=kind, zero_division=0)) for kind in ("micro", "macro")}
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), torch.from_numpy(labels))
+    return {"micro_f1": f1["micro"], "macro_f1": f1["macro"], "loss": loss.item()}
+
+
+def regression_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """`pearson` and `spearman` (0 where the answers do not vary) and `loss`, the mean squared error.
+
+    Args:
+        prediction: `predictions` are [N, 1], `label_ids` targets [N], both standardised.
+    """
+    from scipy.stats import pearsonr, spearmanr  # imported here: it takes a second
+
+    answers, targets = (
+        np.asarray(prediction.predictions, np.float64)[:, 0],
+        np.asarray(prediction.label_ids, np.float64),
+    )
+    varies = len(targets) > 1 and np.ptp(answers) > 0 and np.ptp(targets) > 0
+    pearson, spearman = (float(score(targets, answers).statistic) if varies else 0.0 for score in (pearsonr, spearmanr))
+    return {"pearson": pearson, "spearman": spearman, "loss": float(((answers - targets) ** 2).mean())}
+
+
+def metrics_for(problem_type: str | None) -> Callable[[EvalPrediction], dict[str, float]]:
+    """Trainer's `compute_metrics` for what a model says of a text."""
+    metrics = {"multi_label_classification": multi_label_metrics, "regression": regression_metrics}
+    return metrics.get(problem_type or "", classification_metrics)

@@ -42,6 +42,11 @@ class RegressionAnalysis:
         scores = {name: getattr(self, name).value for name in ("pearson", "spearman", "mae", "r2")}
         return {**scores, "loss": self.loss}
 
+    def headline(self) -> list[tuple[str, Estimate | float]]:
+        """What a person wants first, most wanted first."""
+        scores = [(name, getattr(self, name)) for name in ("pearson", "spearman", "mae", "r2")]
+        return [*scores, ("loss", self.loss)]
+
     def table(self) -> str:
         """The scores with their intervals, for a terminal."""
         return "\n".join(f"  {name:<12}{getattr(self, name)}" for name in ("pearson", "spearman", "mae", "r2"))

@@ -68,11 +68,14 @@ class LabelScore(BaseModel):
     score: float
 
 
-class Answer(LabelScore):
-    """The most probable label of a text; what else is there depends on what was asked."""
+class Answer(BaseModel):
+    """The most probable label of a text, or its labels, or its number; what else is there depends on what was asked."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"label": "긍정", "score": 0.916}]})
 
+    label: str | None = Field(None, description="the most probable label; of a regression the name of its number")
+    score: float | None = Field(None, description="the probability of the label, or the number")
+    labels: list[str] | None = Field(None, description="of a model that gives a text any number of labels")
     scores: dict[str, float] | None = Field(None, description="the probability of every label")
     top: list[LabelScore] | None = Field(None, description="the most probable labels, best first")
 

@@ -13,6 +13,7 @@ from hfcls.data.readers import DELIMITERS
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import Part, occlusion
+from hfcls.scoring.tasks import MultiLabel, Regression, Task, shown
 from hfcls.serving.reading import limited, read_rows
 from hfcls.system.quoting import one_line, spreadsheet_cell
 
@@ -52,6 +53,7 @@ TEXTS = {
 }
 t = gr.I18n(**TEXTS)  # chooses by the language of the browser; `launch` must be given it too
 SHOWN = 100
+PREDICTED = {"predicted_label": "label", "predicted_score": "score"}  # columns -> what stands in them
 # Fonts of the system, one with Hangul on each: nothing is fetched.
 FONTS = ("system-ui", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans KR", "Noto Sans CJK KR", "NanumGothic")
 CSS = """
@@ -98,14 +100,15 @@ def build_page(
 
     def show(text: str) -> tuple[str, Any]:
         scores, parts = _told(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
-        return answer(scores, parts), gr.Markdown(visible=True)
+        return answer(scores, parts, classifier.task), gr.Markdown(visible=True)
 
     def label(texts: str, file: str | None) -> tuple[Any, Any]:
         header, rows = _told(lambda: read_rows(texts, file, max_chars, max_texts))
         column = header.index("text")
         answers = _told(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
-        header = [*header, "predicted_label", "predicted_score"]
-        rows = [[*row, a["label"], f"{a['score']:.4f}"] for row, a in zip(rows, answers, strict=True)]
+        added = {"predicted_labels": "labels"} if isinstance(classifier.task, MultiLabel) else PREDICTED
+        header = [*header, *added]
+        rows = [[*row, *(cell(a[key]) for key in added.values())] for row, a in zip(rows, answers, strict=True)]
         with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
             path = Path(aside) / "labelled.csv"
             with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark tells Excel that it is UTF-8
@@ -148,9 +151,18 @@ def build_page(
     return page
 
 
-def answer(scores: dict[str, float], parts: list[Part]) -> str:
+def cell(value: Any) -> str:
+    """What stands in a table for a label, several of them, or a number."""
+    if isinstance(value, list):
+        return ",".join(value)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def answer(scores: dict[str, float], parts: list[Part], task: Task) -> str:
     """The decision, a bar for each class (the 12 most probable), and the words in their colours, as HTML."""
-    ranked = sorted(scores.items(), key=lambda item: -item[1])[:12]
+    told = task.answer(list(scores.values()), all_scores=False)
+    decision = cell(told["score"]) if isinstance(task, Regression) else shown(told.get("labels", told.get("label")))
+    ranked = [] if isinstance(task, Regression) else sorted(scores.items(), key=lambda item: -item[1])[:12]
     bars = "".join(
         f'<div class="hfcls-bar"><span>{html.escape(label)}</span><div><div style="width:{score:.1%}"></div></div>'
         f"<span>{score:.1%}</span></div>"
@@ -166,9 +178,7 @@ def answer(scores: dict[str, float], parts: list[Part]) -> str:
         hue, strength = (160 if part.moved > 0 else 10), 0.6 * abs(part.moved) / largest
         style = f"background:hsl({hue} 70% 45% / {strength:.2f})"
         words.append(f'<span class="hfcls-word" title="{part.moved:+.3f}" style="{style}">{pieces}</span>')
-    return (
-        f'<div class="hfcls-label">{html.escape(ranked[0][0])}</div>{bars}<p class="hfcls-words">{" ".join(words)}</p>'
-    )
+    return f'<div class="hfcls-label">{html.escape(decision)}</div>{bars}<p class="hfcls-words">{" ".join(words)}</p>'
 
 
 def _told(work: Callable[[], T]) -> T:

@@ -32,7 +32,7 @@ class PlainProgressCallback(ProgressCallback, TrainerCallback):
         epoch = f"epoch {logs.get('epoch', 0):5.2f}"
         if "loss" in logs:
             return f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
-        names = ("eval_loss", "eval_accuracy", "eval_macro_f1")
+        names = [f"eval_{name}" for name in ("loss", "accuracy", "micro_f1", "macro_f1", "pearson", "spearman")]
         return "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
 
 
@@ -58,14 +58,17 @@ def check_finite(name: str, value: float, state: TrainerState, learning_rate: fl
 
 
 class ChanceLossCallback(TrainerCallback):
-    """Warns when the first evaluation finds a loss no lower than that of guessing among the classes, ln(num_labels)."""
+    """Warns when the first evaluation finds a loss no lower than that of guessing.
+
+    That is ln(num_labels) among classes, and 1, their variance, for the mean of standardised targets.
+    """
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
         config = kwargs["model"].config
         if len(losses) != 1 or config.problem_type == "multi_label_classification":
             return
-        loss, chance = losses[0], math.log(config.num_labels)
+        loss, chance = losses[0], 1.0 if config.problem_type == "regression" else math.log(config.num_labels)
         if loss > 0.99 * chance and state.is_world_process_zero:
             logger.warning("eval_loss %.4f is %s", loss, worth_of_a_loss(loss, chance))
 

@@ -1,6 +1,8 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +15,11 @@ from transformers.training_args import OptimizerNames
 from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
 from hfcls.errors import HfclsError
+from hfcls.models.classes import fold_into_head
 from hfcls.scoring.losses import classification_loss
-from hfcls.scoring.metrics import classification_metrics
+from hfcls.scoring.metrics import metrics_for
+from hfcls.scoring.multi_label import reliable_thresholds
+from hfcls.scoring.tasks import MultiLabel, Regression, Task
 from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
 from hfcls.training.callbacks import (
     ChanceLossCallback,
@@ -30,12 +35,15 @@ from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
 from hfcls.training.whole_batches import WholeBatchTrainer
 
+logger = logging.getLogger(__name__)
+
 
 class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
     """Trainer for `AutoModelForSequenceClassification` models and the batches of `make_collator`.
 
-    Arguments are Trainer's. `args` is a `ClassificationTrainingArguments`; `compute_metrics` defaults to
-    `classification_metrics`. Packing is switched on for models that support it; padded batches work as ever.
+    Arguments are Trainer's. `args` is a `ClassificationTrainingArguments`; `compute_metrics` defaults to those of the
+    model's problem_type, `classification_metrics` for classes. Packing is switched on for models that support it;
+    padded batches work as ever.
 
     `signals` tells when to stop for SIGTERM or Ctrl-C.
     """
@@ -55,7 +63,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             enable_packing(model)
         if (changed := _loss_options(args)) and kwargs.get("compute_loss_func"):
             raise HfclsError(f"{changed[0]} is for the loss of ClassificationTrainer: drop it, or your loss")
-        kwargs.setdefault("compute_metrics", classification_metrics)
+        kwargs.setdefault("compute_metrics", metrics_for(model.config.problem_type))
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
         kwargs.setdefault("compute_loss_func", _loss(model, args))
@@ -133,6 +141,28 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             check_finite("loss", loss.item(), self.state, self.args.learning_rate)
         return loss
 
+    def finish(self, task: Task, validation: Any) -> Task:
+        """Give the trained model what a loss does not teach, before it is saved; returns what it says from then on.
+
+        The thresholds of labels are tuned on validation and written to its config; a regression answers in the unit
+        of its targets.
+
+        Args:
+            validation: encoded rows; None: thresholds stay at 0.5.
+        """
+        if isinstance(task, MultiLabel):
+            if validation is not None:
+                found: Any = self.predict(validation, metric_key_prefix="thresholds")
+                thresholds = reliable_thresholds(found.label_ids, task.outputs(found.predictions))
+                task = replace(task, thresholds=thresholds.tolist())
+            else:
+                logger.warning("without a validation split, the threshold of each label is 0.5")
+            self.model.config.thresholds = task.thresholds
+        if isinstance(task, Regression):
+            fold_into_head(self.model, task.mean, task.scale)
+            self.compute_metrics = None
+        return task
+
     def prediction_step(
         self,
         model: torch.nn.Module,
@@ -157,6 +187,8 @@ def _loss(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Call
         return classification_loss
     if model.config.problem_type == "multi_label_classification":
         raise HfclsError(f"{changed[0]} is for one label a text, and this model has several: drop it")
+    if model.config.problem_type == Regression.problem_type:
+        raise HfclsError(f"{changed[0]} is for classes, and this model gives a number: drop it")
     return partial(
         classification_loss,
         label_smoothing=args.label_smoothing_factor,

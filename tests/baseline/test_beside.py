@@ -13,7 +13,7 @@ from hfcls.baseline.linear import Baseline
 from hfcls.data.splits import carve_validation
 from hfcls.runs.predictions import scored_rows
 from hfcls.scoring.analysis import analyse
-from hfcls.scoring.intervals import Estimate, mcnemar
+from hfcls.scoring.intervals import mcnemar
 
 TINY = {"max_length": 32, "max_steps": 1, "report": False}
 
@@ -39,8 +39,8 @@ def test_a_run_shows_what_the_baseline_reaches_on_the_same_rows(corpus, tiny_mod
     printed = capsys.readouterr().out
     cells = "  ".join(f"{each.accuracy!s:<24}" for each in (own, other))
     assert f"  accuracy    {cells}  95 % interval\n" in printed
-    assert f"\n\n{result.baseline.verdict(own.accuracy)}\n" in printed
-    assert result.baseline.verdict(own.accuracy) in (out / "README.md").read_text("utf-8").replace("\\", "")
+    assert f"\n\n{result.baseline.verdict(own)}\n" in printed
+    assert result.baseline.verdict(own) in (out / "README.md").read_text("utf-8").replace("\\", "")
     assert json.loads((out / "results.json").read_text("utf-8"))["baseline"]["seconds"] > 0
 
 
@@ -82,8 +82,9 @@ def test_the_verdict_is_that_of_the_test(model, said):
     right = {name: (np.arange(100) >= count).astype(int) for name, count in (("model", model), ("baseline", 70))}
     test = mcnemar(labels, right["model"], right["baseline"])
     analysis = analyse(labels, np.eye(2)[right["baseline"]], ["a", "b"])
-    assert BaselineScores(analysis, 0.1, test).verdict(Estimate(model / 100, 0, 1)).startswith(said)
-    assert BaselineScores(analysis, 0.1).verdict(Estimate(0.5, 0, 1)) == ""
+    own = analyse(labels, np.eye(2)[right["model"]], ["a", "b"])
+    assert BaselineScores(analysis, 0.1, test).verdict(own).startswith(said)
+    assert BaselineScores(analysis, 0.1).verdict(own) == ""
 
 
 def test_the_report_shows_both(corpus, tiny_model, tmp_path):

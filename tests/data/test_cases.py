@@ -12,8 +12,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from hfcls.checks.inspect import check
-from hfcls.data.corpora import load_corpus, load_held_out
+from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import check_tokens
+from hfcls.data.origins.held_out import load_held_out
 from hfcls.errors import HfclsError
 
 CLASSES = ["긍정", "부정", "중립"]

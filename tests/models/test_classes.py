@@ -141,5 +141,5 @@ def test_labels_that_do_not_exclude_each_other_have_the_pipelines_scores(tmp_pat
 def test_a_model_that_gives_a_number_is_refused(tmp_path):
     folder = encoder_folder("bert", tmp_path / "model")
     AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1).save_pretrained(folder)
-    with pytest.raises(HfclsError, match="gives a number, not classes"):
+    with pytest.raises(HfclsError, match="gives one number and its config has problem_type None"):
         Classifier.from_pretrained(folder)

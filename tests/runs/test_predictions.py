@@ -7,8 +7,10 @@ from datasets import ClassLabel, Dataset, Features, Value
 from hfcls.runs.folder import PREDICTIONS_FILE
 from hfcls.runs.predictions import confident_errors, save_predictions
 from hfcls.runs.results import first_examples
+from hfcls.scoring.tasks import SingleLabel
 
 NAMES = ["부정", "긍정", "중립"]
+TASK = SingleLabel(NAMES)
 PROBABILITIES = np.array(
     [[0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.05, 0.05, 0.9], [0.7, 0.2, 0.1], [0.3, 0.3, 0.4]]
 )
@@ -24,7 +26,7 @@ def pairs() -> Dataset:
 
 def test_the_surest_errors_come_first_and_no_others(pairs, tmp_path):
     assert confident_errors(tmp_path, 5) == []
-    save_predictions(pairs, PROBABILITIES, tmp_path / PREDICTIONS_FILE)
+    save_predictions(pairs, PROBABILITIES, TASK, tmp_path / PREDICTIONS_FILE)
     errors = confident_errors(tmp_path, 3)
     assert [(row["text"], row["text_pair"], row["label"], row["predicted"]) for row in errors] == [
         ("다", "차", "부정", "긍정"),
@@ -36,12 +38,12 @@ def test_the_surest_errors_come_first_and_no_others(pairs, tmp_path):
 
 
 def test_examples_are_the_first_rows_with_what_the_model_says(pairs):
-    examples = first_examples(pairs, PROBABILITIES)
+    examples = first_examples(pairs, PROBABILITIES, TASK)
     assert [(example.text, example.text_pair, example.label, example.predicted) for example in examples] == [
         ("가", "아", "긍정", "긍정"),
         ("나", "자", "긍정", "부정"),
         ("다", "차", "부정", "긍정"),
     ]
     assert [example.score for example in examples] == [0.8, 0.6, 0.7]
-    assert first_examples(pairs.remove_columns("text_pair"), PROBABILITIES)[0].text_pair is None
-    assert len(first_examples(pairs.select(range(2)), PROBABILITIES)) == 2
+    assert first_examples(pairs.remove_columns("text_pair"), PROBABILITIES, TASK)[0].text_pair is None
+    assert len(first_examples(pairs.select(range(2)), PROBABILITIES, TASK)) == 2

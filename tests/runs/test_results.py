@@ -17,6 +17,7 @@ from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
 from hfcls.runs.predictions import save_predictions, text_lengths
 from hfcls.runs.results import Example, load_results
+from hfcls.scoring.tasks import SingleLabel
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +170,9 @@ def test_predictions_of_pairs_and_lengths(tmp_path):
         {"text": ["가나", "다"], "text_pair": ["라", "마바사"], "label": [1, 0]}, features=features
     )
     assert text_lengths(rows.select([1, 0])).tolist() == [4, 3]
-    save_predictions(rows, np.array([[0.4, 0.6], [0.3, 0.7]]), tmp_path / "predictions.parquet")
+    save_predictions(
+        rows, np.array([[0.4, 0.6], [0.3, 0.7]]), SingleLabel(["아니오", "예"]), tmp_path / "predictions.parquet"
+    )
     assert parquet.read_table(tmp_path / "predictions.parquet").slice(1).to_pylist() == [
         {
             "text": "다",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
-from hfcls.scoring.multi_label import MultiLabelAnalysis, analyse_multi_label, tune_thresholds
+from hfcls.scoring.multi_label import MultiLabelAnalysis, analyse_multi_label, reliable_thresholds, tune_thresholds
 
 NAMES = ["배송", "품질", "가격"]
 
@@ -52,6 +52,15 @@ def test_no_threshold_is_better_than_the_tuned_one(rows):
         return
     scores = [f1_score(labels, probabilities > t, zero_division=0) for t in (*np.arange(-0.05, 1.05, 0.1), threshold)]
     assert scores[-1] == pytest.approx(max(scores[1:]))
+
+
+def test_the_threshold_of_a_label_that_is_not_told_stays_at_a_half():
+    labels, probabilities = drawn(400)
+    kept, found = tune_thresholds(labels, probabilities), reliable_thresholds(labels, probabilities)
+    assert found.tolist() == kept.tolist()
+    noise = np.random.default_rng(1).random((400, 3)) / 10  # of a model that knows how rare labels are, and no more
+    assert reliable_thresholds(labels, noise).tolist() == [0.5, 0.5, 0.5]
+    assert (tune_thresholds(labels, noise) < 0.1).all()
 
 
 def test_intervals_hold_the_true_score_nineteen_times_in_twenty():

@@ -33,6 +33,7 @@ from hfcls.inference.classifier import Classifier
 pytest.importorskip("gradio", reason="needs the extra serve")
 
 from hfcls.inference.occlusion import Part
+from hfcls.scoring.tasks import SingleLabel
 from hfcls.serving.app import _examples
 from hfcls.serving.middleware import max_body
 from hfcls.serving.page import answer, build_page
@@ -285,7 +286,8 @@ def test_the_examples_are_held_out_texts_of_the_run_or_none(tmp_path, classifier
 
 
 def test_what_is_typed_is_escaped():
-    text = answer({"<i>긍정": 0.9, "부정": 0.1}, [Part("<script>", ["<script>"], 0.5), Part('"x"', [], 0.0)])
+    parts = [Part("<script>", ["<script>"], 0.5), Part('"x"', [], 0.0)]
+    text = answer({"<i>긍정": 0.9, "부정": 0.1}, parts, SingleLabel(["<i>긍정", "부정"]))
     assert "<script>" not in text
     assert "<i>" not in text
     assert "&lt;script&gt;" in text

@@ -7,6 +7,7 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from hfcls.data.formats.table import ReadOptions
+from hfcls.data.origins import nsmc
 from hfcls.data.origins.files import BUILT_IN
 from hfcls.data.origins.hub import load_from_hub
 from hfcls.data.readers import read_tables
@@ -27,3 +28,8 @@ def read_splits(
     if dataset not in BUILT_IN:
         return read_tables(files, options)
     return read_tables(files, ReadOptions(delimiter="\t", quoting="csv")).rename_column("document", "text")
+
+
+def shown_name(name: str, dataset: str) -> str:
+    """What a class of this corpus is called: those of the built-in ones are 0 and 1."""
+    return nsmc.LABEL_NAMES.get(name, name) if dataset in BUILT_IN else name

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfcls.errors import HfclsError
+from hfcls.scoring.tasks import Task, task_for
 from hfcls.system.next_steps import INSTALL_EXTRA
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class OnnxModel:
         config: of the model, as in config.json: architecture, label names and what else stands there.
         export: as in export.json: `precision`, `max_length`, `pad_token_id`, `truncation_side`, `check`.
         labels: names of the classes by their id.
+        task: what it says of a text.
         takes_token_types: whether it tells the second text of a pair by `token_type_ids`.
     """
 
@@ -57,6 +59,10 @@ class OnnxModel:
             self.labels = [self.config["id2label"][str(i)] for i in range(len(self.config["id2label"]))]
             self.max_length, self.pad_token_id = int(self.export["max_length"]), int(self.export["pad_token_id"])
             self.precision = str(self.export["precision"])
+            task = task_for(self.config.get("problem_type"), self.labels, self.config.get("thresholds"))
+            if task is None:
+                raise ValueError("it gives several numbers")
+            self.task: Task = task
         except (KeyError, TypeError, ValueError) as error:
             raise HfclsError(f"{folder} is not what this version of hfcls exports: export it again") from error
         options = onnxruntime.SessionOptions()

@@ -1,0 +1,71 @@
+"""Columns of numbers: the targets of a regression, and classes that look like such."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from datasets import Dataset, Value
+
+from hfcls.errors import HfclsError
+
+# Of more classes that are numbers we ask whether they are targets: whole ones, and texts some of which have decimals.
+MANY_NUMBERS, MANY_DECIMALS = 100, 5
+
+
+def as_numbers(rows: Dataset, where: str, column: str) -> Dataset:
+    """The label column as float64; null where there is none.
+
+    Raises:
+        HfclsError: a value is no number; names the row.
+    """
+    features = rows.features.copy()
+    features[column] = Value("float64")
+    arguments = {"column": column, "where": where, "version": 1}
+    return rows.map(
+        _number_batch, batched=True, with_indices=True, features=features, fn_kwargs=arguments, desc="targets"
+    )
+
+
+def _number_batch(
+    batch: dict[str, list[Any]], indices: list[int], *, column: str, where: str, version: int
+) -> dict[str, list[Any]]:
+    numbers = []
+    for i, value in zip(indices, batch[column], strict=True):
+        number = number_of(value)
+        if number is not None and not math.isfinite(number):
+            raise HfclsError(f"{where}, row {i + 1}: column {column!r} holds {value!r:.80}; a regression needs numbers")
+        numbers.append(number)
+    return {column: numbers}
+
+
+def number_of(value: Any) -> float | None:
+    """The number that a value is or says; None of no value, infinity of what is none."""
+    if value is None or value == "" or value != value:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return math.inf
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return math.inf
+    return None if number != number else number
+
+
+def check_not_targets(names: Mapping[Any, str | None], where: str, column: str) -> None:
+    """Raises HfclsError, as a question, if the classes of a column look like the targets of a regression.
+
+    Args:
+        names: the name of the class that each value stands for.
+    """
+    present = {name for name in names.values() if name is not None}
+    numbers = [number_of(name) for name in present]
+    if not present or any(number is None or not math.isfinite(number) for number in numbers):
+        return
+    decimals = sum(number % 1 != 0 for number in numbers if number is not None)
+    written_so = any(isinstance(value, float) and value % 1 for value in names)  # not text, which may be a version
+    if len(present) > MANY_NUMBERS or (decimals and (written_so or len(present) > MANY_DECIMALS)):
+        what = f"{len(present):,} different numbers" + (f", {decimals:,} of them with decimals" if decimals else "")
+        raise HfclsError(
+            f"{where}: column {column!r} holds {what}: are they what a model shall predict as numbers? then add "
+            "--task regression; if each is a class of its own, --task classification"
+        )
