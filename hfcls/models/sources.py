@@ -17,17 +17,22 @@ from hfcls.errors import HfclsError
 # The folder that `hfcls train` makes its own in, so that outputs/run is no Hub id even before the first run.
 OUTPUTS = "outputs/"
 HUB_SECONDS = 3.0
+# Encoders that come with the package, by the name that --model takes.
+ENCODERS = Path(__file__).with_name("encoders")
+SHIPPED = ("hfcls-small-ko",)
 _heard: dict[str, tuple[float, bool]] = {}  # by endpoint: when it was asked, and whether it answered
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder of that name, or None for a Hub id; a path that is not there is an error, not a Hub id."""
+    """The folder of that name, or of that shipped encoder; None for a Hub id. A path that is not there is an error."""
     path = Path(os.path.expanduser(name))
     try:
         if path.is_dir():
             return path
     except OSError as error:  # no permission, or a name longer than names can be
         raise HfclsError(f"cannot look for the model {name:.200}: {error.strerror}") from error
+    if name in SHIPPED:
+        return ENCODERS / name
     looks_like_a_path = path.is_absolute() or name.startswith((".", "~", OUTPUTS)) or name.count("/") > 1
     if looks_like_a_path or ("/" in name and path.parent.is_dir()):
         raise HfclsError(f"no model folder {name}: name one that hfcls train wrote, or a model on the Hub")

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from hfcls.config.train import TrainConfig
+from hfcls.models.sources import SHIPPED, local_folder
 from hfcls.publishing.names import SCORES
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
@@ -158,7 +159,8 @@ def for_repository(card: str, repo_id: str) -> str:
 
 def base_licence(model: str) -> str | None:
     """The licence in the card of the base model; None if there is none, or no Hub to ask."""
-    readme = Path(os.path.expanduser(model)) / CARD_FILE
+    shipped = local_folder(model) if model in SHIPPED else None
+    readme = (shipped or Path(os.path.expanduser(model))) / CARD_FILE
     try:
         if readme.is_file():
             licence = ModelCard.load(readme, ignore_metadata_errors=True).data.license
@@ -237,7 +239,7 @@ def _shown(name: str) -> str:
 def _on_hub(name: str) -> bool:
     """Whether this names a repository rather than a place on this machine or something of ours."""
     looks_like_one = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
-    return looks_like_one and name not in ("scratch", *CORPORA) and not Path(name).exists()
+    return looks_like_one and name not in ("scratch", *SHIPPED, *CORPORA) and not Path(name).exists()
 
 
 def _is_newer(path: Path, than: Path) -> bool:

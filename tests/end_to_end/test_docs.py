@@ -91,6 +91,8 @@ def check_command(words: list[str]) -> str:
         check_pip(words[1:])
     elif name in ("python", "bash"):
         assert (ROOT / words[1]).is_file() or words[1] == "-m", words
+    elif name == "source":
+        assert words[1:] == [".venv/bin/activate"], words  # what `make train` makes
     elif name in ("cat", "curl", "cut", "cd", "git", "apt-get", "export", "hf", "tensorboard", "docker"):
         pass
     else:
