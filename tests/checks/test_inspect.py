@@ -168,6 +168,7 @@ def test_training_drops_after_the_limits_and_scores_what_train_does_not_hold(
         batch_size=2,
         drop_duplicates=True,
         drop_overlap=drop_overlap,
+        allow_unknown=True,
         output_dir=str(tmp_path),
     )
     assert "train: 2 rows dropped that repeat an earlier text (drop_duplicates)" in caplog.messages

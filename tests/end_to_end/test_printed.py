@@ -65,7 +65,10 @@ def test_the_demonstration_names_the_model_that_was_trained(tiny_model, tmp_path
         "max_length": 32,
         "output_dir": tmp_path / "my run",
     }
-    assert cli.main(["train", "--no-report", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    assert (
+        cli.main(["train", "--no-report", "--allow_unknown", *(f"--{name}={value}" for name, value in options.items())])
+        == 0
+    )
     out = capsys.readouterr().out
     assert f"This was a demonstration: {tiny_model} on the 1,700 reviews that ship with hfcls." in out
     assert "random weights" not in out
@@ -82,6 +85,7 @@ def test_a_pair_is_tried_as_a_pair(tiny_model, tmp_path, table, capsys):
     path = table("pairs.tsv", lines=["text\tpair\tlabel", *(line.replace('"', "") for line in lines)])
     out = tmp_path / "out"
     flags = ["--text_pair_column=pair", "--max_steps=1", "--max_length=32", f"--output_dir={out}", "--no-report"]
+    flags.append("--allow_unknown")
     assert cli.main(["train", f"--dataset={path}", f"--model={tiny_model}", *flags]) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said
@@ -102,7 +106,7 @@ def test_a_run_on_hostile_names_and_texts_leaves_whole_files(tiny_model, tmp_pat
     rows = [{"text": f"{EVIL} {i}\n{names[i % 2]}", "label": names[i % 2]} for i in range(80)]
     corpus.write_text("\n".join(json.dumps(row) for row in rows))
     out = tmp_path / "o: {{ u }} <t> 'x' \"y\" `z` %d"
-    flags = ["--max_steps=2", "--max_length=32", f"--output_dir={out}"]
+    flags = ["--max_steps=2", "--max_length=32", "--allow_unknown", f"--output_dir={out}"]
     assert cli.main(["train", f"--dataset={corpus}", f"--model={tiny_model}", *flags]) == 0
     assert not [record for record in caplog.records if "failed" in record.getMessage()]
     config = load_recipe(out / "run.yaml")

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,12 @@ def make():
             assert not thread.is_alive()
 
 
+def run_alone(coroutine: Any) -> Any:
+    """In a thread: asyncio.run would drop the main thread's event loop, which Gradio has made and never closes."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 async def together(batcher, requests):
     return await asyncio.gather(*(batcher.classify(texts) for texts in requests), return_exceptions=True)
 
@@ -43,7 +51,7 @@ async def together(batcher, requests):
 def test_requests_share_batches_and_each_gets_its_own_answers(make):
     batcher, batches = make()
     requests = [[f"{i}-{j}" for j in range(1 + i % 3)] for i in range(20)]
-    answers = asyncio.run(together(batcher, requests))
+    answers = run_alone(together(batcher, requests))
     assert answers == [echo(texts) for texts in requests]
     assert len(batches) < len(requests) / 2
     assert max(map(len, batches)) <= 8
@@ -53,14 +61,14 @@ def test_requests_share_batches_and_each_gets_its_own_answers(make):
 def test_a_text_alone_waits_no_longer_than_it_is_told(make):
     batcher, _ = make(wait_ms=50)
     began = time.monotonic()
-    asyncio.run(batcher.classify(["a"]))
+    run_alone(batcher.classify(["a"]))
     assert 0.045 < time.monotonic() - began < 2
 
 
 def test_a_batch_has_texts_of_one_kind(make):
     batcher, batches = make()
     requests = [["a"], [("b", "c")], ["d"], [("e", "f"), ("g", "h")]]
-    assert asyncio.run(together(batcher, requests)) == [echo(texts) for texts in requests]
+    assert run_alone(together(batcher, requests)) == [echo(texts) for texts in requests]
     assert all(len({type(text) for text in batch}) == 1 for batch in batches)
 
 
@@ -74,7 +82,7 @@ def test_a_long_request_lets_short_ones_between(make):
         assert not long.done()
         return short, await long
 
-    short, long = asyncio.run(run())
+    short, long = run_alone(run())
     assert short == echo(["short"])
     assert long == echo([str(i) for i in range(80)])
 
@@ -86,7 +94,7 @@ def test_what_fails_is_the_failure_of_one_client(make):
         return echo(texts)
 
     batcher, _ = make(classify)
-    good, bad, other = asyncio.run(together(batcher, [["a"], ["bad"], ["b"]]))
+    good, bad, other = run_alone(together(batcher, [["a"], ["bad"], ["b"]]))
     assert (good, other) == (echo(["a"]), echo(["b"]))
     assert isinstance(bad, ValueError)
 
@@ -110,7 +118,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(make):
         await asyncio.gather(*first)
         return await batcher.classify(["c"] * 50)  # nobody waits: taken, however many
 
-    assert len(asyncio.run(run())) == 50
+    assert len(run_alone(run())) == 50
 
 
 def test_draining_answers_what_was_taken_and_takes_nothing_new(make):
@@ -125,7 +133,7 @@ def test_draining_answers_what_was_taken_and_takes_nothing_new(make):
             await batcher.classify(["b"])
         return await taken
 
-    assert asyncio.run(run()) == echo(["a"])
+    assert run_alone(run()) == echo(["a"])
 
 
 def test_a_client_that_leaves_is_not_computed_for(make):
@@ -137,6 +145,6 @@ def test_a_client_that_leaves_is_not_computed_for(make):
         leaving.cancel()
         return await batcher.classify(["stays"])
 
-    assert asyncio.run(run()) == echo(["stays"])
+    assert run_alone(run()) == echo(["stays"])
     assert batches == [["stays"]]
     assert batcher.waiting == 0
