@@ -100,7 +100,7 @@ def test_killed_and_started_again_it_continues_with_identical_output(options, tm
     flags = [f"--{name}={value}" for name, value in {**options, "output": killed}.items()]
     slow = (  # the real command, but a pause after each shard, so that the signal finds it at work
         "import time, sys, hfcls.inference.shards as p; from hfcls import cli; write = p._write\n"
-        "def paused(table, path): write(table, path); time.sleep(0.5)\n"
+        "def paused(*args, **options): write(*args, **options); time.sleep(0.5)\n"
         "p._write = paused; sys.exit(cli.main(sys.argv[1:]))"
     )
     process = subprocess.Popen([sys.executable, "-c", slow, "predict", *flags], stderr=subprocess.DEVNULL)
