@@ -37,13 +37,14 @@ from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.losses import read_class_weights
+from hfcls.scoring.metrics import check_metric
 from hfcls.scoring.tasks import Task
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 from hfcls.training.failures import explain
 from hfcls.training.preemption import Interrupted, StopSignals
-from hfcls.training.trainer import ClassificationTrainer
+from hfcls.training.trainer import ClassificationTrainer, loss_for
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -96,9 +97,11 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
         return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data)
+    check_metric(config.metric_for_best_model, run.task.problem_type)
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
     splits = split_facts(run.corpus)
     args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
+    loss_for(run.model, args)  # refuses what does not go together
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     with args.main_process_first(desc="checkpoint"):
         if repo_id:

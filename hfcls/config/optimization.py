@@ -117,9 +117,11 @@ class LossConfig(Config):
 class SelectionConfig(Config):
     """Which checkpoint is kept."""
 
-    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "last"] = option(
-        "eval_loss",
-        "the checkpoint that is best by this number, on validation, is kept; last: the last in any case",
+    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"] = (
+        option(
+            "eval_loss",
+            "the checkpoint that is best by this number, on validation, is kept; last: the last in any case",
+        )
     )
     eval_steps: int | None = option(
         None, "evaluate, and write a checkpoint, after every so many optimizer steps (default: after each epoch)"

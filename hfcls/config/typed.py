@@ -57,7 +57,7 @@ class TrainOptions(TypedDict, total=False):
     label_smoothing: float
     class_weights: str
     focal_gamma: float
-    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "last"]
+    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"]
     eval_steps: int | None
     early_stopping_patience: int | None
     output_dir: str

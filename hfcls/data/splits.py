@@ -178,7 +178,14 @@ def selecting_split(splits: Collection[str], *, select_on_test: bool, early_stop
     return "test"
 
 
-BEST = {"eval_loss": "the lowest loss", "accuracy": "the highest accuracy", "macro_f1": "the highest macro F1"}
+BEST = {
+    "eval_loss": "the lowest loss",
+    "accuracy": "the highest accuracy",
+    "macro_f1": "the highest macro F1",
+    "micro_f1": "the highest micro F1",
+    "pearson": "the highest Pearson correlation",
+    "spearman": "the highest Spearman correlation",
+}
 
 
 def protocol(splits: Collection[str], selected_on: str | None, carved: str, metric: str = "eval_loss") -> str:

@@ -83,6 +83,8 @@ def read_class_weights(text: str, counts: Mapping[str, int]) -> list[float] | No
     """
     if text == "none":
         return None
+    if not counts:
+        raise HfclsError("class_weights is for classes, and these labels are numbers: drop it")
     if text == "balanced":
         present = [count for count in counts.values() if count]
         return [sum(present) / (len(present) * count) if count else 1.0 for count in counts.values()]

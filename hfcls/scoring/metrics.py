@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
+from hfcls.errors import HfclsError
+
 
 def classification_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Trainer's `compute_metrics`: `accuracy`, `macro_f1` and `loss` (mean cross-entropy, in nats) over all rows.
@@ -57,6 +59,23 @@ def regression_metrics(prediction: EvalPrediction) -> dict[str, float]:
     varies = len(targets) > 1 and np.ptp(answers) > 0 and np.ptp(targets) > 0
     pearson, spearman = (float(score(targets, answers).statistic) if varies else 0.0 for score in (pearsonr, spearmanr))
     return {"pearson": pearson, "spearman": spearman, "loss": float(((answers - targets) ** 2).mean())}
+
+
+KNOWN = {  # what each kind measures while it trains
+    "single_label_classification": ("loss", "accuracy", "macro_f1"),
+    "multi_label_classification": ("loss", "micro_f1", "macro_f1"),
+    "regression": ("loss", "pearson", "spearman"),
+}
+
+
+def check_metric(name: str, problem_type: str) -> None:
+    """Raises `HfclsError` if a model of this kind has no such metric that a checkpoint could be chosen by."""
+    known = KNOWN[problem_type]
+    if name not in ("last", *known, *(f"eval_{metric}" for metric in known)):
+        raise HfclsError(
+            f"metric_for_best_model {name} is not measured for {problem_type.replace('_', ' ')}: choose one of "
+            f"eval_loss, {', '.join(known[1:])}, or last"
+        )
 
 
 def metrics_for(problem_type: str | None) -> Callable[[EvalPrediction], dict[str, float]]:

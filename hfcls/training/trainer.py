@@ -66,7 +66,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         kwargs.setdefault("compute_metrics", metrics_for(model.config.problem_type))
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
-        kwargs.setdefault("compute_loss_func", _loss(model, args))
+        kwargs.setdefault("compute_loss_func", loss_for(model, args))
         use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id
@@ -181,7 +181,8 @@ def _loss_options(args: ClassificationTrainingArguments) -> list[str]:
     return [name for name in names if getattr(args, name)]
 
 
-def _loss(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Callable[..., torch.Tensor]:
+def loss_for(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Callable[..., torch.Tensor]:
+    """The loss that these arguments ask for; raises `HfclsError` if it does not go with what the model says."""
     changed = _loss_options(args)
     if not changed:
         return classification_loss

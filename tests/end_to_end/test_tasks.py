@@ -258,3 +258,27 @@ def test_a_resumed_run_is_the_whole_run(kind, request, options, tmp_path):
     for name in ("results.json", "model.safetensors"):
         (cut / name).unlink()
     assert hfcls.fine_tune(**options | {"output_dir": str(cut)}, resume=True).metrics == whole.metrics
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"metric_for_best_model": "accuracy"}, "metric_for_best_model accuracy is not measured for regression"),
+        ({"class_weights": "balanced"}, "class_weights is for classes, and these labels are numbers"),
+        ({"focal_gamma": 2.0}, "focal_gamma is for classes, and this model gives a number"),
+        ({"label_smoothing": 0.1}, "label_smoothing_factor is for classes, and this model gives a number"),
+    ],
+)
+def test_what_does_not_go_with_numbers_is_refused_before_an_earlier_run_is_replaced(scores, options, choice, message):
+    options = {**options, "dataset": scores, "label_column": "별점", "task": "regression", "max_steps": 1}
+    hfcls.fine_tune(**options)
+    before = load_results(options["output_dir"])
+    with pytest.raises(HfclsError, match=message):
+        hfcls.fine_tune(**options, **choice, overwrite_output_dir=True)
+    assert load_results(options["output_dir"]) == before
+
+
+def test_a_checkpoint_of_a_regression_may_be_chosen_by_its_correlation(scores, options):
+    options = {**options, "dataset": scores, "label_column": "별점", "task": "regression", "max_steps": 2}
+    result = hfcls.fine_tune(**options, metric_for_best_model="pearson")
+    assert "the highest Pearson correlation on the validation split" in result.facts.protocol
