@@ -81,7 +81,7 @@ def print_scores(args: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:
             result = hfcls.fine_tune(recipe, seed=seed, output_dir=folder, report=False, report_to="none")
         scores.append(result.metrics["accuracy"])
-        baseline = result.baseline.accuracy.value if result.baseline else float("nan")
+        baseline = result.baseline.analysis.accuracy.value if result.baseline else float("nan")
         print(f"seed {seed}: accuracy {scores[-1]:.4f}, baseline {baseline:.4f}, {result.facts.training_seconds:.0f} s")
     print(f"mean {statistics.mean(scores):.4f}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.folder import RESULTS_FILE
+from hfcls.system.next_steps import INSTALL_EXTRA
 from hfcls.system.quoting import shortened
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def launch_demo(
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(("gradio", "starlette", "fastapi", "prometheus_client")):
             raise
-        raise HfclsError('the demo needs Gradio: pip install "hfcls[serve]"') from error
+        raise HfclsError(f"the demo needs Gradio: {INSTALL_EXTRA.format(extra='serve')}") from error
     if port is not None:
         _check_free(host, port)
     name = model if isinstance(model, str) else model.model.config.name_or_path

@@ -15,6 +15,7 @@ from hfcls.config.commands import ServeConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.texts import Text
 from hfcls.models.compact.exported import is_exported
+from hfcls.system.next_steps import INSTALL_EXTRA
 
 if TYPE_CHECKING:
     import uvicorn
@@ -48,7 +49,7 @@ def _server(model: str, config: ServeConfig, token: str | None) -> "tuple[uvicor
         from hfcls.serving.batcher import Batcher
         from hfcls.serving.metrics import Metrics
     except ModuleNotFoundError as error:
-        raise HfclsError(f'serving needs {error.name}: pip install "hfcls[serve]"') from error
+        raise HfclsError(f"serving needs {error.name}: {INSTALL_EXTRA.format(extra='serve')}") from error
     with_page = config.page and token is None and find_spec("gradio") is not None
     classifier = _classifier(model, config, with_page=with_page)
     metrics = Metrics()

@@ -238,7 +238,9 @@ def test_without_fastapi_it_tells_what_to_install(capsys, classifier_folder, mon
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert cli.main(["serve", classifier_folder]) == 1
-    assert capsys.readouterr().err.strip() == 'hfcls: error: serving needs fastapi: pip install "hfcls[serve]"'
+    assert capsys.readouterr().err.strip() == (
+        "hfcls: error: serving needs fastapi: pip install -e '.[serve]' in the checkout of hfcls"
+    )
 
 
 # The real command

@@ -309,7 +309,7 @@ def test_a_port_that_is_taken_and_a_folder_without_a_model_are_named(capsys, cla
 def test_without_gradio_it_tells_what_to_install(classifier_folder, monkeypatch):
     monkeypatch.delitem(sys.modules, "hfcls.serving.page")
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(HfclsError, match=r'^the demo needs Gradio: pip install "hfcls\[serve\]"$'):
+    with pytest.raises(HfclsError, match=r"^the demo needs Gradio: pip install -e '.\[serve\]' in the checkout"):
         hfcls.launch_demo(classifier_folder)
 
 
