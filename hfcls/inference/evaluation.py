@@ -23,10 +23,11 @@ from hfcls.data.tasks import label_counts, label_names, true_labels
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.predictions import text_lengths
-from hfcls.runs.results import aligned, score_rows
+from hfcls.runs.results import score_rows
 from hfcls.scoring.intervals import McNemar, mcnemar
 from hfcls.scoring.tasks import AnyAnalysis, Regression
 from hfcls.system.files import check_writable, write_whole
+from hfcls.system.terminal import aligned
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

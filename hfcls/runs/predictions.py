@@ -1,5 +1,6 @@
 """The rows that a run was scored on, with what the model says of each: `predictions.parquet`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,23 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from hfcls.runs.folder import PREDICTIONS_FILE
-from hfcls.scoring.tasks import Task, probability_columns
+from hfcls.scoring.tasks import SingleLabel, Task, probability_columns
 from hfcls.scoring.tasks import shown as shown_label
 from hfcls.system.files import whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+@dataclass
+class Example:
+    """One held-out text, or pair of texts, and what the model says of it."""
+
+    text: str
+    label: str
+    predicted: str
+    score: float | None  # the probability of the class; None of several labels, and of a number
+    text_pair: str | None = None
 
 
 def text_lengths(rows: "Dataset") -> NDArray[np.int64]:
@@ -98,3 +110,15 @@ def _surety_of_error(table: pa.Table) -> NDArray[np.float64]:
 
 def _is_probability(column: str) -> bool:
     return column.startswith("probability_")
+
+
+def first_examples(rows: "Dataset", outputs: NDArray[np.float64], task: Task) -> list[Example]:
+    """The first three rows of a split with what the model says of them; `outputs` are those of `task`."""
+    first = rows.select(range(min(3, len(rows))))
+    outputs = outputs[: len(first)]
+    labels, decided = task.named(first["label"]), task.decided(outputs)
+    scores = [float(row.max()) for row in outputs] if isinstance(task, SingleLabel) else [None] * len(first)
+    return [
+        Example(row["text"], shown_label(label), shown_label(predicted), score, row.get("text_pair"))
+        for row, label, predicted, score in zip(first, labels, decided, scores, strict=True)
+    ]

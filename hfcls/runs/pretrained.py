@@ -7,8 +7,8 @@ from typing import Any
 
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import RESULTS_FILE
-from hfcls.runs.results import aligned
 from hfcls.system.files import write_whole
+from hfcls.system.terminal import aligned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,13 @@ from hfcls.data.duplicates import seen_in_train
 from hfcls.data.tasks import true_labels
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
-from hfcls.runs.predictions import save_predictions, text_lengths
+from hfcls.runs.predictions import Example, first_examples, save_predictions, text_lengths
 from hfcls.runs.record import RunFacts
 from hfcls.scoring.intervals import Estimate, wilson
-from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, SingleLabel, Task, analysis_from_dict, shown
+from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Task, analysis_from_dict, shown
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import one_line, shortened
+from hfcls.system.terminal import aligned, columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHOWN_CHARS = 70
-
-
-@dataclass
-class Example:
-    """One held-out text, or pair of texts, and what the model says of it."""
-
-    text: str
-    label: str
-    predicted: str
-    score: float | None  # the probability of the class; None of several labels, and of a number
-    text_pair: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,29 +141,6 @@ def score_rows(
             cells = columns(*(score if isinstance(score, Estimate) else f"{score:.4f}" for _, score in scores))
             rows.append((scores[0][0], cells if i else f"{cells}  95 % interval"))
     return rows
-
-
-def columns(*cells: object) -> str:
-    """Cells side by side, each as wide as an `Estimate`."""
-    return "  ".join(f"{cell!s:<24}" for cell in cells).rstrip()
-
-
-def aligned(rows: list[tuple[str, str]]) -> list[str]:
-    """Lines with the values below each other."""
-    width = max(12, *(len(name) + 2 for name, _ in rows))
-    return [f"  {name:<{width}}{value}" for name, value in rows]
-
-
-def first_examples(rows: "Dataset", outputs: "NDArray[np.float64]", task: Task) -> list[Example]:
-    """The first three rows of a split with what the model says of them; `outputs` are those of `task`."""
-    first = rows.select(range(min(3, len(rows))))
-    outputs = outputs[: len(first)]
-    labels, decided = task.named(first["label"]), task.decided(outputs)
-    scores = [float(row.max()) for row in outputs] if isinstance(task, SingleLabel) else [None] * len(first)
-    return [
-        Example(row["text"], shown(label), shown(predicted), score, row.get("text_pair"))
-        for row, label, predicted, score in zip(first, labels, decided, scores, strict=True)
-    ]
 
 
 def scored_result(

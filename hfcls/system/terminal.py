@@ -35,6 +35,17 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60} min"
 
 
+def aligned(rows: list[tuple[str, str]]) -> list[str]:
+    """Lines with the values below each other."""
+    width = max(12, *(len(name) + 2 for name, _ in rows))
+    return [f"  {name:<{width}}{value}" for name, value in rows]
+
+
+def columns(*cells: object) -> str:
+    """Cells side by side, each as wide as a score with its interval."""
+    return "  ".join(f"{cell!s:<24}" for cell in cells).rstrip()
+
+
 def quiet_loading() -> None:
     """No bars of transformers while weights are loaded and saved; the bar of training is another."""
     from transformers.utils.logging import disable_progress_bar  # takes a second

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import hfcls
 from hfcls import cli
 from hfcls.config.sources import load_recipe
-from hfcls.runs.results import Example, Result, sample_texts
+from hfcls.runs.predictions import Example
+from hfcls.runs.results import Result, sample_texts
 from hfcls.system.next_steps import try_it
 
 EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'

@@ -21,8 +21,9 @@ from hfcls.baseline.beside import BaselineScores
 from hfcls.data.splits import SplitFacts
 from hfcls.publishing.after_run import try_card
 from hfcls.publishing.card import base_licence, for_repository, model_card
+from hfcls.runs.predictions import Example
 from hfcls.runs.record import RunFacts
-from hfcls.runs.results import Example, Result, Unseen
+from hfcls.runs.results import Result, Unseen
 from hfcls.runs.weights import MARKER, is_our_card
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import McNemar, wilson

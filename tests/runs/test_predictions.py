@@ -5,8 +5,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from hfcls.runs.folder import PREDICTIONS_FILE
-from hfcls.runs.predictions import confident_errors, save_predictions
-from hfcls.runs.results import first_examples
+from hfcls.runs.predictions import confident_errors, first_examples, save_predictions
 from hfcls.scoring.tasks import SingleLabel
 
 NAMES = ["부정", "긍정", "중립"]

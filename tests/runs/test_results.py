@@ -15,8 +15,8 @@ from hfcls import cli
 from hfcls.batching.bins import padding_shares
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
-from hfcls.runs.predictions import save_predictions, text_lengths
-from hfcls.runs.results import Example, load_results
+from hfcls.runs.predictions import Example, save_predictions, text_lengths
+from hfcls.runs.results import load_results
 from hfcls.scoring.tasks import SingleLabel
 
 
