@@ -55,8 +55,9 @@ class DataConfig(Config):
             raise HfclsError(f"{several[0]} does not go together with {other}: drop one of them")
 
     def columns(self) -> dict[str, str | None]:
-        """The options that name columns."""
-        return {name: getattr(self, name) for name in ("text_column", "text_pair_column", "label_column")}
+        """The options that say where texts and labels stand."""
+        names = ("text_column", "text_pair_column", "label_column", "label_columns", "label_separator")
+        return {name: getattr(self, name) for name in names}
 
     def corpus_options(self) -> dict[str, Any]:
         """The arguments of `hfcls.load_corpus`."""

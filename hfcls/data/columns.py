@@ -121,8 +121,16 @@ def wanted_columns(text_column: str, text_pair_column: str | None, label_column:
     return wanted
 
 
+LABELS = ("label_column", "label_columns", "label_separator")
+
+
 def remembered_columns(given: Mapping[str, str | None], known: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Each column as it is given, else as the model was fine-tuned on, else as it is usually called."""
+    """Each option as it is given, else as the model was fine-tuned with, else a column as it is usually called.
+
+    Whoever says where the labels stand is not met with another of the ways to say it.
+    """
+    if any(given.get(option) for option in LABELS):
+        known = {option: name for option, name in known.items() if option not in LABELS}
     return {option: name or known.get(option) or USUAL.get(option, (None,))[0] for option, name in given.items()}
 
 

@@ -108,7 +108,7 @@ def test_several_labels_from_columns_to_answers(several, options, tmp_path, capl
     assert "any number of 3 labels: 배송, 품질, 가격." in card
     assert f"| 가격 | {config['thresholds'][2]:.3f} |" in card
     assert "Pearson" not in card
-    both = hfcls.evaluate(model=out, dataset=several, label_columns="배송,품질,가격", compare=out)
+    both = hfcls.evaluate(model=out, dataset=several, compare=out)  # the model remembers its columns
     assert (both.comparison.mcnemar.only_first, both.comparison.mcnemar.only_second) == (0, 0)
 
     table = parquet.read_table(Path(out) / "predictions.parquet")
