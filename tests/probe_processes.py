@@ -8,7 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-import torch
 from transformers import set_seed
 
 from hfcls.batching.collate import make_collator
@@ -16,6 +15,7 @@ from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import encode
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
+from hfcls.system.launch import leave_process_group
 from hfcls.training.arguments import ClassificationTrainingArguments
 from hfcls.training.trainer import ClassificationTrainer
 
@@ -66,13 +66,15 @@ def evaluations(trainer: ClassificationTrainer) -> dict[str, object]:
     return found
 
 
-if __name__ == "__main__":
-    model, reviews, output_dir = sys.argv[1:]
+def main(model: str, reviews: str, output_dir: str) -> None:
     whole, resumed = trainer(model, reviews, output_dir), trainer(model, reviews, output_dir)
     report = {"evaluations": evaluations(whole)}
     whole.train()
     resumed.train(resume_from_checkpoint=f"{output_dir}/checkpoint-13")
     report |= {"losses": losses(whole), "resumed": losses(resumed)}
     Path(output_dir, f"{os.environ.get('RANK', 0)}.json").write_text(json.dumps(report))
-    if torch.distributed.is_initialized():  # as `hfcls` does at its end
-        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    leave_process_group()  # as `hfcls` does at its end

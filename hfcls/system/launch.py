@@ -1,5 +1,6 @@
 """What started this process, alone or as one of several, and which of them speaks when the command ends."""
 
+import gc
 import os
 import sys
 import time
@@ -83,10 +84,13 @@ def leave_process_group() -> None:
     """End torch's process group, if this process is in one, as all processes do that have come this far.
 
     Left to the end of Python, a thread of gloo now and then aborts a process whose work is done (status -6), and NCCL
-    warns. To be removed when torch does it at exit: https://github.com/pytorch/pytorch/issues/190489
+    warns. The threads end with the last reference to the group, and a model in DistributedDataParallel holds one: such
+    models wait in reference cycles (Trainer's) for the garbage collector. Models that the caller still holds keep the
+    threads. To be removed when torch does it at exit: https://github.com/pytorch/pytorch/issues/190489
     """
     if "torch" in sys.modules:
         from torch import distributed
 
         if distributed.is_initialized():
+            gc.collect()
             distributed.destroy_process_group()

@@ -1,11 +1,13 @@
 """What a process makes of the environment and of its parent, and which of several speaks."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hfcls.errors import HfclsError
@@ -173,3 +175,21 @@ def test_of_joined_processes_the_first_that_asks_speaks(monkeypatch, tmp_path):
     finally:
         distributed.destroy_process_group()
     assert Path(tmp_path).exists()
+
+
+def test_no_thread_of_the_process_group_is_left(monkeypatch, tmp_path):
+    """A wrapped model in a reference cycle keeps the group's threads, one of which may abort Python's end."""
+    import torch
+    from torch import distributed
+
+    for name, value in JOINED.items():
+        monkeypatch.setenv(name, value)
+    gc.collect()
+    before = psutil.Process().num_threads()
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    cycle: dict[str, object] = {"model": torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))}
+    cycle["itself"] = cycle
+    del cycle
+    assert psutil.Process().num_threads() > before
+    launch.leave_process_group()
+    assert psutil.Process().num_threads() == before
