@@ -27,10 +27,10 @@ from hfcls.data.splits import SplitFacts, carve, limit_rows, protocol, selecting
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.models.loading import model_and_tokenizer
-from hfcls.models.pooling import warm_start
+from hfcls.models.pooling import take_shape, warm_start
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
-from hfcls.runs.checkpoints import check_space
+from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
 from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
@@ -42,8 +42,8 @@ from hfcls.scoring.tasks import Task
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
-from hfcls.training.failures import explain
-from hfcls.training.preemption import Interrupted, StopSignals
+from hfcls.training.failures import explained
+from hfcls.training.preemption import StopSignals
 from hfcls.training.trainer import ClassificationTrainer, loss_for
 
 if TYPE_CHECKING:
@@ -237,6 +237,10 @@ def _trainer(
 
 def _warm_start(config: TrainConfig, args: ClassificationTrainingArguments, run: _Preparation) -> float:
     """The seconds it took to fit the head; on an accelerator, but for XLA, which would compile graphs for it."""
+    frozen = config.freeze_encoder  # which leaves no checkpoint
+    if config.resume and not frozen and (checkpoint := newest_whole_checkpoint(Path(config.output_dir))):
+        take_shape(run.model, checkpoint, pooling=config.pooling)
+        return 0.0
     if args.device.type != "xla":
         run.model.to(args.device)  # type: ignore[arg-type]
     pad = run.tokenizer.pad_token_id
@@ -256,23 +260,17 @@ def _train(
         Interrupted: told to stop; what was done is saved.
         HfclsError: what `hfcls.training.failures` explains, such as a full disk.
     """
-    folder, predictions = Path(str(trainer.args.output_dir)), None
-    try:
+    predictions = None
+    with explained(trainer, checkpoint):
         if frozen is None:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         else:
             trainer.train_nothing(frozen)
         run.task = trainer.finish(run.task, run.encoded.get("validation"))
-        trainer.save_whole_model(folder)
+        trainer.save_whole_model(Path(str(trainer.args.output_dir)))
         trainer.save_state()
         if run.scored:
             predictions = trainer.predict(run.encoded[run.scored], metric_key_prefix="final")
-    except Interrupted as interrupted:
-        raise interrupted.saved_in(folder, trainer.state.global_step, trainer.state.max_steps) from None
-    except Exception as error:
-        if explanation := explain(error, folder, checkpoint):
-            raise HfclsError(explanation) from error
-        raise
     return run.task.outputs(predictions.predictions) if predictions else None
 
 

@@ -28,9 +28,9 @@ from hfcls.runs.pretrained import AdaptResult, save_adapted
 from hfcls.runs.record import hardware, versions
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
-from hfcls.training.failures import explain
+from hfcls.training.failures import explained
 from hfcls.training.masked_lm import MaskedLMTrainer, pretraining_arguments
-from hfcls.training.preemption import Interrupted, StopSignals
+from hfcls.training.preemption import StopSignals
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -198,19 +198,12 @@ def _train(trainer: MaskedLMTrainer, run: _Preparation, checkpoint: Path | None)
         Interrupted: told to stop; what was done is saved.
         HfclsError: what `hfcls.training.failures` explains, such as a full disk.
     """
-    folder = Path(str(trainer.args.output_dir))
-    try:
+    with explained(trainer, checkpoint):
         metrics = dict(trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None).metrics)
-        trainer.save_whole_model(folder)
+        trainer.save_whole_model(Path(str(trainer.args.output_dir)))
         trainer.save_state()
         if "validation" in run.encoded:
             metrics |= trainer.evaluate(metric_key_prefix="final")
-    except Interrupted as interrupted:
-        raise interrupted.saved_in(folder, trainer.state.global_step, trainer.state.max_steps) from None
-    except Exception as error:
-        if explanation := explain(error, folder, checkpoint):
-            raise HfclsError(explanation) from error
-        raise
     return metrics
 
 

@@ -7,6 +7,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,10 +64,24 @@ def warm_start(
     logger.info(
         "the head is fitted on %s of %d texts, in %.0f s; loss of a text it has not seen %.4f; layers: %d%s",
         "the mean of the tokens" if means else "what the model gives it",
-        *(len(sample), seconds, loss, _depth(model)),
+        *(len(sample), seconds, loss, _depth(model.config)),
         " with the one that takes the mean" if means and model.config.model_type in STACKED else "",
     )
     return seconds
+
+
+def take_shape(model: PreTrainedModel, checkpoint: Path, *, pooling: str = "first") -> None:
+    """Give an encoder the layers and the pooling that `warm_start` gave that of a checkpoint, in place.
+
+    The weights are to come from there too, so that nothing needs to be fitted again.
+    """
+    if class_names_of(model.config) is not None:
+        return
+    if model.config.model_type in STACKED:
+        keep_layers(model, _depth(type(model.config).from_pretrained(checkpoint)) - (pooling == "mean"))
+    if pooling == "mean":
+        add_mean_pooling(model)
+    logger.info("the layers and the head are those of %s", checkpoint.name)
 
 
 def _set_depth(
@@ -74,7 +89,7 @@ def _set_depth(
 ) -> None:
     if layers == "all":
         return
-    kind, have = model.config.model_type, _depth(model)
+    kind, have = model.config.model_type, _depth(model.config)
     if kind not in STACKED:
         if layers == "auto":
             return
@@ -87,8 +102,7 @@ def _set_depth(
         keep_layers(model, int(layers))
 
 
-def _depth(model: PreTrainedModel) -> int:
-    config: Any = model.config
+def _depth(config: Any) -> int:
     return config.n_layers if config.model_type == "distilbert" else config.num_hidden_layers
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import tempfile
 from collections.abc import Collection
 from dataclasses import replace
@@ -126,7 +127,7 @@ def _steps(result: Result, folder: Path, options: dict[str, Any]) -> tuple[int, 
 
 def planned_steps(options: dict[str, Any], rows: int) -> int:
     """Optimizer steps that these options ask for with so many training rows."""
-    steps: int = options["max_steps"] or options["num_train_epochs"] * -(-rows // options["batch_size"])
+    steps: int = options["max_steps"] or options["num_train_epochs"] * math.ceil(rows / options["batch_size"])
     return steps
 
 

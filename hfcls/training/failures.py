@@ -3,17 +3,44 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+from transformers import Trainer
 
+from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint
+from hfcls.training.preemption import Interrupted
 
 SIGNS_OF_A_FULL_DISK = (
     *map(os.strerror, (errno.ENOSPC, errno.EDQUOT)),  # safetensors and tokenizers quote the system
     *("PytorchStreamWriter failed", "file write failed", "iostream error", "unexpected pos"),  # torch.save
 )
+
+
+@contextmanager
+def explained(trainer: Trainer, checkpoint: Path | None) -> Iterator[None]:
+    """The work of a trainer whose errors, where they are known, end as one line.
+
+    Args:
+        checkpoint: that the run was resumed from, if any.
+
+    Raises:
+        Interrupted: told to stop; what was done is saved.
+        HfclsError: what `explain` knows, such as a full disk.
+    """
+    folder = Path(str(trainer.args.output_dir))
+    try:
+        yield
+    except Interrupted as interrupted:
+        state = trainer.state  # `train` makes it anew
+        raise interrupted.saved_in(folder, state.global_step, state.max_steps) from None
+    except Exception as error:
+        if explanation := explain(error, folder, checkpoint):
+            raise HfclsError(explanation) from error
+        raise
 
 
 def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str | None:

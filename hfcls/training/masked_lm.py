@@ -25,7 +25,6 @@ from hfcls.training.callbacks import (
     NonFiniteLossCallback,
     PlainProgressCallback,
     TimedCheckpointCallback,
-    check_finite,
 )
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
@@ -160,13 +159,6 @@ class MaskedLMTrainer(ResumableTrainer, WholeBatchTrainer):
         """Trainer's own, but for weights that are not saved since others hold them: the head's are the embeddings'."""
         missing = [name for name in load_result.missing_keys if name not in self.model.all_tied_weights_keys]
         super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
-        loss = super().training_step(*args, **kwargs)
-        if loss.device.type == "cpu":
-            check_finite("loss", loss.item(), self.state, self.args.learning_rate)
-        return loss
 
     def prediction_step(
         self,

@@ -59,6 +59,13 @@ class ResumableTrainer(Trainer):
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
+        loss = super().training_step(*args, **kwargs)
+        if loss.device.type == "cpu":
+            check_finite("loss", loss.item(), self.state, self.args.learning_rate)
+        return loss
+
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Trainer's own, after which the random numbers of training go on as if nothing had been evaluated."""
         try:

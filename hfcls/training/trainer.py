@@ -28,7 +28,6 @@ from hfcls.training.callbacks import (
     NonFiniteLossCallback,
     PlainProgressCallback,
     TimedCheckpointCallback,
-    check_finite,
 )
 from hfcls.training.optim import EpochExponentialLR, EpochSchedule, adam, layerwise_groups, warmed_up_exponential
 from hfcls.training.preemption import StopSignals
@@ -133,13 +132,6 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         values = super().set_initial_training_values(args, dataloader)
         self._update_steps_per_epoch: int = values[1]
         return values
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
-        loss = super().training_step(*args, **kwargs)
-        if loss.device.type == "cpu":
-            check_finite("loss", loss.item(), self.state, self.args.learning_rate)
-        return loss
 
     def finish(self, task: Task, validation: Any) -> Task:
         """Give the trained model what a loss does not teach, before it is saved; returns what it says from then on.

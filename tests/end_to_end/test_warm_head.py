@@ -32,7 +32,8 @@ def weights(folder: str | Path) -> dict[str, torch.Tensor]:
     return load_file(Path(folder) / "model.safetensors")
 
 
-def test_the_recipe_leaves_a_plain_model_and_resumes_exactly(options, tmp_path):
+def test_the_recipe_leaves_a_plain_model_and_resumes_exactly(options, tmp_path, caplog):
+    caplog.set_level("INFO", logger="hfcls")
     result = hfcls.fine_tune(**options, **RECIPE)
     out = Path(options["output_dir"])
     classify = pipeline("text-classification", model=str(out), device="cpu")
@@ -48,7 +49,10 @@ def test_the_recipe_leaves_a_plain_model_and_resumes_exactly(options, tmp_path):
     for name in ("results.json", "model.safetensors", "trainer_state.json"):
         (cut / name).unlink()
     shutil.rmtree(cut / "checkpoint-12", ignore_errors=True)
+    caplog.clear()
     again = hfcls.fine_tune(**{**options, "output_dir": str(cut)}, **RECIPE, resume=True)
+    assert "the layers and the head are those of checkpoint-" in caplog.text
+    assert "the head is fitted" not in caplog.text  # for nothing: the checkpoint has it
     assert again.metrics == result.metrics
     ours, theirs = weights(cut), weights(out)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -22,6 +22,7 @@ from hfcls.models.pooling import (
     encoder_layers,
     keep_layers,
     layer_means,
+    take_shape,
     warm_start,
 )
 
@@ -118,6 +119,10 @@ def test_a_run_starts_from_a_plain_model_that_knows_the_classes(kind, tmp_path, 
     model.save_pretrained(tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert torch.allclose(padded_logits(again, rows), logits, atol=1e-5)
+    resumed = model_of(kind)
+    take_shape(resumed, tmp_path, pooling="mean")
+    resumed.load_state_dict(model.state_dict())
+    assert torch.allclose(padded_logits(resumed, rows), logits, atol=1e-5)
 
 
 def test_layers_by_number_and_what_cannot_be(caplog):

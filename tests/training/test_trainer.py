@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import shutil
 import signal
 from collections.abc import Callable
@@ -114,7 +115,7 @@ def test_losses_and_rates_are_those_of_the_plain_loop(build, tiny_model, batchin
 def test_the_rate_is_that_of_its_epoch_at_every_step(build, options):
     trainer = build(**{"per_device_train_batch_size": 4, **options})
     trainer.train()
-    steps_per_epoch = -(-70 // (4 * trainer.args.gradient_accumulation_steps))
+    steps_per_epoch = math.ceil(70 / (4 * trainer.args.gradient_accumulation_steps))
     rates = history(trainer, "learning_rate")
     assert len(rates) == trainer.state.max_steps
     for step, rate in enumerate(rates):
