@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hfcls.baseline.beside import score_baseline
+from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
@@ -26,6 +27,7 @@ from hfcls.data.labels import warn_of_labels
 from hfcls.data.splits import SplitFacts, carve, limit_rows, protocol, selecting_split, split_facts
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
+from hfcls.fitting import fit_baseline
 from hfcls.models.loading import model_and_tokenizer
 from hfcls.models.pooling import take_shape, warm_start
 from hfcls.publishing.after_run import publish
@@ -73,6 +75,8 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
     """
     config, data = with_data(config or TrainConfig(), options)
     args = training_arguments(**config.training_options())
+    if config.model == BASELINE:
+        return fit_baseline(config, data, args.world_size)
     with main_process_speaks(args.should_log), ExitStack() as held:
         return _run(config, data, args, held)
 

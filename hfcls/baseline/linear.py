@@ -73,11 +73,15 @@ class Baseline:
 
     def probabilities(self, texts: Sequence[Text]) -> NDArray[np.float64]:
         """Float64 [len(texts), num_labels]: rows sum to 1, unless the baseline is multi-label."""
-        logits = np.asarray(self.ngrams.matrix(texts) @ self.weight.T, np.float64) + self.bias
+        logits = self.logits(texts)
         if self.multi_label:
             return 1 / (1 + np.exp(-logits))
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exp / exp.sum(axis=1, keepdims=True)
+
+    def logits(self, texts: Sequence[Text]) -> NDArray[np.float64]:
+        """Float64 [len(texts), num_labels]."""
+        return np.asarray(self.ngrams.matrix(texts) @ self.weight.T, np.float64) + self.bias
 
     def save(self, folder: str | Path) -> None:
         """Write the numbers and, as JSON, the n-grams to `folder`; reading them runs no code."""

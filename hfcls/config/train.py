@@ -98,7 +98,7 @@ class ModelConfig(Config):
 
     model: str = option(
         "beomi/kcbert-base",
-        "Hub id or folder of a pretrained encoder; scratch: a small random one",
+        "Hub id or folder of a pretrained encoder; scratch: a small random one; baseline: n-grams, no encoder",
         path=True,
         in_card="never",
     )

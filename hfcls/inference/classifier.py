@@ -8,6 +8,7 @@ from typing import Any, overload
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hfcls.baseline.model import BaselineModel, is_baseline
 from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
@@ -15,9 +16,10 @@ from hfcls.errors import HfclsError
 from hfcls.inference.agreement import verify_precision
 from hfcls.inference.texts import Text, as_batch, check_texts
 from hfcls.models.classes import task_of_config
-from hfcls.models.compact.precision import check_exact, lower_precision
+from hfcls.models.compact.precision import check_exact, check_float32, lower_precision
 from hfcls.models.loading import load_classifier
 from hfcls.models.positions import check_positions, usable_length
+from hfcls.models.sources import local_folder
 from hfcls.models.tokenizers import fit_tokenizer
 from hfcls.scoring.tasks import MultiLabel, Regression
 
@@ -121,6 +123,10 @@ class Classifier:
                 repository and `trust_remote_code` is not set, the Hub is out of reach, the model gives a text other
                 logits beside other texts, or the precision is not to be had or costs too much.
         """
+        folder = local_folder(name)
+        if folder and is_baseline(folder):
+            check_float32(precision)
+            return _BaselineClassifier(BaselineModel(folder), batch_size)
         model, tokenizer = load_classifier(name, trust_remote_code=trust_remote_code)
         if isinstance(model, torch.nn.Module):  # an exported model was checked before
             check_batching(model, tokenizer, None, max_length=max_length or usable_length(model.config, tokenizer))
@@ -208,3 +214,17 @@ class Classifier:
             for start in range(0, len(same_length), count):
                 indices = same_length[start : start + count]
                 yield indices + indices[-1:] * (count - len(indices))
+
+
+class _BaselineClassifier(Classifier):
+    """A kept baseline: it reads texts as they are, so that batches and tokens do not matter."""
+
+    def __init__(self, model: BaselineModel, batch_size: int) -> None:
+        self.model, self.tokenizer = model, None  # type: ignore[assignment]
+        self.max_length, self.batch_size, self.exact = model.fitted.ngrams.cut, batch_size, True
+        self.multi_label = model.fitted.multi_label
+        self.labels = [model.config.id2label[i] for i in range(len(model.config.id2label))]
+
+    def logits(self, texts: Sequence[Text]) -> torch.Tensor:
+        check_texts(texts)
+        return self.model.logits(list(texts))

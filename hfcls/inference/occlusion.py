@@ -49,9 +49,9 @@ def occlusion(classifier: Classifier, text: str) -> tuple[dict[str, float], list
 def _pieces(classifier: Classifier, text: str) -> list[tuple[int, int]]:
     """Where each token stands in the text, without the spaces that some tokenizers count to it.
 
-    A tokenizer without a fast version does not know; whole words stand in for its tokens.
+    A tokenizer without a fast version does not know, a baseline has none; whole words stand in for tokens.
     """
-    if not classifier.tokenizer.is_fast:
+    if classifier.tokenizer is None or not classifier.tokenizer.is_fast:
         return [match.span() for match in re.finditer(r"\S+", text)]
     encoded = classifier.tokenizer(
         text,

@@ -128,6 +128,8 @@ def model_sums(classifier: Classifier) -> dict[str, str]:
 
 def _sum_of_tokenizer(classifier: Classifier) -> str:
     digest = hashlib.sha256(f"max_length {classifier.max_length}\n".encode())
+    if classifier.tokenizer is None:  # of a baseline
+        return digest.hexdigest()
     with tempfile.TemporaryDirectory() as aside:
         classifier.tokenizer.save_pretrained(aside)
         for path in sorted(Path(aside).rglob("*.*")):

@@ -47,6 +47,7 @@ METRICS = {  # as the Hub names them -> as an analysis does, and a title
     "multi_label_classification": {"f1": ("micro_f1", "Micro F1"), "accuracy": ("subset_accuracy", "Subset accuracy")},
     "regression": {"pearsonr": ("pearson", "Pearson"), "spearmanr": ("spearman", "Spearman")},
 }
+OWN = {"scratch": "Small BERT with random weights", "baseline": "Logistic regression on character n-grams"}
 CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
 COURSE = {  # the scores of each evaluation in training
     "single_label_classification": ("accuracy", "macro_f1"),
@@ -88,7 +89,7 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
     """
     facts = result.facts
     assert facts is not None, "a run of fine_tune has facts"
-    base = "Small BERT with random weights" if facts.model == "scratch" else _shown(facts.model)
+    base = OWN.get(facts.model) or _shown(facts.model)
     corpus = CORPORA.get(facts.dataset) or _shown(facts.dataset)
     title = f"{base} fine-tuned on {corpus}"
     labels = list(facts.splits["train"].classes) or [facts.options.get("label_column", "label")]
@@ -239,7 +240,7 @@ def _shown(name: str) -> str:
 def _on_hub(name: str) -> bool:
     """Whether this names a repository rather than a place on this machine or something of ours."""
     looks_like_one = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
-    return looks_like_one and name not in ("scratch", *SHIPPED, *CORPORA) and not Path(name).exists()
+    return looks_like_one and name not in (*OWN, *SHIPPED, *CORPORA) and not Path(name).exists()
 
 
 def _is_newer(path: Path, than: Path) -> bool:

@@ -12,6 +12,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
+from hfcls.baseline.model import is_baseline
 from hfcls.errors import HfclsError
 from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.publishing.card import FIGURES, for_repository
@@ -177,6 +178,8 @@ def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_finished(folder: Path) -> None:
+    if is_baseline(folder):
+        raise HfclsError(f"{folder} holds a baseline, which the Hub has no code to run: copy the folder instead")
     for patterns in ((CARD_FILE,), ("config.json",), WEIGHTS, TOKENIZER):
         if not _glob(folder, patterns):
             raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")

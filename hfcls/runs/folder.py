@@ -12,8 +12,8 @@ REPORT_FILE = "report.html"
 REPORT_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
 NUMBERS_FILE = "numbers.json"  # in REPORT_FOLDER: all that the page shows
 CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown in the report if they lie here
-# One file, or an index and its shards.
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+# One file, or an index and its shards; or a baseline.
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors", "baseline.safetensors")
 
 CHECKPOINT = "checkpoint"  # checkpoint-N: the run after N optimizer steps
 SEAL_FILE = "manifest.json"  # of a checkpoint: size and SHA-256 of each of its files, and the sign that we wrote it

@@ -30,6 +30,12 @@ def lower_precision(model: PreTrainedModel, precision: str) -> None:
         model.to(torch.bfloat16)  # type: ignore[arg-type]  # transformers wraps `to`, its signature is lost
 
 
+def check_float32(precision: str) -> None:
+    """Raises HfclsError if a baseline is to have fewer bits."""
+    if precision != "float32":
+        raise HfclsError(f"a baseline is small and keeps its precision: leave --precision {precision} out")
+
+
 def check_exact(model: Any, exact: bool) -> None:
     """Raises HfclsError if results are to depend on no other text, and the model rounds by the whole batch."""
     if exact and getattr(model, "precision", "float32") == "int8":

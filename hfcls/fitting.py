@@ -1,0 +1,121 @@
+"""The story of a run of `--model baseline`: prepare, fit, score, leave; it takes seconds, so nothing is resumed."""
+
+import logging
+import time
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import DatasetDict
+
+from hfcls.baseline.beside import labels_of, texts_of
+from hfcls.baseline.linear import Baseline
+from hfcls.baseline.model import BASELINE, save_baseline
+from hfcls.config.options import changed_options, resumable_options
+from hfcls.config.train import TrainConfig
+from hfcls.data.corpora import load_corpus
+from hfcls.data.duplicates import kept_train_rows
+from hfcls.data.labels import warn_of_labels
+from hfcls.data.splits import carve_validation, limit_rows, split_facts
+from hfcls.errors import HfclsError
+from hfcls.publishing.after_run import publish
+from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE, WEIGHTS
+from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
+from hfcls.runs.record import RunFacts, hardware, versions
+from hfcls.runs.results import Result, load_results, save_run, scored_result
+from hfcls.runs.weights import weights_sha256
+from hfcls.system.locks import sole_run
+
+logger = logging.getLogger(__name__)
+
+
+def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
+    """Fit a baseline on labelled texts; it, its numbers, report and model card end in `output_dir`.
+
+    Args:
+        data: `config.dataset`, or the object of Python that it stands for.
+        world_size: processes that were started.
+
+    Nothing is selected, so that a validation split is only scored, where there is no test split.
+
+    Raises:
+        HfclsError: data, options or output folder are not what is needed; says what to do.
+    """
+    if world_size > 1:
+        raise HfclsError(f"a baseline is fitted by one process, found {world_size}: start it without accelerate launch")
+    if config.push_to_hub:
+        raise HfclsError("the Hub has no code to run a baseline: drop push_to_hub, and copy its folder")
+    folder, options = Path(config.output_dir), asdict(config)
+    choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
+    check_writable_folder(folder)
+    with sole_run(folder / LOCK_FILE):
+        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
+        if config.resume and (folder / RESULTS_FILE).exists():
+            logger.info("the baseline in %s is finished and left as it is", folder)
+            return load_results(folder)
+        corpus, carved = _rows(config, data)
+        splits = split_facts(corpus)
+        hashes = {name: split.sha256 for name, split in splits.items()}
+        prepare_output_dir(folder, options, hashes, write=True, **choice)
+        scored = next((split for split in ("test", "validation") if split in corpus), None)
+        start, train = time.perf_counter(), corpus["train"]
+        names = train.features["label"].names
+        fitted = Baseline.fit(texts_of(train), labels_of(train), len(names), seed=config.seed)
+        seconds = time.perf_counter() - start
+        for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
+            path.unlink()  # of the run that is replaced
+        save_baseline(fitted, names, folder)
+        facts = RunFacts(
+            finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            model=BASELINE,
+            architecture=BASELINE,
+            num_parameters=fitted.weight.size + fitted.bias.size,
+            dataset=config.dataset,
+            splits=splits,
+            selected_on=None,
+            protocol=_protocol(scored, carved),
+            options=changed_options(config),
+            batching="",
+            padding={},
+            tokens_per_text=0.0,
+            steps=0,
+            training_seconds=seconds,
+            texts_per_second=len(corpus["train"]) / seconds,
+            hardware=hardware(torch.device("cpu"), 1),
+            precision="no",
+            versions=versions(),
+            weights_sha256=weights_sha256(folder),
+        )
+        probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
+        result = scored_result(corpus, scored, probabilities, facts, config.output_dir, config.seed)
+        save_run(result, corpus[scored] if scored else None, probabilities, folder)
+        publish(folder, report=config.report, repo_id=None, hub_private=False)
+    return result
+
+
+def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str]:
+    """The splits that are used, and how a validation split was cut from train; empty if it was not."""
+    corpus = load_corpus(**config.corpus_options() | {"dataset": data})
+    if "train" not in corpus:
+        raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
+    corpus, carved = limit_rows(corpus, config.row_limits()), ""
+    if not ({"validation", "test"} & set(corpus) or config.validation_size == 0):
+        corpus = carve_validation(corpus, config.validation_size, config.seed)
+        corpus = limit_rows(corpus, config.row_limits())
+        carved = f"{config.validation_size:.0%} of train (stratified, by text, seed {config.seed})"
+    if config.drop_duplicates or config.drop_overlap:
+        kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
+        corpus["train"] = corpus["train"].select(kept)
+    warn_of_labels(corpus["train"])
+    return corpus, carved
+
+
+def _protocol(scored: str | None, carved: str) -> str:
+    if scored is None:
+        return "Nothing was held out, so nothing was measured."
+    if scored == "test":
+        return "Nothing was selected. The test split was scored once."
+    origin = f", {carved}," if carved else ""
+    return f"Nothing was selected. There is no test split: the validation split{origin} was scored once."

@@ -1,0 +1,78 @@
+"""`--model baseline`: a folder that every command takes as a classifier, or refuses in a line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hub_server import card_errors
+from pyarrow import parquet
+
+import hfcls
+from hfcls import cli
+from hfcls.errors import HfclsError
+from hfcls.inference.occlusion import occlusion
+
+
+@pytest.fixture
+def corpus(table) -> str:
+    table("data/train.tsv", 200)
+    return str(table("data/test.tsv", 60, seed=1).parent)
+
+
+@pytest.fixture
+def out(corpus, tmp_path) -> Path:
+    return Path(hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(tmp_path / "out")).output_dir)
+
+
+def test_what_it_is_scored_with_is_what_every_command_answers(out, corpus, tmp_path, capsys):
+    result = hfcls.load_results(out)
+    assert result.baseline is None
+    assert result.split == "test"
+    assert result.metrics["accuracy"] > 0.9
+    assert hfcls.evaluate(model=str(out), dataset=corpus).metrics == pytest.approx(result.metrics, abs=1e-6)
+    rows = parquet.read_table(out / "predictions.parquet").to_pydict()
+    classifier = hfcls.Classifier.from_pretrained(str(out))
+    given = classifier.probabilities(rows["text"])[:, 1].numpy()
+    assert np.allclose(given, rows["probability_1"], atol=1e-6)
+    assert "baseline, 2 labels" in repr(classifier)
+    assert cli.main(["predict", "--model", str(out), rows["text"][0]]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == rows["predicted"][0]
+    shards = hfcls.predict_files(model=str(out), input=f"{corpus}/test.tsv", output=str(tmp_path / "labelled"))
+    assert parquet.read_table(shards[0])["predicted_label"].to_pylist() == rows["predicted"]
+    scores, parts = occlusion(classifier, "최고 추천 영화")
+    assert max(parts, key=lambda part: part.moved).text in "최고 추천"
+    assert scores["1"] > 0.5
+    card = (out / "README.md").read_text("utf-8")
+    assert card_errors(card) == []
+    assert "transformers import pipeline" not in card
+    assert "hfcls runs it" in card
+
+
+def test_a_run_with_its_rows_shows_the_same_baseline_and_is_kept(out, corpus):
+    again = hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(out), resume=True)
+    assert again == hfcls.load_results(out)
+    with pytest.raises(HfclsError, match="holds a finished run"):
+        hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(out))
+
+
+def test_an_encoder_may_take_its_place_and_the_other_way_round(out, corpus, tiny_model):
+    options = {"dataset": corpus, "output_dir": str(out), "overwrite_output_dir": True}
+    hfcls.fine_tune(model=tiny_model, max_length=32, max_steps=1, report=False, **options)
+    assert "bert, 2 labels" in repr(hfcls.Classifier.from_pretrained(str(out)))
+    hfcls.fine_tune(model="baseline", **options)
+    assert "baseline, 2 labels" in repr(hfcls.Classifier.from_pretrained(str(out)))
+    assert not (out / "model.safetensors").exists()
+
+
+def test_what_a_baseline_cannot_do_is_one_line(out, corpus, tmp_path):
+    with pytest.raises(HfclsError, match="has no encoder"):
+        hfcls.fine_tune(dataset=corpus, model=str(out), output_dir=str(tmp_path / "more"))
+    with pytest.raises(HfclsError, match="which the Hub has no code to run"):
+        hfcls.push(out)
+    with pytest.raises(HfclsError, match="drop push_to_hub"):
+        hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(tmp_path / "hub"), push_to_hub=True)
+    with pytest.raises(HfclsError, match="leave --precision int8 out"):
+        hfcls.Classifier.from_pretrained(str(out), precision="int8")
+    with pytest.raises(HfclsError, match="a baseline of single texts"):
+        hfcls.Classifier.from_pretrained(str(out))(("가", "나"))
