@@ -66,7 +66,7 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         seconds = time.perf_counter() - start
         for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
             path.unlink()  # of the run that is replaced
-        save_baseline(fitted, names, folder)
+        save_baseline(fitted, names, folder, data_columns=config.columns())
         facts = RunFacts(
             finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             model=BASELINE,

@@ -29,10 +29,10 @@ def is_baseline(folder: Path | None) -> bool:
     return isinstance(values, dict) and values.get("model_type") == BASELINE
 
 
-def save_baseline(fitted: Baseline, label_names: list[str], folder: Path) -> None:
-    """Write a folder that `Classifier.from_pretrained` reads."""
+def save_baseline(fitted: Baseline, label_names: list[str], folder: Path, *, data_columns: dict[str, Any]) -> None:
+    """Write a folder that `Classifier.from_pretrained` reads; `data_columns` are those of the training data."""
     fitted.save(folder)
-    config = {"model_type": BASELINE, "id2label": dict(enumerate(label_names))}
+    config = {"model_type": BASELINE, "id2label": dict(enumerate(label_names)), "data_columns": data_columns}
     write_whole(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -51,6 +51,7 @@ class BaselineModel:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise HfclsError(f"{folder / CONFIG} does not name the classes ({error!r}): train it again") from error
         config: Any = PreTrainedConfig(id2label=dict(enumerate(names)))
+        config.data_columns = values.get("data_columns")
         config.model_type, config.name_or_path = BASELINE, str(folder)
         self.config = config
         self.config.problem_type = "multi_label_classification" if self.fitted.multi_label else None
