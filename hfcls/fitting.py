@@ -19,6 +19,7 @@ from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import kept_train_rows
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.splits import carve_validation, limit_rows, split_facts
+from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.publishing.after_run import publish
 from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE, WEIGHTS
@@ -26,6 +27,7 @@ from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepa
 from hfcls.runs.record import RunFacts, hardware, versions
 from hfcls.runs.results import Result, load_results, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
+from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.locks import sole_run
 
 logger = logging.getLogger(__name__)
@@ -56,17 +58,19 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             logger.info("the baseline in %s is finished and left as it is", folder)
             return load_results(folder)
         corpus, carved = _rows(config, data)
+        task = task_of(corpus["train"], config.label_column)
+        if not isinstance(task, SingleLabel):
+            raise HfclsError("a baseline is kept where each text has one class: choose an encoder for this data")
         splits = split_facts(corpus)
         hashes = {name: split.sha256 for name, split in splits.items()}
         prepare_output_dir(folder, options, hashes, write=True, **choice)
         scored = next((split for split in ("test", "validation") if split in corpus), None)
         start, train = time.perf_counter(), corpus["train"]
-        names = train.features["label"].names
-        fitted = Baseline.fit(texts_of(train), labels_of(train), len(names), seed=config.seed)
+        fitted = Baseline.fit(texts_of(train), labels_of(train), len(task.names), seed=config.seed)
         seconds = time.perf_counter() - start
         for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
             path.unlink()  # of the run that is replaced
-        save_baseline(fitted, names, folder, data_columns=config.columns())
+        save_baseline(fitted, task.names, folder, data_columns=config.columns())
         facts = RunFacts(
             finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             model=BASELINE,
@@ -87,10 +91,11 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             precision="no",
             versions=versions(),
             weights_sha256=weights_sha256(folder),
+            problem_type=task.problem_type,
         )
         probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
-        result = scored_result(corpus, scored, probabilities, facts, config.output_dir, config.seed)
-        save_run(result, corpus[scored] if scored else None, probabilities, folder)
+        result = scored_result(corpus, scored, probabilities, task, facts, config.output_dir, config.seed)
+        save_run(result, corpus[scored] if scored else None, probabilities, task, folder)
         publish(folder, report=config.report, repo_id=None, hub_private=False)
     return result
 

@@ -222,10 +222,10 @@ class _BaselineClassifier(Classifier):
     def __init__(self, model: BaselineModel, batch_size: int) -> None:
         self.model, self.tokenizer = model, None  # type: ignore[assignment]
         self.max_length, self.batch_size, self.exact = model.fitted.ngrams.cut, batch_size, True
-        self.multi_label = model.fitted.multi_label
+        self.task = task_of_config(model.config)
         self.columns = getattr(model.config, "data_columns", None) or {}
         self.takes_pairs = model.fitted.ngrams.pairs
-        self.labels = [model.config.id2label[i] for i in range(len(model.config.id2label))]
+        self.labels = self.task.names
 
     def logits(self, texts: Sequence[Text]) -> torch.Tensor:
         check_texts(texts)
