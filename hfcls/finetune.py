@@ -123,7 +123,9 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
-    result = _score(config, run, outputs, facts, baseline=config.baseline and is_main)
+    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, config.output_dir, config.seed)
+    if config.baseline and is_main and run.scored:
+        result.baseline = score_baseline(run.corpus, run.scored, run.task, outputs, seed=config.seed)
 
     # Leave: results, predictions, report and card in the folder; the model on the Hub, if asked.
     if is_main:
@@ -310,13 +312,3 @@ def _facts(
         versions=versions(),
         weights_sha256=weights_sha256(Path(config.output_dir)) if trainer.is_world_process_zero() else "",
     )
-
-
-def _score(
-    config: TrainConfig, run: _Preparation, outputs: NDArray[np.float64] | None, facts: RunFacts, *, baseline: bool
-) -> Result:
-    """The result of the run from what its model says of the scored split, and what the baseline reaches on it."""
-    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, config.output_dir, config.seed)
-    if baseline and run.scored:
-        result.baseline = score_baseline(run.corpus, run.scored, run.task, outputs, seed=config.seed)
-    return result

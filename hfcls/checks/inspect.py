@@ -4,6 +4,7 @@ import logging
 import math
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from hfcls.baseline.beside import score_baseline
+from hfcls.baseline.model import BASELINE
 from hfcls.batching.bins import padding_shares
 from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import for_training
@@ -59,6 +61,8 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
         HfclsError: the corpus, tokenizer or model config cannot be read, or `output` cannot be written.
     """
     config, data = with_data(config or CheckConfig(), options)
+    if config.model == BASELINE:  # which has no tokens; its scores are shown beside any model
+        config = replace(config, model=None)
     if config.output:
         check_writable(Path(config.output), "output")
     corpus = load_corpus(**config.corpus_options() | {"dataset": data})

@@ -12,6 +12,7 @@ from typing import Any
 from huggingface_hub import constants, get_session, is_offline_mode
 from transformers import AutoConfig
 
+from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
 
 # The folder that `hfcls train` makes its own in, so that outputs/run is no Hub id even before the first run.
@@ -39,9 +40,20 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
+def encoder_folder(name: str) -> Path | None:
+    """As `local_folder`, for a model of transformers: raises HfclsError if a baseline lies there."""
+    folder = local_folder(name)
+    if is_baseline(folder):
+        raise HfclsError(
+            f"{name} holds a baseline, which has no encoder: it predicts, but is neither exported nor trained further; "
+            f"--model {BASELINE} fits one anew"
+        )
+    return folder
+
+
 def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
     """The config of a Hub id or folder; raises HfclsError if it cannot be loaded."""
-    folder = local_folder(name)
+    folder = encoder_folder(name)
     if folder and (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is an adapter of peft without its model: save the two as one (merge_and_unload)")
     if folder and not (folder / "config.json").is_file():

@@ -11,10 +11,9 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
 from hfcls.models.positions import AFTER_PADDING
-from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
+from hfcls.models.sources import could_not_load, encoder_folder, load_config, loading_options
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +44,7 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         HfclsError: no tokenizer there, the Hub is out of reach, it needs code that is not trusted, or transformers
             reads it otherwise than it was made.
     """
-    folder = local_folder(name)
-    if is_baseline(folder):
-        raise HfclsError(
-            f"{name} holds a baseline, which has no encoder: it predicts, but is neither exported nor trained further; "
-            f"--model {BASELINE} fits one anew"
-        )
+    folder = encoder_folder(name)
     if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise HfclsError(f"{name} holds no tokenizer: one of {', '.join(TOKENIZER_FILES)} is needed")
     options = loading_options(name, trust_remote_code)

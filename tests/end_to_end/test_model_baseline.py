@@ -68,6 +68,8 @@ def test_an_encoder_may_take_its_place_and_the_other_way_round(out, corpus, tiny
 def test_what_a_baseline_cannot_do_is_one_line(out, corpus, tmp_path):
     with pytest.raises(HfclsError, match="has no encoder"):
         hfcls.fine_tune(dataset=corpus, model=str(out), output_dir=str(tmp_path / "more"))
+    with pytest.raises(HfclsError, match="has no encoder"):
+        hfcls.export(model=str(out), output=str(tmp_path / "onnx"))
     with pytest.raises(HfclsError, match="which the Hub has no code to run"):
         hfcls.push(out)
     with pytest.raises(HfclsError, match="drop push_to_hub"):
@@ -76,3 +78,9 @@ def test_what_a_baseline_cannot_do_is_one_line(out, corpus, tmp_path):
         hfcls.Classifier.from_pretrained(str(out), precision="int8")
     with pytest.raises(HfclsError, match="a baseline of single texts"):
         hfcls.Classifier.from_pretrained(str(out))(("가", "나"))
+
+
+def test_a_check_shows_it_as_it_does_without_a_model(corpus):
+    with_it, without = hfcls.check(dataset=corpus, model="baseline"), hfcls.check(dataset=corpus)
+    assert with_it.baseline.analysis == without.baseline.analysis
+    assert with_it.cost is None
