@@ -20,11 +20,12 @@ from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
-from hfcls.data.corpora import load_corpus
+from hfcls.data.corpora import load_splits
 from hfcls.data.duplicates import kept_train_rows
 from hfcls.data.encoding import check_tokens, encode
 from hfcls.data.labels import warn_of_labels
-from hfcls.data.splits import SplitFacts, carve, limit_rows, protocol, selecting_split, split_facts
+from hfcls.data.origins.unlabelled import Unlabelled
+from hfcls.data.splits import SplitFacts, carve, limit_rows, selecting_split, split_facts
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.fitting import fit_baseline
@@ -32,10 +33,11 @@ from hfcls.models.loading import model_and_tokenizer
 from hfcls.models.pooling import take_shape, warm_start
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
+from hfcls.publishing.submission import save_submission
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
-from hfcls.runs.record import RunFacts, batch_facts, hardware, versions
+from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol, versions
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.losses import read_class_weights
@@ -148,6 +150,7 @@ class _Preparation:
         carved: how the validation split was cut from train; empty if it was not.
         selected_on: the split that chooses the checkpoint; None: nothing does.
         scored: the split that is scored at the end; None: nothing is.
+        unlabelled: a test split that is predicted, since it has no labels.
     """
 
     task: Task
@@ -158,6 +161,7 @@ class _Preparation:
     carved: str
     selected_on: str | None
     scored: str | None
+    unlabelled: Unlabelled | None
 
 
 def _prepare(config: TrainConfig, data: Any) -> _Preparation:
@@ -166,7 +170,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     Raises:
         HfclsError: data or model are not what is needed.
     """
-    corpus = load_corpus(**config.corpus_options() | {"dataset": data})
+    corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data})
     if "train" not in corpus:
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
     carved = not ("validation" in corpus or config.select_on_test or config.validation_size == 0)
@@ -191,8 +195,9 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
     warn_of_labels(corpus["train"])
-    early_stopping = config.early_stopping_patience is not None
-    selected_on = selecting_split(corpus, select_on_test=config.select_on_test, early_stopping=early_stopping)
+    if unlabelled:
+        encoded["unlabelled"] = encode(unlabelled.texts, tokenizer, config.max_length)
+    selected_on = selecting_split(corpus, select_on_test=config.select_on_test, patience=config.early_stopping_patience)
     return _Preparation(
         task=task,
         model=model,
@@ -202,6 +207,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         carved=f"{config.validation_size:.0%} of train (stratified, by text, seed {config.seed})" if carved else "",
         selected_on=selected_on,
         scored="test" if "test" in corpus else selected_on,
+        unlabelled=unlabelled,
     )
 
 
@@ -266,17 +272,20 @@ def _train(
         Interrupted: told to stop; what was done is saved.
         HfclsError: what `hfcls.training.failures` explains, such as a full disk.
     """
-    predictions = None
+    folder, predictions = Path(str(trainer.args.output_dir)), None
     with explained(trainer, checkpoint):
         if frozen is None:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         else:
             trainer.train_nothing(frozen)
         run.task = trainer.finish(run.task, run.encoded.get("validation"))
-        trainer.save_whole_model(Path(str(trainer.args.output_dir)))
+        trainer.save_whole_model(folder)
         trainer.save_state()
         if run.scored:
             predictions = trainer.predict(run.encoded[run.scored], metric_key_prefix="final")
+        if run.unlabelled:
+            predicted = run.task.outputs(trainer.predict(run.encoded["unlabelled"]).predictions)
+            save_submission(run.unlabelled, run.task, predicted, folder, write=trainer.args.should_save)
     return run.task.outputs(predictions.predictions) if predictions else None
 
 
@@ -284,26 +293,23 @@ def _train(
 
 
 def _facts(
-    config: TrainConfig,
-    trainer: ClassificationTrainer,
-    run: _Preparation,
-    splits: dict[str, SplitFacts],
-    num_parameters: int,
+    config: TrainConfig, trainer: ClassificationTrainer, run: _Preparation, splits: dict[str, SplitFacts], size: int
 ) -> RunFacts:
-    args, batch_size = trainer.args, trainer.args.per_device_train_batch_size
+    args, unlabelled = trainer.args, len(run.unlabelled.rows) if run.unlabelled else 0
     return RunFacts(
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=config.model,
         architecture=type(run.model).__name__,
         problem_type=run.task.problem_type,
-        num_parameters=num_parameters,
+        num_parameters=size,
         dataset=config.dataset,
         splits=splits,
         selected_on=run.selected_on,
-        protocol=protocol(splits, run.selected_on, run.carved, config.metric_for_best_model),
+        protocol=protocol(splits, run.selected_on, run.carved, config.metric_for_best_model, unlabelled),
+        submission_rows=unlabelled,
         options=changed_options(config),
         batching=choose_batching(run.model, config.batching),
-        **batch_facts(run.encoded["train"], batch_size, config.max_length, config.row_length, config.seed),
+        **batch_facts(run.encoded["train"], args.train_batch_size, config.max_length, config.row_length, config.seed),
         steps=trainer.state.global_step,
         training_seconds=trainer.training_seconds,
         texts_per_second=run.encoded["train"].num_rows * (trainer.state.epoch or 0) / trainer.training_seconds,

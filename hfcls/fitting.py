@@ -15,13 +15,15 @@ from hfcls.baseline.linear import Baseline
 from hfcls.baseline.model import BASELINE, save_baseline
 from hfcls.config.options import changed_options, resumable_options
 from hfcls.config.train import TrainConfig
-from hfcls.data.corpora import load_corpus
+from hfcls.data.corpora import load_splits
 from hfcls.data.duplicates import kept_train_rows
 from hfcls.data.labels import warn_of_labels
+from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.data.splits import carve_validation, limit_rows, split_facts
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.publishing.after_run import publish
+from hfcls.publishing.submission import save_submission
 from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE, WEIGHTS
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
 from hfcls.runs.record import RunFacts, hardware, versions
@@ -57,7 +59,7 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         if config.resume and (folder / RESULTS_FILE).exists():
             logger.info("the baseline in %s is finished and left as it is", folder)
             return load_results(folder)
-        corpus, carved = _rows(config, data)
+        corpus, carved, unlabelled = _rows(config, data)
         task = task_of(corpus["train"], config.label_column)
         if not isinstance(task, SingleLabel):
             raise HfclsError("a baseline is kept where each text has one class: choose an encoder for this data")
@@ -79,7 +81,8 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             dataset=config.dataset,
             splits=splits,
             selected_on=None,
-            protocol=_protocol(scored, carved),
+            protocol=_protocol(scored, carved, unlabelled is not None),
+            submission_rows=len(unlabelled.rows) if unlabelled else 0,
             options=changed_options(config),
             batching="",
             padding={},
@@ -93,6 +96,8 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             weights_sha256=weights_sha256(folder),
             problem_type=task.problem_type,
         )
+        if unlabelled:
+            save_submission(unlabelled, task, fitted.probabilities(texts_of(unlabelled.texts)), folder)
         probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
         result = scored_result(corpus, scored, probabilities, task, facts, config.output_dir, config.seed)
         save_run(result, corpus[scored] if scored else None, probabilities, task, folder)
@@ -100,9 +105,9 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
     return result
 
 
-def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str]:
-    """The splits that are used, and how a validation split was cut from train; empty if it was not."""
-    corpus = load_corpus(**config.corpus_options() | {"dataset": data})
+def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str, Unlabelled | None]:
+    """The splits that are used, how validation was cut from train (empty if it was not), and a test without labels."""
+    corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data})
     if "train" not in corpus:
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
     corpus, carved = limit_rows(corpus, config.row_limits()), ""
@@ -114,13 +119,14 @@ def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str]:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"] = corpus["train"].select(kept)
     warn_of_labels(corpus["train"])
-    return corpus, carved
+    return corpus, carved, unlabelled
 
 
-def _protocol(scored: str | None, carved: str) -> str:
+def _protocol(scored: str | None, carved: str, unlabelled: bool) -> str:
     if scored is None:
         return "Nothing was held out, so nothing was measured."
     if scored == "test":
         return "Nothing was selected. The test split was scored once."
     origin = f", {carved}," if carved else ""
-    return f"Nothing was selected. There is no test split: the validation split{origin} was scored once."
+    why = "The test split has no labels" if unlabelled else "There is no test split"
+    return f"Nothing was selected. {why}: the validation split{origin} was scored once."

@@ -78,6 +78,13 @@ class SplitConfig(DataConfig):
     max_validation_samples: int | None = option(None, "use the first N validation rows only")
     max_test_samples: int | None = option(None, "use the first N test rows only")
 
+    output_columns: str | None = option(
+        None,
+        "columns of a test split without labels to keep in submission.csv, such as id (default: all but the texts)",
+        resumable=True,
+        in_card="never",
+    )
+
     def row_limits(self) -> dict[str, int | None]:
         """The most rows of each split that are used; None: all."""
         return {
@@ -85,6 +92,10 @@ class SplitConfig(DataConfig):
             "validation": self.max_validation_samples,
             "test": self.max_test_samples,
         }
+
+    def split_options(self) -> dict[str, Any]:
+        """The arguments of `hfcls.data.corpora.load_splits`."""
+        return {**self.corpus_options(), "output_columns": self.output_columns, "most": self.max_test_samples}
 
     def check(self) -> None:
         check_range("validation_size", self.validation_size, 0 <= self.validation_size < 1, "at least 0 and below 1")

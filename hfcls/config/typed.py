@@ -29,6 +29,7 @@ class TrainOptions(TypedDict, total=False):
     max_train_samples: int | None
     max_validation_samples: int | None
     max_test_samples: int | None
+    output_columns: str | None
     model: str
     max_length: int
     batching: Literal["packed", "longest", "fixed"] | None

@@ -3,7 +3,7 @@
 import difflib
 import logging
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow.compute as pc
@@ -85,6 +85,20 @@ def chosen_column(rows: Dataset, where: str, option: str, name: str, hint: str =
     )
 
 
+def likely_columns(columns: Collection[str], option: str, name: str) -> list[str]:
+    """The columns that `chosen_column` would take or ask about, without a word; [] if there is none."""
+    if name in columns:
+        return [name]
+    if numbered := [column for column in columns if column in (f"{name} (1)", f"{name} (2)")]:
+        return numbered
+    if same := [column for column in columns if _folded(column) == _folded(name)]:
+        return same
+    if "." in name and any(_folded(name).startswith(f"{_folded(column)}.") for column in columns):
+        return [name]
+    usual = USUAL.get(option, ())
+    return [column for column in columns if _folded(column).casefold() in usual] if name in usual[:1] else []
+
+
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().lstrip("\ufeff")
 
@@ -153,8 +167,7 @@ def _is_number(text: str | None) -> bool:
 
 def _with_nested(rows: Dataset, where: str, path: str, option: str) -> Dataset:
     """The rows with one more column, called `path`: what stands there, null where nothing does."""
-    column = max((c for c in rows.column_names if _folded(path).startswith(f"{_folded(c)}.")), key=len)
-    steps = _folded(path)[len(_folded(column)) + 1 :].split(".")
+    column, steps = _steps(rows, path)
     seen, inner = Seen(), dict.fromkeys("")
     for batch in rows.select_columns(column).iter(1_000):
         for value in batch[column]:
@@ -168,6 +181,19 @@ def _with_nested(rows: Dataset, where: str, path: str, option: str) -> Dataset:
     # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
     arguments = {"column": column, "steps": steps, "path": path, "version": 1}
     return rows.map(_follow_batch, batched=True, features=features, fn_kwargs=arguments, desc=path)
+
+
+def _steps(rows: Dataset, path: str) -> tuple[str, list[str]]:
+    """The column in which a path begins, and the steps from there."""
+    column = max((c for c in rows.column_names if _folded(path).startswith(f"{_folded(c)}.")), key=len)
+    return column, _folded(path)[len(_folded(column)) + 1 :].split(".")
+
+
+def column_values(rows: Dataset, path: str) -> Iterator[Any]:
+    """What stands in a column, or at the end of a path, in each row."""
+    column, steps = (path, []) if path in rows.column_names else _steps(rows, path)
+    for batch in rows.select_columns(column).iter(1_000):
+        yield from (_follow(value, steps) for value in batch[column])
 
 
 def _follow_batch(

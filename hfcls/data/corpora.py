@@ -1,5 +1,6 @@
 """Labelled texts from NSMC, the demonstration corpus, files or the Hub, as one kind of `DatasetDict`."""
 
+import logging
 from typing import Any
 
 from datasets import ClassLabel, DatasetDict, List
@@ -11,6 +12,7 @@ from hfcls.data.origins.chosen import read_splits, shown_name
 from hfcls.data.origins.files import has_header_line, local_files
 from hfcls.data.origins.given import described, given_splits
 from hfcls.data.origins.selection import prepared_columns, selected
+from hfcls.data.origins.unlabelled import Unlabelled, label_places, lacks_labels, unlabelled
 from hfcls.data.targets.lists import (
     as_label_lists,
     column_list,
@@ -22,6 +24,8 @@ from hfcls.data.targets.lists import (
 from hfcls.data.targets.numbers import as_numbers, check_not_targets
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
+
+logger = logging.getLogger(__name__)
 
 
 def load_corpus(
@@ -43,6 +47,8 @@ def load_corpus(
     sheet: str | None = None,
 ) -> DatasetDict:
     """The splits (train, and validation and test where they exist) of a labelled corpus.
+
+    A test split without any label (no such column, or only blanks and -1 in it) is left out, and the log says so.
 
     Args:
         dataset: `nsmc`, `demo` (reviews that ship with hfcls), a csv, tsv, json, jsonl, parquet or Excel file (also
@@ -73,15 +79,75 @@ def load_corpus(
     Raises:
         HfclsError: files, columns, texts or labels are not what is needed; names file, line or row, and column.
     """
-    label_column = label_columns or label_column
-    wanted = wanted_columns(text_column, text_pair_column, label_column)
-    texts, name = [column for option, column in wanted.items() if option != "label_column"], described(dataset)
-    options = ReadOptions(delimiter, encoding, quoting, no_header, sheet)
-    raw, files = given_splits(dataset), None
-    if raw is None:
-        files = local_files(name, data_dir)
-        raw = read_splits(name, files, dataset_config, options)
-    headless = no_header if has_header_line(files) else None
+    return load_splits(**locals())[0]
+
+
+def load_splits(
+    dataset: Any,
+    *,
+    output_columns: str | None = None,
+    most: int | None = None,
+    dataset_config: str | None = None,
+    data_dir: str | None = None,
+    text_column: str = "text",
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+    label_columns: str | None = None,
+    label_separator: str | None = None,
+    task: str | None = None,
+    drop_unlabelled: bool = False,
+    **reading: Any,
+) -> tuple[DatasetDict, Unlabelled | None]:
+    """`load_corpus`, and the test split that it leaves out since it has no label; None if there is no such split.
+
+    Args:
+        output_columns: to hand in beside the answers, such as "id"; default: all but the texts.
+        most: the first N rows of that split only.
+        **reading: how files are read, as in `load_corpus`, whose other arguments are taken too.
+
+    Raises:
+        HfclsError: as `load_corpus`; no such `output_columns`, or they are asked for and there is no such split.
+    """
+    wanted = wanted_columns(text_column, text_pair_column, label_columns or label_column)
+    name, options = described(dataset), ReadOptions(**reading)
+    raw, headless = _read(dataset, name, dataset_config, data_dir, options)
+    secret = None
+    if lacks_labels(raw, label_column, label_columns):
+        where, test = f"{name} (test)", raw["test"].select(range(min(len(raw["test"]), most or len(raw["test"]))))
+        texts = prepared_columns(test, where, wanted_columns(text_column, text_pair_column, ""), headless)
+        places = label_places(raw, label_column, label_columns)
+        secret = unlabelled(test, where, texts, places, label_separator, output_columns)
+        logger.warning("%s has no labels: it is not scored; hfcls train predicts it to submission.csv", where)
+        del raw["test"]
+    elif output_columns:
+        raise HfclsError(f"output_columns are of a test split without labels, and {name} has none: drop output_columns")
+    return _labelled(raw, name, wanted, headless, label_columns, label_separator, task, drop_unlabelled), secret
+
+
+def _read(
+    dataset: Any, name: str, dataset_config: str | None, data_dir: str | None, options: ReadOptions
+) -> tuple[DatasetDict, bool | None]:
+    """The splits with all their columns, and whether these are called by their position; None: they have names."""
+    if (raw := given_splits(dataset)) is not None:
+        return DatasetDict(raw), None
+    files = local_files(name, data_dir)
+    raw = read_splits(name, files, dataset_config, options)
+    return raw, options.no_header if has_header_line(files) else None
+
+
+def _labelled(
+    raw: DatasetDict,
+    name: str,
+    wanted: dict[str, str],
+    headless: bool | None,
+    label_columns: str | None,
+    label_separator: str | None,
+    task: str | None,
+    drop_unlabelled: bool,
+) -> DatasetDict:
+    """The splits of `load_corpus`, of those with all their columns."""
+    label_column = wanted["label_column"]
+    texts = [column for option, column in wanted.items() if option != "label_column"]
     for split, rows in raw.items():
         where = f"{name} ({split})"
         if label_columns:

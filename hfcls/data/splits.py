@@ -157,15 +157,18 @@ def _cannot_carve(size: float, row_count: int, why: str) -> HfclsError:
     )
 
 
-def selecting_split(splits: Collection[str], *, select_on_test: bool, early_stopping: bool) -> str | None:
+def selecting_split(splits: Collection[str], *, select_on_test: bool, patience: int | None = None) -> str | None:
     """The split that chooses the checkpoint: validation, or test if asked for; None: nothing does.
+
+    Args:
+        patience: of early stopping; None: it is not wanted.
 
     Raises:
         HfclsError: `select_on_test` without a test split, or early stopping without any.
     """
     if not select_on_test and "validation" in splits:
         return "validation"
-    if not select_on_test and early_stopping:
+    if not select_on_test and patience is not None:
         raise HfclsError(
             "early_stopping_patience needs a split to watch, and there is none: set --validation_size, or leave out "
             "--early_stopping_patience"
@@ -176,43 +179,6 @@ def selecting_split(splits: Collection[str], *, select_on_test: bool, early_stop
         raise HfclsError(f"select_on_test needs a test split; the data has {', '.join(splits)}")
     logger.warning("the checkpoint is chosen on the test split, as in the book: its score is not a held-out one")
     return "test"
-
-
-BEST = {
-    "eval_loss": "the lowest loss",
-    "accuracy": "the highest accuracy",
-    "macro_f1": "the highest macro F1",
-    "micro_f1": "the highest micro F1",
-    "pearson": "the highest Pearson correlation",
-    "spearman": "the highest Spearman correlation",
-}
-
-
-def protocol(splits: Collection[str], selected_on: str | None, carved: str, metric: str = "eval_loss") -> str:
-    """Which rows trained, chose and scored, in a sentence or two.
-
-    Args:
-        splits: that the run used.
-        selected_on: the split that chose the checkpoint.
-        carved: how the validation split was cut from train, such as "10% of train (stratified, by text, seed 7)"; empty
-            if it was not.
-        metric: of `BEST`, by which the checkpoint was chosen; last: it was not chosen.
-    """
-    if metric == "last" and selected_on is not None:
-        origin = f", {carved}," if carved else ""
-        chosen = f"The last checkpoint was kept; the {selected_on} split{origin} chose nothing."
-    elif selected_on is None:
-        chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
-    elif selected_on == "test":
-        chosen = f"The checkpoint with {BEST[metric]} on the test split was kept: its score is not a held-out one."
-    else:
-        origin = f", {carved}," if carved else ""
-        chosen = f"The checkpoint with {BEST[metric]} on the validation split{origin} was kept."
-    if selected_on == "test" or (selected_on is None and "test" not in splits):
-        return chosen
-    if "test" in splits:
-        return f"{chosen} The test split was scored once, after that."
-    return f"{chosen} There is no test split: the scores are those of the validation split."
 
 
 @dataclass(frozen=True)

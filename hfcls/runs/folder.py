@@ -4,6 +4,7 @@ OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
 DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with
 RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
 PREDICTIONS_FILE = "predictions.parquet"  # the scored rows, with what the model says of each
+SUBMISSION_FILE = "submission.csv"  # what the model says of a test split without labels
 PRECISION_FILE = "precision.json"  # whether int8 and bf16 keep the labels of predictions.parquet
 STATE_FILE = "trainer_state.json"  # what Trainer logged
 CONFIG_FILE = "config.json"  # of the model

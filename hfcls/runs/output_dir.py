@@ -21,6 +21,7 @@ from hfcls.runs.folder import (
     REPORT_FILE,
     RESULTS_FILE,
     STATE_FILE,
+    SUBMISSION_FILE,
     WEIGHTS,
 )
 from hfcls.runs.results import Result, load_results
@@ -31,7 +32,7 @@ from hfcls.system.files import remove_leftovers, write_whole
 logger = logging.getLogger(__name__)
 
 # What says something of the model of a run; the results go first, since without them nothing is pushed.
-STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
+STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, SUBMISSION_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
 CHOICE = "--overwrite_output_dir replaces it, another --output_dir keeps it"
 
 

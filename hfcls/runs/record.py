@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,7 @@ class RunFacts:
         versions: of Python and packages.
         problem_type: what the model says of a text, as transformers names it.
         weights_sha256: see `hfcls.runs.weights`; empty if the run is older than this attribute.
+        submission_rows: of a test split without labels, which were predicted to submission.csv.
     """
 
     finished: str
@@ -66,11 +68,57 @@ class RunFacts:
     versions: dict[str, str]
     problem_type: str = "single_label_classification"
     weights_sha256: str = ""
+    submission_rows: int = 0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunFacts":
         """From `dataclasses.asdict` of another, for instance out of JSON."""
         return cls(**{**values, "splits": {name: SplitFacts(**split) for name, split in values["splits"].items()}})
+
+
+BEST = {
+    "eval_loss": "the lowest loss",
+    "accuracy": "the highest accuracy",
+    "macro_f1": "the highest macro F1",
+    "micro_f1": "the highest micro F1",
+    "pearson": "the highest Pearson correlation",
+    "spearman": "the highest Spearman correlation",
+}
+
+
+def protocol(
+    splits: Collection[str],
+    selected_on: str | None,
+    carved: str,
+    metric: str = "eval_loss",
+    unlabelled: int = 0,
+) -> str:
+    """Which rows trained, chose and scored, in a sentence or two.
+
+    Args:
+        splits: that the run used.
+        selected_on: the split that chose the checkpoint.
+        carved: how the validation split was cut from train, such as "10% of train (stratified, by text, seed 7)"; empty
+            if it was not.
+        metric: of `BEST`, by which the checkpoint was chosen; last: it was not chosen.
+        unlabelled: rows of a test split without labels.
+    """
+    if metric == "last" and selected_on is not None:
+        origin = f", {carved}," if carved else ""
+        chosen = f"The last checkpoint was kept; the {selected_on} split{origin} chose nothing."
+    elif selected_on is None:
+        chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
+    elif selected_on == "test":
+        chosen = f"The checkpoint with {BEST[metric]} on the test split was kept: its score is not a held-out one."
+    else:
+        origin = f", {carved}," if carved else ""
+        chosen = f"The checkpoint with {BEST[metric]} on the validation split{origin} was kept."
+    if selected_on == "test" or (selected_on is None and "test" not in splits):
+        return chosen
+    if "test" in splits:
+        return f"{chosen} The test split was scored once, after that."
+    why = "The test split has no labels" if unlabelled else "There is no test split"
+    return f"{chosen} {why}: the scores are those of the validation split."
 
 
 def batch_facts(

@@ -174,12 +174,13 @@ def scored_result(
     note = "scored once" if split != facts.selected_on else chose
     if split == "validation" and isinstance(task, MultiLabel):
         note += " and the thresholds"
+    without_test = "the test split has no labels" if facts.submission_rows else "there is no test split"
     return Result(
         **base,
         split=split,
         num_rows=len(rows),
         metrics=analysis.metrics(),
-        note=note if split == "test" else f"{note}; there is no test split",
+        note=note if split == "test" else f"{note}; {without_test}",
         examples=first_examples(rows, outputs, task),
         analysis=analysis,
         unseen=unseen(task.right(labels, outputs), ~seen_in_train(corpus, split)),

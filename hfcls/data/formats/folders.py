@@ -29,14 +29,19 @@ def is_pattern(dataset: str) -> bool:
 def matching_files(pattern: str) -> list[Path]:
     """The files of a pattern such as `data/part-*.csv`, numbers by value; hidden ones are passed over."""
     found = [Path(name) for name in glob.glob(pattern, recursive=True)]
-    return _sorted(path for path in found if path.is_file() and not path.name.startswith("._"))
+    return _sorted(path for path in found if path.is_file() and not _of_mac(path))
 
 
 def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
     """The files of a folder that are tables, and all else that a person would see there."""
-    paths = [path for path in _sorted(folder.iterdir()) if not path.name.startswith("._")]  # which a Mac adds
+    paths = [path for path in _sorted(folder.iterdir()) if not _of_mac(path)]
     tables = [path for path in paths if path.is_file() and table_suffix(path) in suffixes]
     return tables, [path for path in paths if path not in tables and not path.name.startswith(".")]
+
+
+def _of_mac(path: Path) -> bool:
+    """Whether a Mac put it there, or into a zip, for itself."""
+    return path.name.startswith("._") or path.name == "__MACOSX"
 
 
 def table_suffix(path: Path) -> str:
@@ -119,7 +124,7 @@ def class_folders(folder: Path) -> dict[str, list[Path]] | None:
     """The text files of each class, if all that a folder holds is folders of .txt files; else None."""
     classes: dict[str, list[Path]] = {}
     for inner in _sorted(folder.iterdir()):
-        if inner.name.startswith("."):
+        if inner.name.startswith(".") or _of_mac(inner):
             continue
         if not inner.is_dir() or inner.name.lower() in SPLITS:
             return None
