@@ -81,7 +81,8 @@ def run_report(args: argparse.Namespace) -> None:
     try:
         from hfcls.publishing.report import write_report
     except ImportError as error:
-        raise HfclsError(f"a report needs {error.name}: {INSTALL_EXTRA.format(extra='report')}") from error
+        missing = (error.name or "").partition(".")[0]
+        raise HfclsError(f"a report needs {missing}: {INSTALL_EXTRA.format(extra='report')}") from error
     print(write_report(args.folder))
 
 

@@ -43,7 +43,7 @@ def try_report(folder: Path) -> None:
     except ImportError as error:
         logger.info(
             "no report, since %s is not installed: %s, then hfcls report %s",
-            error.name,
+            (error.name or "").partition(".")[0],
             INSTALL_EXTRA.format(extra="report"),
             shlex.quote(str(folder)),
         )

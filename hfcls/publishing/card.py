@@ -16,14 +16,14 @@ from markupsafe import Markup
 
 from hfcls.config.train import TrainConfig
 from hfcls.models.sources import SHIPPED, local_folder
-from hfcls.publishing.names import SCORES
+from hfcls.publishing.names import CORPORA, OWN, SCORES, on_hub, without_place
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result, load_results, sample_texts
 from hfcls.runs.weights import MARKER, TAG, is_our_card
 from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
-from hfcls.system.quoting import markdown, markdown_code, one_line, python_string
+from hfcls.system.quoting import markdown, markdown_code, python_string
 from hfcls.system.terminal import duration
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,6 @@ METRICS = {  # as the Hub names them -> as an analysis does, and a title
     "multi_label_classification": {"f1": ("micro_f1", "Micro F1"), "accuracy": ("subset_accuracy", "Subset accuracy")},
     "regression": {"pearsonr": ("pearson", "Pearson"), "spearmanr": ("spearman", "Spearman")},
 }
-OWN = {"scratch": "Small BERT with random weights", "baseline": "Logistic regression on character n-grams"}
-CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
 COURSE = {  # the scores of each evaluation in training
     "single_label_classification": ("accuracy", "macro_f1"),
     "multi_label_classification": ("micro_f1", "macro_f1"),
@@ -89,8 +87,8 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
     """
     facts = result.facts
     assert facts is not None, "a run of fine_tune has facts"
-    base = OWN.get(facts.model) or _shown(facts.model)
-    corpus = CORPORA.get(facts.dataset) or _shown(facts.dataset)
+    base = OWN.get(facts.model) or without_place(facts.model)
+    corpus = CORPORA.get(facts.dataset) or without_place(facts.dataset)
     title = f"{base} fine-tuned on {corpus}"
     labels = list(facts.splits["train"].classes) or [facts.options.get("label_column", "label")]
     environment = Environment(
@@ -165,7 +163,7 @@ def base_licence(model: str) -> str | None:
     try:
         if readme.is_file():
             licence = ModelCard.load(readme, ignore_metadata_errors=True).data.license
-        elif _on_hub(model):
+        elif on_hub(model):
             card = HfApi().model_info(model, timeout=10).card_data
             licence = card.license if card else None
         else:
@@ -179,7 +177,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
     dataset = None
     if facts.dataset == "nsmc":
         dataset = "e9t/nsmc"
-    elif _on_hub(facts.dataset):
+    elif on_hub(facts.dataset):
         dataset = facts.dataset
     held_out = "" if result.note.startswith(("scored once", "held out")) else f" ({result.note})"
     analysis = result.analysis
@@ -195,7 +193,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=[TAG],
-        base_model=facts.model if _on_hub(facts.model) else None,
+        base_model=facts.model if on_hub(facts.model) else None,
         datasets=[dataset] if dataset else None,
         metrics=list(METRICS[facts.problem_type]),
         model_name=title,
@@ -230,17 +228,6 @@ def _course(state_file: Path) -> list[dict[str, Any]]:
             rows.append({**entry, "loss": loss, "kept": entry["step"] == state.get("best_global_step")})
             losses = []
     return rows
-
-
-def _shown(name: str) -> str:
-    """A Hub id as it is; of a path on this machine its last part."""
-    return one_line(name if _on_hub(name) else Path(os.path.expanduser(name)).resolve().name)
-
-
-def _on_hub(name: str) -> bool:
-    """Whether this names a repository rather than a place on this machine or something of ours."""
-    looks_like_one = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
-    return looks_like_one and name not in (*OWN, *SHIPPED, *CORPORA) and not Path(name).exists()
 
 
 def _is_newer(path: Path, than: Path) -> bool:

@@ -2,8 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hfcls.publishing.curves import BLUE, GREY, Curves, draw_curves
 from hfcls.publishing.svg import BETWEEN_LANGUAGES, inline_svg
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
 from hfcls.scoring.tasks import AnyAnalysis
 from hfcls.system.quoting import one_line
 
-BLUE, ORANGE, GREY = "#3f7fbf", "#d1782f", "#868686"  # apart for the colour-blind, readable on white and on black
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
@@ -53,22 +52,8 @@ HANGUL_FONTS = (
     "AppleGothic",
 )
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40  # a confusion matrix of more has no numbers, of still more no names
-MARKED_POINTS, MOST_POINTS = 50, 300  # of a curve; of more points the means of neighbours are drawn
 LONGEST_NAME = 20  # characters
 Drawable = Callable[[str], bool]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What was logged during training.
-
-    Attributes:
-        points: (epoch, value) of each name, such as `loss` and `eval_accuracy`.
-        kept: epoch of the checkpoint that was kept; None if that is unknown.
-    """
-
-    points: dict[str, list[tuple[float, float]]]
-    kept: float | None
 
 
 def save_figures(
@@ -119,17 +104,7 @@ def draw(
     def both(korean: str, english: str) -> str:
         return f"{korean}{BETWEEN_LANGUAGES}{english}" if drawable(korean) else english
 
-    evaluated = [
-        {"eval_accuracy": both("정확도", "accuracy"), "eval_macro_f1": both("매크로 F1", "macro F1")},
-        {"eval_micro_f1": both("마이크로 F1", "micro F1"), "eval_macro_f1": both("매크로 F1", "macro F1")},
-        {"eval_pearson": both("피어슨 상관", "Pearson"), "eval_spearman": both("스피어만 상관", "Spearman")},
-    ]
-    lines = {
-        "loss": {"loss": both("학습 손실", "train loss"), "eval_loss": both("평가 손실", "eval loss")},
-        "accuracy": max(evaluated, key=lambda labels: len(labels.keys() & curves.points)),
-        "learning_rate": {"learning_rate": both("학습률", "learning rate")},
-    }
-    figures = {name: _curves(curves, labels, both) for name, labels in lines.items() if labels.keys() & curves.points}
+    figures = draw_curves(curves, both)
     if points is not None and len(points):
         figures["scatter"] = _scatter(points, both)
     if isinstance(analysis, Analysis):
@@ -159,23 +134,6 @@ def _figure(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure, axes
-
-
-def _curves(curves: Curves, labels: Mapping[str, str], both: Callable[[str, str], str]) -> Figure:
-    figure, axes = _figure(both("에폭", "epoch"), next(iter(labels.values())) if len(labels) == 1 else "")
-    for (name, label), color in zip(labels.items(), (BLUE, ORANGE), strict=False):
-        if points := curves.points.get(name):
-            groups = np.array_split(np.array(points), min(len(points), MOST_POINTS))
-            means = np.array([group.mean(axis=0) for group in groups])
-            marker = "o" if len(points) <= MARKED_POINTS else None
-            axes.plot(*means.T, color=color, label=label, marker=marker, markersize=3)
-    if curves.kept is not None:
-        axes.axvline(curves.kept, color=GREY, linestyle=":", label=both("선택한 체크포인트", "chosen checkpoint"))
-    if len(labels) > 1:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-    else:
-        axes.ticklabel_format(axis="y", scilimits=(0, 0))
-    return figure
 
 
 def _scatter(points: np.ndarray, both: Callable[[str, str], str]) -> Figure:

@@ -1,4 +1,16 @@
-"""What scores and kinds of models are called where people read of them."""
+"""What scores, models and files are called where people read of them, and how exact a score is told."""
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from hfcls.models.sources import SHIPPED
+from hfcls.system.quoting import one_line
+
+OWN = {"scratch": "Small BERT with random weights", "baseline": "Logistic regression on character n-grams"}
+CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
 
 # Korean, English
 SCORES = {
@@ -12,8 +24,31 @@ SCORES = {
     "r2": ("결정 계수 R²", "R²"),
     "loss": ("손실", "Loss"),
 }
+SPLITS = {"train": "학습", "validation": "검증", "test": "테스트"}
 LOSSES = {  # by problem_type; Korean, English
     "single_label_classification": ("교차 엔트로피, nat", "cross-entropy, nats"),
     "multi_label_classification": ("이진 교차 엔트로피, nat", "binary cross-entropy, nats"),
     "regression": ("평균 제곱 오차", "mean squared error"),
 }
+
+
+def decimals(rows: int) -> int:
+    """How many decimals of a share so many rows can carry: 2 of up to 100 rows, 3 of up to 1,000, else 4."""
+    return min(4, max(2, math.ceil(math.log10(max(rows, 1)))))
+
+
+def on_hub(name: str) -> bool:
+    """Whether this names a repository rather than a place on this machine or something of ours."""
+    looks_like_one = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
+    return looks_like_one and name not in (*OWN, *SHIPPED, *CORPORA) and not Path(name).exists()
+
+
+def without_place(name: str) -> str:
+    """A Hub id as it is; of a path on this machine its last part."""
+    return one_line(name if on_hub(name) else Path(os.path.expanduser(name)).resolve().name)
+
+
+def option_without_place(value: Any) -> Any:
+    """The value of an option; of a path on this machine its last part."""
+    is_path = isinstance(value, str) and (os.path.isabs(os.path.expanduser(value)) or Path(value).exists())
+    return without_place(value) if is_path else value

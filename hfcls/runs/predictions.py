@@ -1,5 +1,6 @@
 """The rows that a run was scored on, with what the model says of each: `predictions.parquet`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import parquet
+from tokenizers import Tokenizer
 
 from hfcls.runs.folder import PREDICTIONS_FILE
+from hfcls.scoring.slices import Slice, slices
 from hfcls.scoring.tasks import SingleLabel, Task, probability_columns
 from hfcls.scoring.tasks import shown as shown_label
 from hfcls.system.files import whole
@@ -66,6 +69,42 @@ def scored_rows(folder: Path, count: int) -> pa.Table | None:
         return None
     table = parquet.read_table(path)
     return table.take(np.linspace(0, len(table), min(count, len(table)), endpoint=False, dtype=np.int64))
+
+
+def slices_of(folder: Path) -> list[Slice]:
+    """How many rows are right among texts of one kind; none of a regression, or of a folder without predictions."""
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        table = parquet.read_table(file)
+    if not len(table) or pa.types.is_floating(table["label"].type):
+        return []
+    labels, predicted = table["label"].to_pylist(), table["predicted"].to_pylist()
+    right = np.array([_same(true, given) for true, given in zip(labels, predicted, strict=True)])
+    names = [name for name in ("text", "text_pair") if name in table.column_names]
+    texts = [" ".join(parts) for parts in zip(*(table[name].to_pylist() for name in names), strict=True)]
+    return slices(texts, right, _unknown(folder, texts))
+
+
+def _same(true: Any, given: Any) -> bool:
+    return set(true) == set(given) if isinstance(true, list) else true == given
+
+
+def _unknown(folder: Path, texts: list[str]) -> NDArray[np.bool_] | None:
+    """Whether each text has a token that the tokenizer of the run does not know [N]; None without such a token."""
+    if not all((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return None
+    try:
+        unknown = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("unk_token")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception:  # tokenizers raises nothing narrower; the other kinds are worth a table without this one
+        return None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if not isinstance(unknown, str) or (unknown_id := tokenizer.token_to_id(unknown)) is None:
+        return None
+    return np.array([unknown_id in encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=bool)
 
 
 def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:

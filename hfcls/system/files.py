@@ -1,11 +1,13 @@
 """A file that is whole or absent, and a look at whether it can be written before the work for it begins."""
 
 import glob
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hfcls.errors import HfclsError
 
@@ -37,6 +39,14 @@ def write_whole(path: Path, text: str) -> None:
     """Write `text` in UTF-8, whole or not at all."""
     with whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What a file of JSON holds; None if it is not there. Raises `HfclsError` if it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError as error:
+        raise HfclsError(f"{path} is not JSON: {error}") from error
 
 
 def check_writable(path: Path, option: str) -> None:

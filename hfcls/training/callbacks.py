@@ -17,6 +17,8 @@ from hfcls.training.preemption import Interrupted, StopSignals
 
 logger = logging.getLogger(__name__)
 
+POINTS_PER_EPOCH = 10
+
 
 class PlainProgressCallback(ProgressCallback, TrainerCallback):
     """Trainer's progress bar, with log lines a person can read."""
@@ -26,6 +28,10 @@ class PlainProgressCallback(ProgressCallback, TrainerCallback):
         quiet = logging.getLogger("hfcls").level > logging.INFO
         if quiet or not state.is_world_process_zero or self.training_bar is None or "train_runtime" in logs:
             return
+        if "loss" in logs:
+            if state.global_step % args.logging_steps:
+                return  # a point of the curves
+            logs = {**logs, "loss": loss_since(state, state.global_step - args.logging_steps)}
         self.training_bar.write(self.line(logs))
 
     def line(self, logs: dict[str, float]) -> str:
@@ -34,6 +40,31 @@ class PlainProgressCallback(ProgressCallback, TrainerCallback):
             return f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
         names = [f"eval_{name}" for name in ("loss", "accuracy", "micro_f1", "macro_f1", "pearson", "spearman")]
         return "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
+
+
+def loss_since(state: TrainerState, step: int) -> float:
+    """The mean loss of what was logged after a step."""
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry and entry["step"] > step]
+    return math.fsum(losses) / len(losses)
+
+
+class CurveCallback(TrainerCallback):
+    """Logs ten points an epoch or more, so that a short run has curves; lines are shown every `logging_steps` only."""
+
+    every = 1
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        steps = math.ceil(len(kwargs["train_dataloader"]) / args.gradient_accumulation_steps)
+        self.every = steps_between_points(steps, args.logging_steps)
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        control.should_log |= state.global_step % self.every == 0
+
+
+def steps_between_points(steps_per_epoch: int, logging_steps: int) -> int:
+    """The largest divisor of `logging_steps` with which an epoch has ten points, as far as it has ten steps."""
+    most = max(1, steps_per_epoch // POINTS_PER_EPOCH)
+    return next(every for every in range(min(most, logging_steps), 0, -1) if logging_steps % every == 0)
 
 
 class NonFiniteLossCallback(TrainerCallback):

@@ -23,6 +23,7 @@ from hfcls.scoring.tasks import MultiLabel, Regression, Task
 from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
 from hfcls.training.callbacks import (
     ChanceLossCallback,
+    CurveCallback,
     EarlyStopCallback,
     GraphCountCallback,
     NonFiniteLossCallback,
@@ -71,6 +72,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         self._pad_token_id = model.config.pad_token_id
         self.remove_callback(PrinterCallback if args.disable_tqdm else DEFAULT_PROGRESS_CALLBACK)
         self.add_callback(PlainProgressCallback())
+        self.add_callback(CurveCallback())
         self.add_callback(NonFiniteLossCallback())
         self.add_callback(ChanceLossCallback())
         if args.early_stopping_patience is not None:

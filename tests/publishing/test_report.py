@@ -1,5 +1,6 @@
 """The page of a run, its figures, and the trackers that follow it."""
 
+import html
 import json
 import logging
 import re
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from accessibility import serious_violations
 from conftest import reviews
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -19,9 +21,12 @@ from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import analyse
+from hfcls.scoring.intervals import wilson
 
 figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
-from hfcls.publishing.report import read_curves, render, write_report  # noqa: E402
+from hfcls.publishing.curves import Curves, read_curves  # noqa: E402
+from hfcls.publishing.report import render, write_report  # noqa: E402
+from hfcls.publishing.verdict import verdict  # noqa: E402
 from hfcls.runs.predictions import confident_errors  # noqa: E402
 from hfcls.system.quoting import visible  # noqa: E402
 from hfcls.system.trackers import trackers  # noqa: E402
@@ -57,7 +62,8 @@ def out(run) -> Path:
 
 def test_a_run_ends_with_its_report(run, out):
     page = (out / "report.html").read_text("utf-8")
-    assert f"<b>{run.analysis.accuracy.value:.4f}</b>" in page
+    assert f"<b>{run.analysis.accuracy.value:.2f}</b>" in page, "61 rows carry two decimals"
+    assert str(out.parent) not in page, "where the run lies is nobody's business"
     assert "테스트 데이터 61행" in page
     assert "Measured on the 61 rows of the test split" in page
     assert run.facts.protocol in page
@@ -70,6 +76,14 @@ def test_a_run_ends_with_its_report(run, out):
     numbers = json.loads((out / "report/numbers.json").read_text("utf-8"))
     assert numbers["analysis"] == json.loads((out / "results.json").read_text("utf-8"))["analysis"]
     assert len(numbers["curves"]["points"]["eval_loss"]) == 3
+    assert len(numbers["curves"]["points"]["loss"]) == 21, "as many as there are steps, where an epoch has but seven"
+    assert numbers["slices"][0]["name"] == "short"
+    for ko, en in verdict(run, numbers["curves"]["points"]["eval_loss"]).sentences:
+        assert ko in html.unescape(page)
+        assert en in html.unescape(page)
+    sections = re.findall(r'<a href="#([^"]*)"', page)
+    assert sections == re.findall(r'<h2 id="([^"]*)"', page)
+    assert {"section-curves", "section-classes", "section-slices", "section-run"} <= set(sections)
     assert not list(out.rglob("*.part"))
 
 
@@ -149,7 +163,7 @@ def test_many_classes_and_odd_names(tmp_path):
     for count in (14, 45):
         share = probabilities[:, :count] / probabilities[:, :count].sum(axis=1, keepdims=True)
         analysis = analyse(np.arange(300) % count, share, names[:count])
-        pages = figures.save_figures(figures.Curves({}, None), analysis, tmp_path / str(count))
+        pages = figures.save_figures(Curves({}, None), analysis, tmp_path / str(count))
         assert set(pages) == {"confusion", "reliability"}
         result = Result(
             output_dir="out", split="test", num_rows=300, seed=7, metrics={}, rows_per_second=1.0, analysis=analysis
@@ -178,7 +192,7 @@ def test_hostile_class_names_leave_the_figures_whole(tmp_path):
     import numpy as np
 
     analysis = analyse(np.arange(60) % 6, np.eye(6)[np.arange(60) % 6], HOSTILE)
-    pages = figures.save_figures(figures.Curves({"loss": [(1, 2)]}, None), analysis, tmp_path)
+    pages = figures.save_figures(Curves({"loss": [(1, 2)]}, None), analysis, tmp_path)
     expected = {"\ufffdnul\ufffd[31m\ufffd\ufffd\ufffd", 'id="a" url(#b) href=…', "한 / en", "<script>x</script> -…"}
     expected |= {HOSTILE[4], "![a](b) zwei Zeilen"}
     for svg in ((tmp_path / "confusion.svg").read_text("utf-8"), pages["confusion"]):
@@ -234,21 +248,46 @@ def test_whatever_names_and_texts_hold_the_page_stays_one(run, labels, text):
 
 def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):
     from hfcls.runs.results import Unseen
-    from hfcls.scoring.intervals import wilson
 
     run = replace(run, unseen=Unseen(50, wilson(40, 50)))
     page = render(run, {}, [], None)
     assert "Accuracy on the 50 rows whose text is not in train:" in page
-    assert "0.8000 <small>0.6696–0.8876</small>" in page
+    assert "0.80 <small>0.67–0.89</small>" in page
 
 
 def test_a_curve_of_very_many_points_is_drawn_by_their_means():
     points = [(step / 1000, float(step % 2)) for step in range(12_000)]
-    curves = figures.Curves({"loss": points, "eval_loss": points[::4000]}, None)
+    curves = Curves({"loss": points, "eval_loss": points[::4000]}, None)
     train, evaluation = figures.draw(curves, None, str.isascii)["loss"].axes[0].lines
     assert train.get_xdata().tolist() == pytest.approx([0.0195 + 0.04 * i for i in range(300)])
     assert train.get_ydata().tolist() == [0.5] * 300
     assert evaluation.get_xydata().tolist() == [[0, 0], [4, 0], [8, 0]]
+
+
+def test_the_axes_tell_whole_epochs_the_steps_of_the_rate_and_what_chance_may_do():
+    points = {
+        "eval_accuracy": [(1.0, 0.9), (2.0, 0.95), (3.0, 0.95)],
+        "learning_rate": [(0.5, 2e-5), (1.0, 2e-5), (1.5, 1e-5)],
+    }
+    drawn = figures.draw(Curves(points, None, eval_rows=60), None, str.isascii)
+    scores, rate = drawn["accuracy"].axes[0], drawn["learning_rate"].axes[0]
+    assert all(tick == int(tick) for tick in scores.get_xticks())
+    (band,) = scores.collections
+    low, high = band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()
+    assert (low, high) == pytest.approx((wilson(54, 60).low, wilson(57, 60).high))
+    bottom, top = scores.get_ylim()
+    assert 0.1 * (top - bottom) > 1 / 60, "one row of 60 is no leap"
+    assert rate.lines[0].get_drawstyle() == "steps-pre"
+    assert rate.get_ylim()[0] == 0
+
+
+def test_the_shown_parts_of_paths_are_their_last(run):
+    facts = replace(run.facts, model="/srv/models/ours", dataset="~/secret/a.csv", options={"data_dir": "/srv/data"})
+    page = render(replace(run, facts=facts), {}, [], None)
+    assert "/srv" not in page
+    assert "secret" not in page
+    for name in ("<code>ours</code>", "<code>a.csv</code>", "<code>data_dir: data</code>"):
+        assert name in page
 
 
 def test_nothing_held_out_is_said(run, tmp_path):
@@ -311,7 +350,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monk
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for name in ("hfcls.publishing.report", "hfcls.publishing.figures"):
+    for name in ("hfcls.publishing.report", "hfcls.publishing.figures", "hfcls.publishing.curves"):
         monkeypatch.delitem(sys.modules, name)
     try_report(out)
     assert caplog.messages == [
@@ -370,6 +409,7 @@ def test_in_a_browser(out, scheme, width):
         assert messages == []
         assert page.title() == "hfcls 보고서 / report"
         assert page.locator("h1").inner_text() == "학습 보고서"
+        assert serious_violations(page) == []
         assert page.locator("figure svg text", has_text="학습률").first.is_visible()
         assert not page.locator("figure svg text", has_text="learning rate").first.is_visible()
         page.click("label[for=en]")
@@ -377,6 +417,15 @@ def test_in_a_browser(out, scheme, width):
         assert page.locator("figure svg text", has_text="learning rate").first.is_visible()
         assert EVIL in page.locator(".errors").inner_text()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        cut = "[...document.querySelectorAll('.wide, figure, .card, li')].filter(e => e.scrollWidth > e.clientWidth)"
+        assert page.evaluate(f"{cut}.map(e => e.className)") == []
+        assert serious_violations(page) == []
+        page.click("nav a[href='#section-run']")
+        assert page.evaluate("document.querySelector('#section-run').getBoundingClientRect().top") < 900
         ink = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")
         assert ink == ("rgb(29, 36, 48)" if scheme == "light" else "rgb(228, 231, 235)")
+        page.emulate_media(media="print")
+        assert not page.locator(".switch").is_visible(), "its colours are a background, which paper does not show"
+        style = "getComputedStyle(document.querySelector('.confusion td.hit'))"
+        assert page.evaluate(f"[{style}.borderTopWidth, {style}.color]") == ["2px", "rgb(29, 36, 48)"]
         browser.close()

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from transformers import TrainerControl, TrainerState
 
 from hfcls.training import callbacks
-from hfcls.training.callbacks import ChanceLossCallback, EarlyStopCallback, TimedCheckpointCallback
+from hfcls.training.callbacks import (
+    ChanceLossCallback,
+    CurveCallback,
+    EarlyStopCallback,
+    PlainProgressCallback,
+    TimedCheckpointCallback,
+    steps_between_points,
+)
 from hfcls.training.preemption import Interrupted, StopSignals
 
 
@@ -137,3 +144,32 @@ def test_without_a_save_strategy_the_clock_saves_nothing(caplog):
     signals._noted = signal.SIGTERM
     callback.on_step_end(args, TrainerState(global_step=2), control)
     assert control.should_save
+
+
+@given(st.integers(1, 5000), st.integers(1, 1000))
+def test_an_epoch_has_ten_points_and_each_line_is_the_mean_of_whole_ones(steps_per_epoch, logging_steps):
+    every = steps_between_points(steps_per_epoch, logging_steps)
+    assert logging_steps % every == 0
+    assert steps_per_epoch // every >= min(10, steps_per_epoch)
+    if 10 * logging_steps <= steps_per_epoch:
+        assert every == logging_steps, "a long run logs what it was asked for"
+
+
+def test_lines_are_as_far_apart_as_asked_and_hold_the_mean_since_the_last():
+    lines: list[str] = []
+    progress, curve = PlainProgressCallback(), CurveCallback()
+    progress.training_bar = SimpleNamespace(write=lines.append)
+    args = SimpleNamespace(logging_steps=6, gradient_accumulation_steps=2)
+    curve.on_train_begin(args, TrainerState(), TrainerControl(), train_dataloader=range(40))
+    assert curve.every == 2
+    run = TrainerState(is_world_process_zero=True)
+    for step in range(1, 13):
+        control = TrainerControl()
+        curve.on_step_end(args, TrainerState(global_step=step), control)
+        if control.should_log:
+            run.global_step = step
+            logs = {"loss": float(step), "learning_rate": 1e-5, "epoch": step / 20}
+            run.log_history.append({**logs, "step": step})
+            progress.on_log(args, run, control, logs)
+    assert [entry["step"] for entry in run.log_history] == [2, 4, 6, 8, 10, 12]
+    assert [line.split()[3] for line in lines] == ["4.0000", "10.0000"]
