@@ -1,6 +1,7 @@
 """The figures of a report: as SVG for its page, and as SVG and PNG files beside it."""
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hfcls.publishing.curves import BLUE, GREY, Curves, draw_curves
-from hfcls.publishing.svg import BETWEEN_LANGUAGES, inline_svg
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
 from hfcls.scoring.tasks import AnyAnalysis
 from hfcls.system.quoting import one_line
@@ -52,6 +52,7 @@ HANGUL_FONTS = (
     "AppleGothic",
 )
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40  # a confusion matrix of more has no numbers, of still more no names
+BETWEEN_LANGUAGES = "\u00a0/\u00a0"  # no-break spaces, since the name of a class may hold a slash
 LONGEST_NAME = 20  # characters
 Drawable = Callable[[str], bool]
 
@@ -200,3 +201,16 @@ def _with_intervals(axes: Axes, x: list[float], bins: list[Bin]) -> None:
     above = [bin.accuracy.high for bin in bins] - value
     error = np.clip([below, above], 0, None)  # an end that meets the value may miss it by a rounding error
     axes.errorbar(x, value, yerr=error, color=BLUE, fmt="o", markersize=4.5, elinewidth=1.3, capsize=2)
+
+
+def inline_svg(svg: str, name: str) -> str:
+    """A matplotlib SVG as an element of a page: sized by the page, one of two languages at a time, ids under `name`."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # axes_1 and the like
+    svg = re.sub(
+        "<[^>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), svg
+    )  # markers, clips
+    languages = r'<text lang="ko"\1>\2</text><text lang="en"\1>\3</text>'
+    return re.sub(rf"<text([^>]*)>([^<]*?){BETWEEN_LANGUAGES}([^<]*)</text>", languages, svg)

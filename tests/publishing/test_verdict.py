@@ -1,5 +1,7 @@
 """Three sentences about a run, on made-up histories of its losses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,12 @@ def test_the_sentences_hold_the_numbers_of_the_run():
     assert "36" not in advice[1]
     few = verdict(of(rows=20, right=15), FLAT).sentences[2]
     assert few[1].startswith("The interval is 36 points wide: label more rows to score on")
+
+
+def test_a_linear_model_has_no_course_and_an_encoder_beside_it_is_the_next_step():
+    run = of()
+    run.facts = SimpleNamespace(model="baseline")
+    assert verdict(run, []).states == ("fitted", "", "encoder")
 
 
 def test_nothing_held_out_has_no_verdict():
