@@ -19,9 +19,13 @@ from hfcls.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from hfcls.batching.collate import make_collator as make_collator
+    from hfcls.checks.cleaning import clean as clean
     from hfcls.checks.findings import Findings as Findings
     from hfcls.checks.inspect import check as check
+    from hfcls.checks.suspects import Suspect as Suspect
+    from hfcls.checks.suspects import Suspects as Suspects
     from hfcls.config.commands import CheckConfig as CheckConfig
+    from hfcls.config.commands import CleanConfig as CleanConfig
     from hfcls.config.commands import EvaluateConfig as EvaluateConfig
     from hfcls.config.commands import ExportConfig as ExportConfig
     from hfcls.config.commands import PredictConfig as PredictConfig
@@ -74,6 +78,7 @@ _HOME = {
     "CheckConfig": "config.commands",
     "ClassificationTrainer": "training.trainer",
     "ClassificationTrainingArguments": "training.arguments",
+    "CleanConfig": "config.commands",
     "Classifier": "inference.classifier",
     "EpochExponentialLR": "training.optim",
     "Estimate": "scoring.intervals",
@@ -90,6 +95,8 @@ _HOME = {
     "PushError": "errors",
     "Result": "runs.results",
     "RunFacts": "runs.record",
+    "Suspect": "checks.suspects",
+    "Suspects": "checks.suspects",
     "TrainConfig": "config.train",
     "adam": "training.optim",
     "adapt": "pretraining",
@@ -97,6 +104,7 @@ _HOME = {
     "carve_validation": "data.splits",
     "check": "checks.inspect",
     "classification_metrics": "scoring.metrics",
+    "clean": "checks.cleaning",
     "encode": "data.encoding",
     "evaluate": "inference.evaluation",
     "export": "exporting",

@@ -1,4 +1,4 @@
-"""The command line: `hfcls train | adapt | check | evaluate | report | predict | export | serve | push`."""
+"""The command line: `hfcls train | adapt | check | clean | evaluate | report | predict | export | serve | push`."""
 
 import argparse
 import logging
@@ -10,7 +10,15 @@ from typing import Any
 import argcomplete
 
 from hfcls import commands
-from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.commands import (
+    CheckConfig,
+    CleanConfig,
+    EvaluateConfig,
+    ExportConfig,
+    PredictConfig,
+    PushConfig,
+    ServeConfig,
+)
 from hfcls.config.habits import Parser
 from hfcls.config.help import HelpFormatter, examples
 from hfcls.config.pretraining import AdaptConfig
@@ -90,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
     add_options(check, CheckConfig)
     check.set_defaults(run=commands.run_check)
+
+    clean = _add_command(subparsers, "clean", "[dataset]", "find labels that look wrong")
+    clean.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
+    add_options(clean, CleanConfig)
+    clean.set_defaults(run=commands.run_clean)
 
     evaluate = _add_command(subparsers, "evaluate", "", "score a fine-tuned model on labelled texts")
     add_options(evaluate, EvaluateConfig)

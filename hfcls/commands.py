@@ -9,7 +9,15 @@ from pathlib import Path
 
 import argcomplete
 
-from hfcls.config.commands import CheckConfig, EvaluateConfig, ExportConfig, PredictConfig, PushConfig, ServeConfig
+from hfcls.config.commands import (
+    CheckConfig,
+    CleanConfig,
+    EvaluateConfig,
+    ExportConfig,
+    PredictConfig,
+    PushConfig,
+    ServeConfig,
+)
 from hfcls.config.habits import is_data
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import config_from, shipped_files
@@ -65,6 +73,14 @@ def run_check(args: argparse.Namespace) -> None:
     from hfcls.checks.inspect import check
 
     print(visible(check(config).text()))
+
+
+def run_clean(args: argparse.Namespace) -> None:
+    config = config_from(args, CleanConfig)
+    from hfcls.checks.cleaning import clean
+
+    quiet_loading()
+    print(visible(clean(config).text()))
 
 
 def run_evaluate(args: argparse.Namespace) -> None:

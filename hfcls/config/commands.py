@@ -29,6 +29,35 @@ class CheckConfig(DataConfig):
 
 
 @dataclass
+class CleanConfig(DataConfig):
+    """All options of `hfcls clean` and `hfcls.clean`."""
+
+    split: Literal["train", "validation", "test", "all"] | None = option(
+        None, "split to look at (default train, or the only one)"
+    )
+    model: str | None = option(
+        None,
+        "also judge by the features of this encoder, which is not trained: hfcls-small-ko, a folder or a Hub id",
+        path=True,
+    )
+    max_length: int = option(128, "tokens per text that the encoder reads")
+    trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+    seed: int = option(7, "seed of the folds")
+    output: str = option("outputs/suspicious.csv", "csv file for the ranked rows", path=True)
+    apply: str | None = option(
+        None,
+        "also write a copy of the data without the doubted rows: a csv, tsv, jsonl or parquet file, or a folder",
+        path=True,
+    )
+
+    def check(self) -> None:
+        check_at_least("max_length", self.max_length, 3, MOST_TOKENS)
+        check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
+        if self.apply and self.apply == self.output:
+            raise HfclsError("output is the list of rows and apply the copy of the data: give each a name of its own")
+
+
+@dataclass
 class EvaluateConfig(DataConfig):
     """All options of `hfcls evaluate` and `hfcls.evaluate`."""
 

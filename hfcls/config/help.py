@@ -16,6 +16,10 @@ EXAMPLES = {
         "hfcls check reviews.csv --text_column comment --label_column grade",
         "hfcls check reviews.csv --model beomi/kcbert-base",
     ),
+    "clean": (
+        "hfcls clean reviews.csv --text_column comment --label_column grade",
+        "hfcls clean reviews.csv --model hfcls-small-ko --apply outputs/cleaned.csv",
+    ),
     "evaluate": (
         "hfcls evaluate --model outputs/grades --dataset held_out.csv",
         "hfcls evaluate --model outputs/grades --dataset held_out.csv --compare outputs/earlier",

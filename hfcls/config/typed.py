@@ -141,6 +141,33 @@ class CheckOptions(TypedDict, total=False):
     output: str | None
 
 
+class CleanOptions(TypedDict, total=False):
+    """Of `CleanConfig`."""
+
+    dataset: Any
+    dataset_config: str | None
+    data_dir: str | None
+    text_column: str
+    text_pair_column: str | None
+    label_column: str
+    label_columns: str | None
+    label_separator: str | None
+    task: Literal["classification", "regression"] | None
+    drop_unlabelled: bool
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
+    split: Literal["train", "validation", "test", "all"] | None
+    model: str | None
+    max_length: int
+    trust_remote_code: bool
+    seed: int
+    output: str
+    apply: str | None
+
+
 class EvaluateOptions(TypedDict, total=False):
     """Of `EvaluateConfig`."""
 

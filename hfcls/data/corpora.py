@@ -8,9 +8,9 @@ from datasets import ClassLabel, DatasetDict, List
 from hfcls.data.columns import holds_numbers, wanted_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.labels import class_names, labelled_splits, plain_labels, same_classes, value_names
-from hfcls.data.origins.chosen import read_splits, shown_name
-from hfcls.data.origins.files import has_header_line, local_files
-from hfcls.data.origins.given import described, given_splits
+from hfcls.data.origins.chosen import raw_splits, shown_name
+from hfcls.data.origins.files import has_header_line
+from hfcls.data.origins.given import described
 from hfcls.data.origins.selection import prepared_columns, selected
 from hfcls.data.origins.unlabelled import Unlabelled, label_places, lacks_labels, unlabelled
 from hfcls.data.targets.lists import (
@@ -110,7 +110,7 @@ def load_splits(
     """
     wanted = wanted_columns(text_column, text_pair_column, label_columns or label_column)
     name, options = described(dataset), ReadOptions(**reading)
-    raw, headless = _read(dataset, name, dataset_config, data_dir, options)
+    raw, headless = _read(dataset, dataset_config, data_dir, options)
     secret = None
     if lacks_labels(raw, label_column, label_columns):
         where, test = f"{name} (test)", raw["test"].select(range(min(len(raw["test"]), most or len(raw["test"]))))
@@ -125,14 +125,11 @@ def load_splits(
 
 
 def _read(
-    dataset: Any, name: str, dataset_config: str | None, data_dir: str | None, options: ReadOptions
+    dataset: Any, dataset_config: str | None, data_dir: str | None, options: ReadOptions
 ) -> tuple[DatasetDict, bool | None]:
     """The splits with all their columns, and whether these are called by their position; None: they have names."""
-    if (raw := given_splits(dataset)) is not None:
-        return DatasetDict(raw), None
-    files = local_files(name, data_dir)
-    raw = read_splits(name, files, dataset_config, options)
-    return raw, options.no_header if has_header_line(files) else None
+    raw, files = raw_splits(dataset, data_dir, dataset_config, options)
+    return DatasetDict(raw), options.no_header if has_header_line(files) else None
 
 
 def _labelled(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
+from numpy.typing import NDArray
 
 from hfcls.data.tasks import label_counts
 from hfcls.errors import HfclsError
@@ -181,6 +182,12 @@ def _without_label(rows: Dataset, column: str, names: Mapping[Any, str | None] |
         return np.flatnonzero(values.is_null().to_numpy()).tolist()
     labels = values.to_pylist()
     return [i for i, label in enumerate(labels) if names[label] is None]
+
+
+def rows_with_label(rows: Dataset, where: str, column: str) -> NDArray[np.int64]:
+    """Indices of the rows that `drop_unlabelled` leaves, of a column with one class in each row."""
+    rows = plain_labels(rows, column)
+    return np.setdiff1d(np.arange(len(rows)), _without_label(rows, column, value_names(rows, where, column)))
 
 
 def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | None] | None) -> Dataset:

@@ -114,15 +114,21 @@ def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 @torch.inference_mode()
 def layer_means(
-    model: PreTrainedModel, rows: Sequence[dict[str, Any]], collator: Callable[..., Any], *, batch_size: int = 64
+    model: PreTrainedModel,
+    rows: Sequence[dict[str, Any]],
+    collator: Callable[..., Any],
+    *,
+    last_only: bool = False,
+    batch_size: int = 64,
 ) -> Tensor:
     """The mean over each text's tokens after each layer, float32 [layers, len(rows), hidden_size], on the CPU.
 
     Args:
         rows: encoded texts, as the collator takes them.
         collator: of padded batches, which have an `attention_mask`.
+        last_only: after the last layer only.
     """
-    layers = encoder_layers(model)
+    layers = encoder_layers(model)[-1:] if last_only else encoder_layers(model)
     states: list[Tensor] = []
     hooks = [layer.register_forward_hook(lambda module, args, output: states.append(output)) for layer in layers]
     means = torch.empty(len(layers), len(rows), model.config.hidden_size)
@@ -143,6 +149,36 @@ def layer_means(
             hook.remove()
         model.train(training)
     return means
+
+
+def probe_features(
+    model: PreTrainedModel, rows: Sequence[dict[str, Any]], labels: Tensor, collator: Callable[..., Any]
+) -> Tensor:
+    """What a linear probe had best read of each text, float32 [len(rows), hidden_size], on the CPU.
+
+    That is what the head reads, or the mean over the tokens at the best depth, whichever has the least loss out of fold
+    on `DEPTH_ROWS` rows: some encoders are trained for the one, some for the other. Drops the layers that are not
+    needed from `model`.
+
+    Args:
+        rows, collator: as for `layer_means`.
+        labels: class ids int64 [N].
+
+    Raises:
+        ValueError: an architecture whose head is not known.
+    """
+    head_layers(model)
+    if model.config.model_type not in STACKED:
+        return head_features(model, rows, collator)
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:DEPTH_ROWS].tolist()
+    sample, sampled = [rows[i] for i in order], labels[order]
+    means = layer_means(model, sample, collator)
+    depth = best_depth(means, sampled)
+    first_loss = out_of_fold_loss(head_features(model, sample, collator), sampled)
+    if first_loss < out_of_fold_loss(means[depth - 1], sampled):
+        return head_features(model, rows, collator)
+    keep_layers(model, depth)
+    return layer_means(model, rows, collator, last_only=True)[0]
 
 
 def best_depth(means: Tensor, labels: Tensor) -> int:

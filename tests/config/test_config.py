@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from hfcls.config import typed
-from hfcls.config.commands import CheckConfig, EvaluateConfig, PredictConfig
+from hfcls.config.commands import CheckConfig, CleanConfig, EvaluateConfig, PredictConfig
 from hfcls.config.optimization import LossConfig, OptimizationConfig, StartConfig
 from hfcls.config.options import resumable_options, with_options
 from hfcls.config.pretraining import AdaptConfig
@@ -170,6 +170,7 @@ def test_help_explains_every_option(config_class):
         (TrainConfig, typed.TrainOptions),
         (AdaptConfig, typed.AdaptOptions),
         (CheckConfig, typed.CheckOptions),
+        (CleanConfig, typed.CleanOptions),
         (EvaluateConfig, typed.EvaluateOptions),
         (PredictConfig, typed.PredictOptions),
     ],

@@ -20,7 +20,7 @@ from hfcls.data import encoding
 from hfcls.data.origins.nsmc import LABEL_NAMES
 
 # Not run here: `serve` does not end, `push` needs a hub; both have tests of their own.
-RUN = ("adapt", "check", "train", "report", "evaluate", "predict", "export")
+RUN = ("adapt", "check", "clean", "train", "report", "evaluate", "predict", "export")
 # Needs a hub or a package that is not ours; or is refused where a model is as unsure as the small stand-ins.
 ELSEWHERE = re.compile(r"--help|--push_to_hub|wandb|int8")
 
@@ -103,5 +103,15 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
                      f"{page.name}", "exec"), {"__name__": "__main__"})  # fmt: skip
         done["python"] += 1
     assert os.path.exists("outputs/inquiries/model.safetensors")
-    least = {"adapt": 4, "check": 2, "train": 6, "report": 1, "evaluate": 1, "predict": 4, "export": 1, "python": 6}
+    least = {
+        "adapt": 4,
+        "check": 2,
+        "clean": 2,
+        "train": 6,
+        "report": 1,
+        "evaluate": 1,
+        "predict": 4,
+        "export": 1,
+        "python": 6,
+    }
     assert all(done[kind] >= count for kind, count in least.items()), done

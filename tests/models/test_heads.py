@@ -186,3 +186,25 @@ def test_a_real_corpus_of_words_is_learned_without_touching_the_encoder(tiny_mod
     warm_head(model, head_features(model, rows[:200], collator), labels_of(rows[:200]))
     right = padded_logits(model, rows[200:]).argmax(-1) == labels_of(rows[200:])
     assert right.float().mean() > 0.75
+
+
+def test_probes_out_of_fold_have_not_seen_the_row():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(300, 6, generator=generator)
+    labels = (features[:, :3] + 0.5 * torch.randn(300, 3, generator=generator)).argmax(1)
+    folds = torch.arange(300) % 5
+    found = heads.out_of_fold_probabilities(features, labels, folds, 3)
+    assert torch.allclose(found.sum(1), torch.ones(300), atol=1e-5)
+    standard = (features - features.mean(0)) / features.std(0, unbiased=False)
+    seen = folds != 2
+    fits = []
+    for strength in heads.PROBES:
+        fitted = LogisticRegression(C=strength, tol=1e-6, max_iter=1000)
+        fits.append(fitted.fit(standard[seen].numpy(), labels[seen].numpy()))
+    gaps = [abs(torch.tensor(fit.predict_proba(standard[~seen].numpy())) - found[~seen]).max().item() for fit in fits]
+    assert min(gaps) < 1e-3  # one of the penalties, fitted on the other four folds
+    flipped = labels.clone()
+    flipped[2] = (labels[2] + 1) % 3
+    again = heads.out_of_fold_probabilities(features, flipped, folds, 3)
+    assert torch.allclose(again[2], found[2], atol=1e-5)
+    assert not torch.allclose(again[3], found[3], atol=1e-5)

@@ -22,6 +22,7 @@ from hfcls.models.pooling import (
     encoder_layers,
     keep_layers,
     layer_means,
+    probe_features,
     take_shape,
     warm_start,
 )
@@ -144,3 +145,30 @@ def test_layers_by_number_and_what_cannot_be(caplog):
     warm_start(model, rows, padded, pooling="mean")
     assert torch.equal(model.classifier.weight, before)
     assert "the model is a classifier already" in caplog.text
+
+
+@ARCHITECTURES
+def test_a_probe_reads_the_first_token_or_the_mean_whichever_tells_more(kind, monkeypatch):
+    rows, collator = rows_of(60), PaddedCollator(model_of(kind).config.pad_token_id, None)
+    labels = labels_of(rows)
+    first = head_features(model_of(kind), rows, collator)
+    if kind not in STACKED:
+        assert torch.equal(probe_features(model_of(kind), rows, labels, collator), first)
+        return
+    means = layer_means(model_of(kind), rows, collator)
+    assert torch.equal(layer_means(model_of(kind), rows, collator, last_only=True)[0], means[-1])
+    for better in ("first", "mean"):
+        # whose loss is which is told by the values: `best_depth` and the choice between the two both ask for it
+        monkeypatch.setattr(
+            "hfcls.models.pooling.out_of_fold_loss",
+            lambda features, _, better=better: float(_is_part_of(features, first) != (better == "first")),
+        )
+        monkeypatch.setattr("hfcls.models.pooling.best_depth", lambda means, labels: 1)
+        found = probe_features(model_of(kind), rows, labels, collator)
+        assert torch.allclose(found, first if better == "first" else means[0], atol=1e-5)
+
+
+def _is_part_of(features: torch.Tensor, whole: torch.Tensor) -> bool:
+    return bool(
+        (torch.cdist(features, whole, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1).values < 1e-3).all()
+    )

@@ -52,6 +52,22 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
     return table
 
 
+def row_lines(path: Path, usual: str, options: ReadOptions) -> list[int]:
+    """The first line, from 1, of each row that `open_delimited` gives: a quoted field may reach over several lines."""
+    opened: OpenText = partial(open_text, path, options.encoding or sniff_encoding(path))
+    with opened() as file:
+        filled = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
+    if options.delimiter is None and FASTTEXT.fullmatch(filled[0][1]):
+        return [number for number, _ in filled]
+    dialect, _ = sniff_dialect(path, opened, usual=usual, delimiter=options.delimiter, quoting=options.quoting)
+    starts, line = [], 1
+    with opened() as file:
+        for row, lines in records(dialect, file):
+            starts += [line] if row else []
+            line += len(lines)
+    return starts if options.no_header else starts[1:]
+
+
 def _decided(encoding: str, dialect: Dialect, why: str) -> str:
     quoting = {"csv": "csv quoting", "none": "no quoting", "lines": "lines quoted", "backslash": "backslash quoting"}
     delimiter = DELIMITERS.get(dialect.delimiter, repr(dialect.delimiter))

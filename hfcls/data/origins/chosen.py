@@ -3,16 +3,31 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from datasets import DatasetDict
 
+from hfcls.data.formats.delimited import row_lines
+from hfcls.data.formats.encodings import kind_of
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins import nsmc
-from hfcls.data.origins.files import BUILT_IN
+from hfcls.data.origins.files import BUILT_IN, local_files
+from hfcls.data.origins.given import described, given_splits
 from hfcls.data.origins.hub import load_from_hub
-from hfcls.data.readers import read_tables
+from hfcls.data.readers import DELIMITERS, read_table, read_tables
 
 logger = logging.getLogger(__name__)
+
+
+def raw_splits(
+    dataset: Any, data_dir: str | None, dataset_config: str | None, options: ReadOptions
+) -> tuple[DatasetDict, Mapping[str, Sequence[Path]] | None]:
+    """All columns of all splits as they stand, and the files of each split; None of an object or of a Hub dataset."""
+    if (given := given_splits(dataset)) is not None:
+        return given, None
+    name = described(dataset)
+    files = local_files(name, data_dir)
+    return read_splits(name, files, dataset_config, options), files
 
 
 def read_splits(
@@ -25,9 +40,24 @@ def read_splits(
         logger.warning(
             "dataset_config %s is for datasets of the Hub: %s, which is here, has none", dataset_config, dataset
         )
-    if dataset not in BUILT_IN:
-        return read_tables(files, options)
-    return read_tables(files, ReadOptions(delimiter="\t", quoting="csv")).rename_column("document", "text")
+    rows = read_tables(files, _options_of(dataset, options))
+    return rows.rename_column("document", "text") if dataset in BUILT_IN else rows
+
+
+def _options_of(dataset: str, options: ReadOptions) -> ReadOptions:
+    return ReadOptions(delimiter="\t", quoting="csv") if dataset in BUILT_IN else options
+
+
+def row_places(dataset: str, files: Sequence[Path], options: ReadOptions) -> list[tuple[str, int | None]]:
+    """The name of the file of each row of a split, and its line there, from 1; None in a file that has no lines."""
+    options, places = _options_of(dataset, options), []
+    for path in files:
+        if not path.is_dir() and (kind := kind_of(path)) in DELIMITERS:
+            lines: Sequence[int | None] = row_lines(path, DELIMITERS[kind], options)
+        else:
+            lines = [None] * len(read_table(path, options))
+        places += [(path.name, line) for line in lines]
+    return places
 
 
 def shown_name(name: str, dataset: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from hfcls.data.formats.delimited import open_delimited
+from hfcls.data.formats.delimited import open_delimited, row_lines
 from hfcls.data.formats.dialects import Dialect
 from hfcls.data.formats.table import ReadOptions
 from hfcls.errors import HfclsError
@@ -252,3 +252,21 @@ def test_fasttext_lines_are_told_by_their_labels(tmp_path):
     path.write_text("__label__긍정 좋아요\n별로\n", encoding="utf-8")
     with pytest.raises(HfclsError, match="line 2: no __label__NAME before the text"):
         rows_of(path, "\t")
+
+
+@pytest.mark.parametrize("no_header", [False, True])
+def test_the_line_of_each_row_is_where_its_record_begins(tmp_path, no_header):
+    path = tmp_path / "t.csv.gz"
+    header = [] if no_header else ["글,표"]
+    lines = ["", *header, "하나,a", "", '"둘,', '그 아래",b', "", "", '"셋",a', '"넷', "", '끝",b', "다섯,a"]
+    path.write_bytes(gzip.compress("\n".join(lines).encode("cp949")))
+    rows, _ = rows_of(path, no_header=no_header)
+    starts = row_lines(path, ",", ReadOptions(no_header=no_header))
+    assert [lines[start - 1].split(",")[0].strip('"') for start in starts] == ["하나", "둘", "셋", "넷", "다섯"]
+    assert [text.split(",")[0].split("\n")[0] for text, _ in rows] == ["하나", "둘", "셋", "넷", "다섯"]
+
+
+def test_the_lines_of_fasttext_are_those_that_are_not_blank(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("__label__a 하나\n\n__label__b 둘\n", "utf-8")
+    assert row_lines(path, "\t", ReadOptions()) == [1, 3]

@@ -1,0 +1,163 @@
+"""`hfcls clean` finds flipped labels, tells where they stand, and changes nothing unasked."""
+
+import csv
+import random
+
+import numpy as np
+import pytest
+from conftest import reviews
+
+import hfcls as package
+from hfcls import cli
+from hfcls.errors import HfclsError
+
+
+def ranked(path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def flipped(tmp_path):
+    """A csv file of 400 reviews with an id, every eighth text over two lines; and the rows with the wrong label."""
+    rows, wrong = reviews(400), sorted(random.Random(1).sample(range(400), 20))
+    path = tmp_path / "reviews.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "label"])
+        for i, (text, label) in enumerate(rows):
+            text = f"{text}\n둘째 줄" if i % 8 == 0 else f"{text} {i}"
+            writer.writerow([f"n{i}", text, str(1 - int(label)) if i in wrong else label])
+    return path, wrong
+
+
+def test_flipped_labels_are_found_where_they_stand_and_the_file_stays(flipped, tmp_path):
+    path, wrong = flipped
+    before = path.read_bytes()
+    found = package.clean(dataset=str(path), output=str(tmp_path / "out/list.csv"))
+    assert path.read_bytes() == before
+    rows = ranked(tmp_path / "out/list.csv")
+    assert [int(row["row"]) for row in rows] == [suspect.row for suspect in found.suspects]
+    doubted = [int(row["row"]) - 1 for row in rows if row["doubted"] == "yes"]
+    assert len(doubted) == len(found.doubted)
+    assert len(set(wrong) & {int(row["row"]) - 1 for row in rows[:20]}) >= 16  # by chance: one
+    assert len(set(wrong) & set(doubted)) >= 16
+    lines = before.decode().splitlines()
+    for row in rows:
+        assert lines[int(row["line"]) - 1].startswith(f"n{int(row['row']) - 1},")
+        assert (row["split"], row["file"]) == ("train", "reviews.csv")
+        assert {row["label"], row["suggested"]} == {"0", "1"}
+        assert float(row["probability_label"]) < float(row["probability_suggested"])
+        assert float(row["probability_label"]) + float(row["probability_suggested"]) == pytest.approx(1, abs=2e-4)
+    assert rows == ranked(package.clean(dataset=str(path), output=str(tmp_path / "again.csv")).output)
+
+
+def test_the_copy_lacks_the_doubted_rows_and_nothing_else(flipped, tmp_path):
+    path, _ = flipped
+    copy = tmp_path / "copy.csv"
+    found = package.clean(dataset=str(path), output=str(tmp_path / "list.csv"), apply=str(copy))
+    with path.open(encoding="utf-8", newline="") as file:
+        whole = list(csv.reader(file))
+    with copy.open(encoding="utf-8", newline="") as file:
+        kept = list(csv.reader(file))
+    dropped = {suspect.row for suspect in found.doubted}
+    assert kept == [row for i, row in enumerate(whole) if i not in dropped]
+    with pytest.raises(HfclsError, match="is there already, and nothing is replaced"):
+        package.clean(dataset=str(path), output=str(tmp_path / "list.csv"), apply=str(copy))
+    with pytest.raises(HfclsError, match="is there, and no list of hfcls clean"):
+        package.clean(dataset=str(path), output=str(path))
+
+
+def test_an_encoder_judges_beside_the_baseline(flipped, tmp_path, tiny_model):
+    path, wrong = flipped
+    found = package.clean(dataset=str(path), model=tiny_model, max_length=32, output=str(tmp_path / "list.csv"))
+    assert list(found.weights) == ["baseline", tiny_model]
+    assert len(set(wrong) & {suspect.row - 1 for suspect in found.suspects[:20]}) >= 16
+
+
+def test_the_command_tells_what_it_found(flipped, tmp_path, capsys):
+    path, _ = flipped
+    assert cli.main(["clean", str(path), "--output", str(tmp_path / "list.csv")]) == 0
+    told = capsys.readouterr().out
+    assert "train 400 rows" in told
+    assert "reviews.csv, line " in told
+    assert str(tmp_path / "list.csv") in told
+
+
+def test_rows_without_a_label_are_counted_but_not_judged(flipped, tmp_path):
+    path, wrong = flipped
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join([lines[0], "x,라벨 없음,\n", *lines[1:], "y,또 없음,\n"]), "utf-8")
+    copy = tmp_path / "copy.csv"
+    options = {"dataset": str(path), "output": str(tmp_path / "list.csv"), "apply": str(copy)}
+    found = package.clean(**options, drop_unlabelled=True)
+    assert len(set(wrong) & {suspect.row - 2 for suspect in found.suspects[:20]}) >= 16
+    for suspect in found.suspects:
+        assert path.read_text("utf-8").splitlines()[suspect.line - 1].startswith(f"n{suspect.row - 2},")
+    assert "라벨 없음" in copy.read_text("utf-8")
+
+
+def test_several_splits_are_judged_together_and_copied_as_a_folder(tmp_path, table):
+    table("data/train.tsv", count=200)
+    rows = reviews(60, seed=5)
+    rows[7] = ("최고 추천 감동 좋다", "0")
+    table("data/test.tsv", lines=["text\tlabel", *(f"{text}\t{label}" for text, label in rows)])
+    options = {"dataset": str(tmp_path / "data"), "output": str(tmp_path / "list.csv")}
+    assert {suspect.split for suspect in package.clean(**options).suspects} <= {"train"}
+    found = package.clean(**options, split="all", apply=str(tmp_path / "cleaned"))
+    assert found.rows == {"train": 200, "test": 60}
+    assert ("test", 8, "test.tsv", 9) in {(s.split, s.row, s.file, s.line) for s in found.doubted}
+    corpus = package.load_corpus(str(tmp_path / "cleaned"))
+    dropped = [suspect.split for suspect in found.doubted]
+    assert {split: len(rows) for split, rows in corpus.items()} == {
+        split: count - dropped.count(split) for split, count in found.rows.items()
+    }
+    with pytest.raises(HfclsError, match="so the copy is a folder"):
+        package.clean(**options, apply=str(tmp_path / "one.csv"))
+    with pytest.raises(HfclsError, match="no split validation; the data has train, test"):
+        package.clean(**options, split="validation")
+
+
+def test_a_class_of_one_text_is_not_judged(tmp_path, table, caplog):
+    rows = [*("\t".join(row) for row in reviews(100)), "하나뿐인 글\t7"]
+    path = table(lines=["text\tlabel", *rows])
+    found = package.clean(dataset=str(path), output=str(tmp_path / "list.csv"))
+    assert "not judged: 7, of which there is one text only" in caplog.text
+    assert all(suspect.label != "7" and suspect.suggested != "7" for suspect in found.suspects)
+
+
+def test_one_text_of_each_class_is_too_little(tmp_path):
+    with pytest.raises(HfclsError, match="no class has two different texts"):
+        package.clean(dataset={"text": ["하나", "둘"], "label": ["a", "b"]}, output=str(tmp_path / "list.csv"))
+
+
+def test_rows_of_python_and_pairs_have_no_file(tmp_path):
+    rows = [{"text": text, "other": "그리고", "label": label} for text, label in reviews(120)]
+    rows[3]["label"] = str(1 - int(rows[3]["label"]))
+    found = package.clean(dataset=rows, text_pair_column="other", output=str(tmp_path / "list.csv"))
+    assert 4 in {suspect.row for suspect in found.suspects}
+    assert {row["text_pair"] for row in ranked(tmp_path / "list.csv")} == {"그리고"}
+    assert {(suspect.file, suspect.line) for suspect in found.suspects} == {("", None)}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".tsv"])
+def test_copies_of_other_kinds_read_as_the_data(tmp_path, table, suffix):
+    copy = tmp_path / f"copy{suffix}"
+    path = str(table(count=100))
+    found = package.clean(dataset=path, output=str(tmp_path / "list.csv"), apply=str(copy))
+    kept = np.setdiff1d(np.arange(100), [suspect.row - 1 for suspect in found.doubted])
+    assert (
+        package.load_corpus(str(copy))["train"].to_list() == package.load_corpus(path)["train"].select(kept).to_list()
+    )
+
+
+def test_what_is_not_one_class_a_row_is_refused_in_one_line(tmp_path, table, capsys):
+    path = table(lines=["text\tlabel", *(f"글 {i}\ta,b" if i % 2 else f"글 {i}\tb" for i in range(20))])
+    assert cli.main(["clean", str(path), "--label_separator", ",", "--output", str(tmp_path / "list.csv")]) == 1
+    assert "hfcls clean is for rows with one class each" in capsys.readouterr().err
+    for options, message in (
+        (["--model", "scratch"], "scratch has random weights"),
+        (["--apply", str(tmp_path / "copy.xlsx")], "apply must be a folder or end in one of .csv"),
+    ):
+        assert cli.main(["clean", str(path), "--output", str(tmp_path / "list.csv"), *options]) == 1
+        assert message in capsys.readouterr().err
