@@ -22,7 +22,7 @@ from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
 from hfcls.models.compact.to_onnx import write_facts, write_onnx
 from hfcls.models.loading import load_classifier
 from hfcls.scoring.tasks import Regression
-from hfcls.system.files import check_writable
+from hfcls.system.files import beside, check_writable, remove_leftovers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -79,20 +79,16 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
             installed, torch cannot export this architecture, or the two do not agree.
     """
     config = with_options(config or ExportConfig(), options)
-    suffix = "-onnx-int8" if config.int8 else "-onnx"
-    folder = Path(config.output or f"{config.model.rstrip('/')}{suffix}")
-    if not config.output and not Path(config.model).is_dir():
-        folder = Path(folder.name)  # a Hub id: here, under the model's own name
+    folder = Path(config.output or f"{_model_folder(config.model)}{'-onnx-int8' if config.int8 else '-onnx'}")
     _check_free(folder)
     if (Path(config.model) / ONNX_FILE).is_file():
         raise HfclsError(f"{config.model} is an exported model already: give the folder of the run it was made from")
     model, tokenizer = load_classifier(config.model, trust_remote_code=config.trust_remote_code)
     if isinstance(task_of_config(model.config), Regression):
         raise HfclsError(f"{config.model} gives numbers: an export is held to labels; use it in torch")
-    aside, replaced = (folder.with_name(folder.name + suffix) for suffix in (".part", ".replaced"))
-    for left in (aside, replaced):
-        shutil.rmtree(left, ignore_errors=True)
+    aside, replaced = beside(folder), beside(folder)
     try:
+        remove_leftovers(folder)
         aside.mkdir(parents=True)
         write_onnx(model, tokenizer, aside, int8=config.int8)
         found = _held_to(Classifier(model, tokenizer), aside, config)
@@ -105,6 +101,13 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Exported(folder, "int8" if config.int8 else "float32", (folder / ONNX_FILE).stat().st_size, *found)
+
+
+def _model_folder(model: str) -> Path:
+    """The folder beside which the export lies: with a name, which `.` has not; a Hub id is here, under its own name."""
+    if not Path(model).is_dir():
+        return Path(Path(model).name)
+    return Path(model) if Path(model).name not in ("", "..") else Path(model).resolve()
 
 
 def _check_free(folder: Path) -> None:

@@ -21,7 +21,7 @@ from hfcls.data.targets.lists import (
     names_in,
     with_joined_columns,
 )
-from hfcls.data.targets.numbers import as_numbers, check_not_targets
+from hfcls.data.targets.numbers import as_numbers, check_not_targets, check_targets
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
 
@@ -159,6 +159,8 @@ def _labelled(
     if task == "regression":
         raw = DatasetDict({split: as_numbers(rows, f"{name} ({split})", label_column) for split, rows in raw.items()})
         raw = labelled_splits(raw, name, label_column, {}, drop_unlabelled)
+        if main == "train":
+            check_targets(raw[main], f"{name} ({main})", label_column)
         return DatasetDict({split: selected(rows, split, texts, label_column) for split, rows in raw.items()})
     if label_columns or label_separator or any(holds_several(rows, label_column) for rows in raw.values()):
         return _multi_label(raw, main, name, texts, label_column, label_columns, label_separator, drop_unlabelled)

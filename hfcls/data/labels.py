@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
 def labelled_splits(
     raw: DatasetDict, name: str, column: str, values: Mapping[str, Mapping[Any, str | None]], drop: bool
 ) -> DatasetDict:
-    """The rows with a label; raises HfclsError if others are there and not to be dropped.
+    """The rows with a label; raises HfclsError if there is none, or if others are there and not to be dropped.
 
     Args:
         values: of each split, as `value_names` gives them; of a split that is not there, null alone is no label.
@@ -157,6 +157,8 @@ def labelled_splits(
     told = [_missing_labels(f"{name} ({split})", raw[split], rows, column) for split, rows in missing.items() if rows]
     if told and not drop:
         raise HfclsError(f"{'; '.join(told)}: --drop_unlabelled leaves them out")
+    if empty := [split for split, rows in missing.items() if rows and len(rows) == len(raw[split])]:
+        raise HfclsError(f"{name} ({empty[0]}): no row has a label in column {column!r}: set --label_column")
     for line in told:
         logger.warning("%s: left out", line)
     return DatasetDict(

@@ -24,7 +24,7 @@ def task_of(rows: Dataset, name: str = "label") -> Task:
         return SingleLabel(list(feature.names))
     if isinstance(feature, List):
         return MultiLabel(list(feature.feature.names))
-    values = rows.with_format("numpy")["label"][:]
+    values = true_labels(rows)
     return Regression([name], float(values.mean()), float(values.std()) or 1.0)
 
 
@@ -48,7 +48,7 @@ def true_labels(rows: Dataset) -> NDArray[Any]:
     """Class ids [N], 0 and 1 [N, C] of several labels, or the targets [N], as `Task.analyse` takes them."""
     if isinstance(rows.features["label"], List):
         return multi_hot(rows["label"][:], len(label_names(rows)))
-    labels: NDArray[Any] = rows.with_format("numpy")["label"][:]
+    labels: NDArray[Any] = rows.with_format("arrow")["label"][:].to_numpy()  # datasets' numpy format is in float32
     return labels
 
 
@@ -65,7 +65,7 @@ def strata(rows: Dataset) -> tuple[NDArray[np.int64], list[str]]:
         cost = np.where((hot > 0) & (counts >= FEW_ROWS), counts, np.inf)
         found = np.where(np.isfinite(cost).any(axis=1), cost.argmin(axis=1), -1)
     else:
-        targets = rows.with_format("numpy")["label"][:]
+        targets = true_labels(rows)
         edges = np.quantile(targets, np.arange(1, BINS) / BINS) if len(targets) >= FEW_ROWS * BINS else []
         found = np.searchsorted(edges, targets)
     groups, group_of, sizes = np.unique(found, return_inverse=True, return_counts=True)

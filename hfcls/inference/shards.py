@@ -25,7 +25,7 @@ from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.sources import claim
-from hfcls.scoring.tasks import Task
+from hfcls.scoring.tasks import MultiLabel, Task
 from hfcls.system.files import remove_leftovers, whole
 from hfcls.system.quoting import quoted
 
@@ -85,6 +85,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     )
     columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
     config = with_options(config, remembered_columns(columns, classifier.columns))
+    if config.format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
+        raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
     shards = _shards(tables, output, config, classifier.task, is_main=rank == 0)
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}
@@ -241,6 +243,8 @@ def _write(table: pa.Table, path: Path, *, bom: bool) -> None:
 def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """What is kept as JSON, as the text that it is, and labels between commas: pyarrow writes no other to csv."""
     if column.type == pa.list_(pa.string()):
+        if pc.any(pc.match_substring(pc.list_flatten(column), ",")).as_py():
+            raise pa.ArrowInvalid("commas stand between the texts of a list, and within them")
         return pc.binary_join(column, ",")
     if not isinstance(column.type, pa.JsonType):
         return column

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,18 @@ from typing import Any
 from hfcls.errors import HfclsError
 
 
+def beside(path: Path) -> Path:
+    """A path beside `path` that no other writer has, and which `remove_leftovers` knows."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to: it takes the place of `path` when the block ends, unless the block raises.
 
     Each writer has a path of its own, and what is put in place has reached the disk.
     """
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    aside = beside(path)
     try:
         yield aside
         with aside.open("rb+") as file:
@@ -31,8 +37,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Delete what writers of `path` that were killed have left beside it; nobody may be writing it now."""
-    for aside in path.parent.glob(f"{glob.escape(path.name)}.????????.part"):
-        aside.unlink(missing_ok=True)
+    for left in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:

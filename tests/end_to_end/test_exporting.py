@@ -1,7 +1,9 @@
 """`hfcls export` leaves a folder that agrees with the model, or none."""
 
 import builtins
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -70,6 +72,30 @@ def test_a_folder_with_something_else_is_left_alone(classifier_folder, tmp_path)
     with pytest.raises(HfclsError, match="no model folder"):
         hfcls.export(model=str(tmp_path / "absent"), output=str(tmp_path / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(classifier_folder, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("torch.onnx.ONNXProgram.save", full)
+    with pytest.raises(HfclsError, match="cannot write .*/out: No space left on device; choose another --output"):
+        hfcls.export(model=classifier_folder, output=str(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_of_like_names_stay_and_a_model_in_this_folder_is_exported_beside_it(
+    classifier_folder, tmp_path, monkeypatch
+):
+    model = tmp_path / "model"
+    shutil.copytree(classifier_folder, model)
+    for name in ("model-onnx.part", "model-onnx.replaced"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(model)
+    assert hfcls.export(model=".").folder == tmp_path / "model-onnx"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model", "model-onnx", "model-onnx.part", "model-onnx.replaced",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", ["onnxscript", "onnxruntime"])

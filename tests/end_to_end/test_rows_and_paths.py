@@ -1,13 +1,16 @@
 """A run uses the rows it says, and any name that a file or folder may have."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 import hfcls
 from hfcls.config.train import TrainConfig
 from hfcls.data.duplicates import normalized
+from hfcls.data.origins.files import input_files
 from hfcls.errors import HfclsError
 
 NAMES = ["run:1", "~no-such-user", "s3:a[1]*?{x,y}::z", "lr=5e-5 #%41 $(x) 'a' \"b\""]
@@ -51,6 +54,18 @@ def test_every_path_reaches_every_library_as_it_is(options, table, tmp_path, mon
     errors = json.loads((tmp_path / name / "out/report/numbers.json").read_text("utf-8"))["confident_errors"]
     assert all(set(row) == {"text", "label", "predicted", "probability"} for row in errors)
     assert {path.name for path in tmp_path.iterdir()} == {name, "train.tsv"}
+
+
+def test_a_name_of_korean_windows_that_is_not_utf_8_is_refused(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + "리뷰.csv".encode("cp949")))
+    try:
+        path.write_text("text,label\n좋다,1\n", encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    for read in (hfcls.load_corpus, input_files):
+        for name in (str(tmp_path), f"{tmp_path}/*.csv"):
+            with pytest.raises(HfclsError, match=r"\.csv is not UTF-8 .*: rename it"):
+                read(name)
 
 
 @pytest.mark.parametrize("option", ["dataset", "model", "output_dir"])

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pyarrow import parquet
 from transformers import AutoModelForSequenceClassification, pipeline
 
 import hfcls
+from hfcls.data.tasks import task_of, true_labels
 from hfcls.errors import HfclsError
 from hfcls.runs.results import load_results
 from hfcls.scoring.multi_label import MultiLabelAnalysis
@@ -130,6 +132,44 @@ def test_labels_of_predict_are_lists_that_a_run_can_be_trained_on(several, optio
         assert [row["predicted_labels"] for row in csv.DictReader(file)][:9] == [
             ",".join(a["labels"]) for a in expected
         ]
+
+
+def test_labels_with_commas_are_not_joined_by_commas(options, tmp_path):
+    rows = [
+        {"text": f"{text} {i}", "label": ["좋음, 매우", "가격"][i % 2 :]} for i, (text, _) in enumerate(labelled(40, 0))
+    ]
+    out = hfcls.fine_tune(**options, dataset=rows, allow_unknown=True, baseline=False, max_steps=1).output_dir
+    source = write(tmp_path / "new.csv", ["text"], [["배송"]])
+    with pytest.raises(
+        HfclsError, match="a label has a comma, which stands between labels in csv: use --format parquet"
+    ):
+        hfcls.predict_files(model=out, input=source, output=str(tmp_path / "a"), format="csv")
+    assert hfcls.predict_files(model=out, input=source, output=str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([3.0, 3.0], "'label' holds 3 in every row: there is nothing to learn"),
+        ([1e9, 1e9 + 1], "numbers from 1000000000 to 1000000001, which float32 cannot tell apart: subtract a constant"),
+        ([0.0, 1e300], "numbers from 0 to 1e+300, which float32"),
+        ([1e-300, 2e-300], "numbers from 1e-300 to 2e-300, which float32"),
+        ([None, None], "no row has a label in column 'label'"),
+    ],
+)
+def test_targets_that_no_model_in_float32_can_tell_are_refused(numbers, message):
+    rows = [{"text": f"글 {i}", "label": number} for i, number in enumerate(numbers * 10)]
+    with pytest.raises(HfclsError, match=re.escape(message)):
+        hfcls.load_corpus(rows, task="regression", drop_unlabelled=True)
+
+
+def test_targets_are_scored_as_they_are_given_not_rounded_to_float32():
+    years = [
+        {"text": f"글 {i}", "label": 16_777_216 + i} for i in range(4000)
+    ]  # beyond which float32 has even ones only
+    train = hfcls.load_corpus(years, task="regression")["train"]
+    assert true_labels(train).tolist() == [row["label"] for row in years]
+    assert task_of(train).mean == 16_777_216 + 1999.5
 
 
 def test_lists_and_separated_labels_are_the_corpus_that_columns_are(tmp_path):

@@ -13,7 +13,7 @@ from hfcls.data.formats.encodings import PACKED, open_text, sniff_encoding
 from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
-from hfcls.system.quoting import shown
+from hfcls.system.quoting import shown, visible
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +29,26 @@ def is_pattern(dataset: str) -> bool:
 def matching_files(pattern: str) -> list[Path]:
     """The files of a pattern such as `data/part-*.csv`, numbers by value; hidden ones are passed over."""
     found = [Path(name) for name in glob.glob(pattern, recursive=True)]
-    return _sorted(path for path in found if path.is_file() and not _of_mac(path))
+    found = _sorted(path for path in found if path.is_file() and not _of_mac(path))
+    _check_names(found)
+    return found
 
 
 def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
     """The files of a folder that are tables, and all else that a person would see there."""
     paths = [path for path in _sorted(folder.iterdir()) if not _of_mac(path)]
     tables = [path for path in paths if path.is_file() and table_suffix(path) in suffixes]
+    _check_names(tables)
     return tables, [path for path in paths if path not in tables and not path.name.startswith(".")]
+
+
+def _check_names(paths: Iterable[Path]) -> None:
+    """Raises HfclsError for a name that is not UTF-8, as of a zip from Korean Windows: no JSON can hold it."""
+    if bad := [str(path) for path in paths if re.search("[\ud800-\udfff]", str(path))]:
+        raise HfclsError(
+            f"the name of {visible(bad[0])} is not UTF-8 (unpacked from a zip of Windows?): rename it, for instance "
+            "with `convmv -f cp949 -t utf-8 --notest`"
+        )
 
 
 def _of_mac(path: Path) -> bool:

@@ -10,6 +10,8 @@ from hfcls.errors import HfclsError
 
 # Of more classes that are numbers we ask whether they are targets: whole ones, and texts some of which have decimals.
 MANY_NUMBERS, MANY_DECIMALS = 100, 5
+# Of targets in float32, which has 7 digits: the least spread, beside the largest one and by itself.
+RESOLUTION, SMALLEST = 1e-5, 1e-30
 
 
 def as_numbers(rows: Dataset, where: str, column: str) -> Dataset:
@@ -24,6 +26,20 @@ def as_numbers(rows: Dataset, where: str, column: str) -> Dataset:
     return rows.map(
         _number_batch, batched=True, with_indices=True, features=features, fn_kwargs=arguments, desc="targets"
     )
+
+
+def check_targets(rows: Dataset, where: str, column: str) -> None:
+    """Raises HfclsError for targets that weights and outputs in float32 cannot tell apart, or that are all one."""
+    values = rows.with_format("arrow")[column][:].to_numpy()
+    low, high = values.min(), values.max()
+    largest = max(abs(low), abs(high))
+    if low == high:
+        raise HfclsError(f"{where}: column {column!r} holds {low:.10g} in every row: there is nothing to learn")
+    if not (largest < 1 / SMALLEST and high - low > SMALLEST and RESOLUTION * largest < values.std()):
+        raise HfclsError(
+            f"{where}: column {column!r} holds numbers from {low:.10g} to {high:.10g}, which float32 cannot tell "
+            "apart: subtract a constant from them, or write them in another unit"
+        )
 
 
 def _number_batch(

@@ -112,6 +112,8 @@ def _write_graph(model: PreTrainedModel, names: list[str], path: Path) -> None:
         program.save(str(path))  # type: ignore[union-attr]  # with dynamo it is a program
     except ImportError as error:
         raise HfclsError(f"an export needs {error.name}: {INSTALL_EXTRA.format(extra='onnx')}") from error
+    except OSError:  # a full disk
+        raise
     except Exception as error:  # torch's exporter has many of its own
         reason = " ".join(str(error).split())
         raise HfclsError(f"torch cannot export {model.config.model_type} models as ONNX: {reason:.300}") from error
