@@ -83,7 +83,7 @@ def test_labels_that_are_there_are_scored(tmp_path):
 )
 def test_labels_of_every_kind_may_be_secret(tmp_path, options, label, secret, answers):
     other = {
-        name: {"b": "부정"} if name == "a" else ["부정"] if value == ["긍정"] else value
+        name: {"b": "부정"} if name == "a" else ["부정"] if value == ["긍정"] else 2.5 if value == 4.5 else value
         for name, value in label.items()
     }
     for name, rows in (("train", [label, other, label]), ("test", [secret] * 2)):
