@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hfcls.checks.suspects import Suspects as Suspects
     from hfcls.config.commands import CheckConfig as CheckConfig
     from hfcls.config.commands import CleanConfig as CleanConfig
+    from hfcls.config.commands import DistillConfig as DistillConfig
     from hfcls.config.commands import EvaluateConfig as EvaluateConfig
     from hfcls.config.commands import ExportConfig as ExportConfig
     from hfcls.config.commands import PredictConfig as PredictConfig
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hfcls.data.corpora import load_corpus as load_corpus
     from hfcls.data.encoding import encode as encode
     from hfcls.data.splits import carve_validation as carve_validation
+    from hfcls.distilling import distill as distill
     from hfcls.errors import HfclsError as HfclsError
     from hfcls.errors import PushError as PushError
     from hfcls.exporting import Exported as Exported
@@ -80,6 +82,7 @@ _HOME = {
     "ClassificationTrainingArguments": "training.arguments",
     "CleanConfig": "config.commands",
     "Classifier": "inference.classifier",
+    "DistillConfig": "config.commands",
     "EpochExponentialLR": "training.optim",
     "Estimate": "scoring.intervals",
     "EvaluateConfig": "config.commands",
@@ -105,6 +108,7 @@ _HOME = {
     "check": "checks.inspect",
     "classification_metrics": "scoring.metrics",
     "clean": "checks.cleaning",
+    "distill": "distilling",
     "encode": "data.encoding",
     "evaluate": "inference.evaluation",
     "export": "exporting",

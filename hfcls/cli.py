@@ -1,4 +1,4 @@
-"""The command line: `hfcls train | adapt | check | clean | evaluate | report | predict | export | serve | push`."""
+"""The command line: `hfcls COMMAND`, with a subcommand for each."""
 
 import argparse
 import logging
@@ -13,6 +13,7 @@ from hfcls import commands
 from hfcls.config.commands import (
     CheckConfig,
     CleanConfig,
+    DistillConfig,
     EvaluateConfig,
     ExportConfig,
     PredictConfig,
@@ -93,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     adapt.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")
     add_options(adapt, AdaptConfig)
     adapt.set_defaults(run=commands.run_adapt)
+
+    distill = _add_command(subparsers, "distill", "[recipe]", "train a small model on what a large one says of texts")
+    distill.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")
+    add_options(distill, DistillConfig)
+    distill.set_defaults(run=commands.run_distill)
 
     check = _add_command(subparsers, "check", "[dataset]", "look at labelled texts before training on them")
     check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")

@@ -12,6 +12,7 @@ import argcomplete
 from hfcls.config.commands import (
     CheckConfig,
     CleanConfig,
+    DistillConfig,
     EvaluateConfig,
     ExportConfig,
     PredictConfig,
@@ -66,6 +67,23 @@ def run_adapt(args: argparse.Namespace) -> None:
     if PartialState().is_main_process:
         print(f"\n{result.table()}\n")
         print(f"Now: {command_of('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
+
+
+def run_distill(args: argparse.Namespace) -> None:
+    config = config_from(args, DistillConfig)
+    check_launch()
+    from accelerate import PartialState
+
+    from hfcls.distilling import distill
+
+    quiet_loading()
+    result = distill(config)
+    if not PartialState().is_main_process:
+        return
+    print(visible(f"\n{result.table()}\n"))
+    if config.teacher and config.labelled:
+        words = ["--model", config.output_dir, "--compare", config.teacher, "--dataset", config.labelled]
+        print(f"Beside its teacher: {command_of('hfcls')} evaluate {visible(shlex.join(words))}")
 
 
 def run_check(args: argparse.Namespace) -> None:

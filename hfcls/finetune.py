@@ -26,7 +26,7 @@ from hfcls.data.encoding import check_tokens, encode
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.data.splits import SplitFacts, carve, limit_rows, selecting_split, split_facts
-from hfcls.data.tasks import task_of
+from hfcls.data.tasks import origin_of_labels, task_of
 from hfcls.errors import HfclsError
 from hfcls.fitting import fit_baseline
 from hfcls.models.loading import model_and_tokenizer
@@ -80,10 +80,13 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
     if config.model == BASELINE:
         return fit_baseline(config, data, args.world_size)
     with main_process_speaks(args.should_log), ExitStack() as held:
-        return _run(config, data, args, held)
+        return whole_run(config, data, args, held)
 
 
-def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, held: ExitStack) -> Result:
+def whole_run(
+    config: TrainConfig, data: Any, args: ClassificationTrainingArguments, held: ExitStack, command: str = "train"
+) -> Result:
+    """What `fine_tune` does with these options, for `command`; the folder is locked as long as `held` lasts."""
     folder, options, is_main = Path(config.output_dir), asdict(config), args.process_index == 0
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
 
@@ -115,7 +118,7 @@ def _run(config: TrainConfig, data: Any, args: ClassificationTrainingArguments, 
         if args.should_save:
             check_space(folder, num_parameters, args.save_total_limit or 1)
         hashes = {name: split.sha256 for name, split in splits.items()}
-        checkpoint = prepare_output_dir(folder, options, hashes, write=args.should_save, **choice)
+        checkpoint = prepare_output_dir(folder, options, hashes, command, write=args.should_save, **choice)
 
     # Train, and save the model.
     signals = StopSignals()
@@ -165,11 +168,7 @@ class _Preparation:
 
 
 def _prepare(config: TrainConfig, data: Any) -> _Preparation:
-    """Load and encode `data` (`config.dataset`, or the object it stands for), and load the model with a head for it.
-
-    Raises:
-        HfclsError: data or model are not what is needed.
-    """
+    """Encode `data` (`config.dataset`, or its object) and load the model with a head for it, or raise HfclsError."""
     corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data})
     if "train" not in corpus:
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
@@ -305,7 +304,8 @@ def _facts(
         dataset=config.dataset,
         splits=splits,
         selected_on=run.selected_on,
-        protocol=protocol(splits, run.selected_on, run.carved, config.metric_for_best_model, unlabelled),
+        protocol=origin_of_labels(run.corpus["train"])
+        + protocol(splits, run.selected_on, run.carved, config.metric_for_best_model, unlabelled),
         submission_rows=unlabelled,
         options=changed_options(config),
         batching=choose_batching(run.model, config.batching),

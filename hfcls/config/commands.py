@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
-from hfcls.config.train import DataConfig
+from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
 
 
@@ -147,6 +147,48 @@ class ExportConfig(Config):
     int8: bool = option(False, "weights in 8 bits: a quarter of the size, faster on a CPU")
     output: str | None = option(None, "folder to write (default: MODEL-onnx, MODEL-onnx-int8)", path=True)
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
+
+
+@dataclass
+class DistillConfig(TrainConfig):
+    """All options of `hfcls distill` and `hfcls.distill`."""
+
+    teacher: str | None = option(
+        None,
+        "folder or Hub id of the classifier to learn from; without one, columns probability_CLASS of dataset are its "
+        "answers",
+        path=True,
+        in_card="never",
+    )
+    dataset: str | None = option(  # type: ignore[assignment]
+        None,
+        "texts without labels: a csv, tsv, json, jsonl, parquet or Excel file, a folder of these, or a quoted pattern",
+        path=True,
+        in_card="never",
+    )
+    labelled: str | None = option(
+        None,
+        "texts with labels, to train on as well and to score on, as the dataset of train",
+        path=True,
+        in_card="never",
+    )
+    model: str = option(
+        "hfcls-small-ko",
+        "the student: Hub id or folder of a pretrained encoder; a shape such as 4x256: random weights",
+        path=True,
+        in_card="never",
+        alias="student",
+    )
+    drop_overlap: bool = option(True, "drop training rows whose text (normalised) stands in validation or test")
+    learning_rate: float = option(2e-4, "the highest rate", in_card="always")
+
+    def check(self) -> None:
+        for name in ("label_columns", "label_separator", "task"):
+            if getattr(self, name) is not None:
+                raise HfclsError(f"distill is for models that give a text one label: drop {name}")
+        for name, default in (("class_weights", "none"), ("focal_gamma", 0.0)):
+            if getattr(self, name) != default:
+                raise HfclsError(f"{name} is for labels that are certain, and those of a teacher are not: drop it")
 
 
 @dataclass

@@ -12,6 +12,10 @@ EXAMPLES = {
         "hfcls adapt --model beomi/kcbert-base --dataset comments.parquet --output_dir outputs/adapted",
         "hfcls adapt --model scratch --shape 4x256 --dataset comments.txt --output_dir outputs/small",
     ),
+    "distill": (
+        "hfcls distill --teacher outputs/grades --dataset comments.csv --output_dir outputs/student",
+        "hfcls distill --teacher outputs/grades --dataset comments.csv --labelled reviews.csv --student 4x256",
+    ),
     "check": (
         "hfcls check reviews.csv --text_column comment --label_column grade",
         "hfcls check reviews.csv --model beomi/kcbert-base",

@@ -109,7 +109,7 @@ class ModelConfig(Config):
 
     model: str = option(
         "beomi/kcbert-base",
-        "Hub id or folder of a pretrained encoder; scratch: a small random one; baseline: n-grams, no encoder",
+        "Hub id or folder of a pretrained encoder; scratch or a shape, 4x256: random weights; baseline: no encoder",
         path=True,
         in_card="never",
     )

@@ -77,6 +77,13 @@ class TrainOptions(TypedDict, total=False):
     hub_private: bool
 
 
+class DistillOptions(TrainOptions, total=False):
+    """Of `DistillConfig`."""
+
+    teacher: str | None
+    labelled: str | None
+
+
 class AdaptOptions(TypedDict, total=False):
     """Of `AdaptConfig`."""
 

@@ -22,6 +22,7 @@ from hfcls.data.targets.lists import (
     with_joined_columns,
 )
 from hfcls.data.targets.numbers import as_numbers, check_not_targets, check_targets
+from hfcls.data.tasks import is_taught
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
 
@@ -54,7 +55,8 @@ def load_corpus(
         dataset: `nsmc`, `demo` (reviews that ship with hfcls), a csv, tsv, json, jsonl, parquet or Excel file (also
             packed: .gz, .zip), a folder of such files named after their split or of a folder for each class, a pattern
             such as `data/part-*.csv`, what `save_to_disk` wrote, or the id of a dataset on the Hub. Or an object: a
-            DataFrame, a list of dicts, a Dataset, a DatasetDict, or a dict of these by split.
+            DataFrame, a list of dicts, a Dataset, a DatasetDict, or a dict of these by split. Splits with soft labels,
+            as `hfcls distill` makes them, stay as they are.
         dataset_config: configuration of a Hub dataset; for any other one log line says that it is not used.
         data_dir: where NSMC lies or is downloaded to, see `nsmc_files`; for `nsmc` only.
         text_column: name, or path into nested values such as `annotation.text`; where `text` is asked for and absent,
@@ -111,6 +113,8 @@ def load_splits(
     wanted = wanted_columns(text_column, text_pair_column, label_columns or label_column)
     name, options = described(dataset), ReadOptions(**reading)
     raw, headless = _read(dataset, dataset_config, data_dir, options)
+    if is_taught(raw) and not output_columns:
+        return raw, None
     secret = None
     if lacks_labels(raw, label_column, label_columns):
         where, test = f"{name} (test)", raw["test"].select(range(min(len(raw["test"]), most or len(raw["test"]))))

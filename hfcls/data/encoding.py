@@ -7,6 +7,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, List
 from transformers import PreTrainedTokenizerBase
 
+from hfcls.data.tasks import SOFT_LABEL
 from hfcls.errors import HfclsError
 from hfcls.scoring.tasks import Regression, Task, multi_hot
 
@@ -55,13 +56,14 @@ def tokenize(
 def encode(corpus: D, tokenizer: PreTrainedTokenizerBase, max_length: int, task: Task | None = None) -> D:
     """A corpus of `load_corpus` with `input_ids` (int lists, unpadded), `token_type_ids` for pairs, and `labels`.
 
-    Labels are class ids, 0 and 1 for each of several labels, or targets.
+    Labels are class ids, 0 and 1 for each of several labels, targets, or the `soft_label` of a row that has one.
 
     Args:
         task: of a regression: its mean and scale standardise the targets.
     """
-    rows = corpus if isinstance(corpus, Dataset) else next(iter(corpus.values()))
-    columns, label = rows.column_names, rows.features.get("label")
+    if isinstance(corpus, DatasetDict):
+        return DatasetDict({split: encode(rows, tokenizer, max_length, task) for split, rows in corpus.items()})
+    columns, label = corpus.column_names, corpus.features.get("label")
     labels: dict[str, Any] = {}
     if isinstance(label, List):
         labels["num_labels"] = len(label.feature.names)
@@ -72,7 +74,7 @@ def encode(corpus: D, tokenizer: PreTrainedTokenizerBase, max_length: int, task:
         batched=True,
         remove_columns=columns,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 2, **labels},
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 3, **labels},
         desc="tokenize",
     )
 
@@ -89,7 +91,9 @@ def _encode_batch(
     encoded: dict[str, list[Any]] = tokenize(tokenizer, batch["text"], batch.get("text_pair"), max_length=max_length)
     if "label" in batch:
         encoded["labels"] = batch["label"]
-    if num_labels:
+    if SOFT_LABEL in batch:
+        encoded["labels"] = batch[SOFT_LABEL]
+    elif num_labels:
         encoded["labels"] = multi_hot(batch["label"], num_labels).tolist()
     elif scaling is not None:
         encoded["labels"] = [(target - scaling[0]) / scaling[1] for target in batch["label"]]

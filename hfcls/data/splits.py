@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from hfcls.data.duplicates import text_keys
-from hfcls.data.tasks import label_counts, strata, task_of
+from hfcls.data.tasks import SOFT_LABEL, label_counts, strata, task_of
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import shown
 
@@ -207,10 +207,10 @@ def split_facts(corpus: DatasetDict) -> dict[str, SplitFacts]:
 def fingerprint(rows: Dataset) -> str:
     """SHA-256 of the rows in their order: a line of JSON, `["text", "label name"]` (a pair: two texts), for each.
 
-    Of several labels, `["text", ["label name"]]`; of a regression the number.
+    Of several labels, `["text", ["label name"]]`; of a regression the number; of soft labels also these.
     """
     task = task_of(rows)
-    texts = [column for column in ("text", "text_pair") if column in rows.column_names]
+    texts = [column for column in ("text", "text_pair", SOFT_LABEL) if column in rows.column_names]
     digest = hashlib.sha256()
     for batch in rows.iter(10_000):
         columns = [*(batch[column] for column in texts), task.named(batch["label"])]

@@ -1,5 +1,6 @@
 """What the labels of a loaded corpus are: their names, how often each stands there, and what they ask of a model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel, Task, multi_hot
 
+SOFT_LABEL = "soft_label"  # column of the probabilities that another model gave to each class
+_TOLD = "hfcls: "  # at the start of a description that is ours
 FEW_ROWS = 10  # of a label: fewer cannot be stratified
 BINS = 10  # of targets, which are stratified by size
 
@@ -50,6 +53,25 @@ def true_labels(rows: Dataset) -> NDArray[Any]:
         return multi_hot(rows["label"][:], len(label_names(rows)))
     labels: NDArray[Any] = rows.with_format("arrow")["label"][:].to_numpy()  # datasets' numpy format is in float32
     return labels
+
+
+def is_taught(splits: Mapping[str, Dataset] | None) -> bool:
+    """Whether a corpus is complete as it stands: its training rows have soft labels."""
+    train = (splits or {}).get("train")
+    return train is not None and isinstance(train.features.get(SOFT_LABEL), List)
+
+
+def tell_origin(rows: Dataset, sentence: str) -> Dataset:
+    """The rows, which know where their labels come from: `origin_of_labels` gives it back, also of a part of them."""
+    rows = rows.with_format(None)
+    rows.info.description = _TOLD + sentence
+    return rows
+
+
+def origin_of_labels(rows: Dataset) -> str:
+    """What `tell_origin` said of the rows; empty if it said nothing."""
+    told = rows.info.description
+    return told.removeprefix(_TOLD) if told.startswith(_TOLD) else ""
 
 
 def strata(rows: Dataset) -> tuple[NDArray[np.int64], list[str]]:

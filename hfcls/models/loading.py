@@ -20,13 +20,14 @@ from hfcls.models.classes import (
 )
 from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
-from hfcls.models.scratch import SCRATCH, scratch_model
+from hfcls.models.scratch import SCRATCH, scratch_model, scratch_shape
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, composing, load_tokenizer, train_tokenizer
 from hfcls.scoring.tasks import Regression, SingleLabel
 
 logger = logging.getLogger(__name__)
 
+VOCABULARY = 8_000  # of a tokenizer for a model of a given shape
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -47,16 +48,17 @@ def model_and_tokenizer(
     """A model to fine-tune and its tokenizer, which keeps `max_length`: `Classifier` cuts texts as training did.
 
     Args:
-        name: Hub id or folder of an encoder, or `scratch`.
+        name: Hub id or folder of an encoder, `scratch`, or a shape such as `4x256`.
         texts: a tokenizer from scratch is learned from these; of others, the log says if decomposed Hangul is composed.
         problem_type: of the model, as transformers names it.
 
     Raises:
         HfclsError: as `load_model` and `load_tokenizer`, and if the two do not belong together.
     """
-    if name == SCRATCH:
-        tokenizer = train_tokenizer(texts)
-        model = scratch_model(tokenizer, label_names, max_length)
+    if shape := scratch_shape(name):
+        size: dict[str, Any] = {} if name == SCRATCH else {"vocab_size": VOCABULARY, "alphabet": VOCABULARY // 4}
+        tokenizer = train_tokenizer(texts, **size)
+        model = scratch_model(tokenizer, label_names, max_length, shape)
         name_classes(model, label_names, problem_type)
     else:
         tokenizer = composing(given := load_tokenizer(name, trust_remote_code=trust_remote_code))

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from hfcls.errors import HfclsError
 from hfcls.models.classes import class_names_of
 from hfcls.models.heads import MAX_ROWS, head_features, head_layers, out_of_fold_loss, warm_head
+from hfcls.scoring.tasks import SingleLabel
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def warm_start(
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:MAX_ROWS]
     sample = rows.select(order.tolist()).to_list()
     labels = torch.tensor([row["labels"] for row in sample])
+    if labels.ndim == 2 and model.config.problem_type == SingleLabel.problem_type:
+        labels = labels.argmax(-1)  # the likeliest class of a soft label will do for a start
     _set_depth(model, sample, labels, collator, layers)
     means = pooling == "mean" and add_mean_pooling(model)
     loss = warm_head(model, head_features(model, sample, collator), labels)

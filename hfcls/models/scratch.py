@@ -1,4 +1,6 @@
-"""Models with random weights: a small one for demonstrations, or one of the shape of another."""
+"""Models with random weights: a small one for demonstrations, one of a given shape, or of the shape of another."""
+
+import re
 
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -9,16 +11,37 @@ from hfcls.models.positions import check_positions
 from hfcls.models.sources import could_not_load, load_config
 
 SCRATCH = "scratch"
+SMALL = (2, 128)  # for demonstrations and tests
 
 
-def scratch_model(tokenizer: PreTrainedTokenizerBase, label_names: list[str], max_length: int) -> PreTrainedModel:
-    """A BERT of 2 layers and width 128 with random weights (seed before the call), for demonstrations and tests."""
+def scratch_shape(name: str) -> tuple[int, int] | None:
+    """Layers and width of a model that is to begin from scratch: (4, 256) for `4x256`; None for any other name.
+
+    Raises:
+        HfclsError: a shape that heads of 64 do not divide.
+    """
+    if name == SCRATCH:
+        return SMALL
+    found = re.fullmatch(r"(\d{1,2})x(\d{1,4})", name)
+    if not found:
+        return None
+    layers, width = map(int, found.groups())
+    if layers < 1 or width < 64 or width % 64:
+        raise HfclsError(f"model {name}: a shape is LAYERSxWIDTH, such as 4x256, the width a multiple of 64")
+    return layers, width
+
+
+def scratch_model(
+    tokenizer: PreTrainedTokenizerBase, label_names: list[str], max_length: int, shape: tuple[int, int] = SMALL
+) -> PreTrainedModel:
+    """A BERT of these layers and this width with random weights: seed before the call."""
+    layers, width = shape
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=512,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
         max_position_embeddings=max_length,
         pad_token_id=tokenizer.pad_token_id,
         id2label=dict(enumerate(label_names)),

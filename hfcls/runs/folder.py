@@ -7,6 +7,7 @@ PREDICTIONS_FILE = "predictions.parquet"  # the scored rows, with what the model
 SUBMISSION_FILE = "submission.csv"  # what the model says of a test split without labels
 PRECISION_FILE = "precision.json"  # whether int8 and bf16 keep the labels of predictions.parquet
 STATE_FILE = "trainer_state.json"  # what Trainer logged
+TEACHER_FOLDER = "teacher"  # of `hfcls distill`: what the teacher says, in shards of `hfcls predict`
 CONFIG_FILE = "config.json"  # of the model
 CARD_FILE = "README.md"  # the model card, as the Hub wants it to be called
 REPORT_FILE = "report.html"

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from hfcls.baseline.beside import BaselineScores
 from hfcls.data.duplicates import seen_in_train
-from hfcls.data.tasks import true_labels
+from hfcls.data.tasks import origin_of_labels, true_labels
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import Example, first_examples, save_predictions, text_lengths
@@ -174,6 +174,8 @@ def scored_result(
     note = "scored once" if split != facts.selected_on else chose
     if split == "validation" and isinstance(task, MultiLabel):
         note += " and the thresholds"
+    if origin := origin_of_labels(rows):
+        note += f"; {origin}"
     without_test = "the test split has no labels" if facts.submission_rows else "there is no test split"
     return Result(
         **base,

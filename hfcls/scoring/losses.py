@@ -18,6 +18,7 @@ def classification_loss(
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
     focal_gamma: float = 0.0,
+    exclusive: bool = False,
 ) -> torch.Tensor:
     """Mean loss over all labels of an optimizer step, whatever the processes and accumulation steps.
 
@@ -33,10 +34,15 @@ def classification_loss(
             the same, so that parts of a step add up to the whole. Not for multi-label.
         focal_gamma: the loss of a row is multiplied by (1 - p)**focal_gamma, p the probability of its class (Lin et al.
             2017); not for multi-label.
+        exclusive: floats [N, num_labels] are the probabilities that another model gives to classes of which a text has
+            one: the loss is the cross-entropy to them (Hinton et al. 2015), its mean over rows.
     """
     logits = outputs["logits"].float()
     counted = labels.ne(IGNORED_LABEL)
-    if labels.is_floating_point() and labels.ndim == 1:
+    if exclusive and labels.is_floating_point():
+        entropy = torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=label_smoothing)
+        total = (entropy(logits, labels.to(logits.dtype)) * counted[:, 0]).sum() * labels.shape[-1]
+    elif labels.is_floating_point() and labels.ndim == 1:
         total = ((logits.squeeze(-1) - labels.to(logits.dtype)).square() * counted).sum()
     elif labels.is_floating_point():
         weight = counted.to(logits.dtype)

@@ -19,7 +19,7 @@ from hfcls.models.classes import fold_into_head
 from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import metrics_for
 from hfcls.scoring.multi_label import reliable_thresholds
-from hfcls.scoring.tasks import MultiLabel, Regression, Task
+from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel, Task
 from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
 from hfcls.training.callbacks import (
     ChanceLossCallback,
@@ -177,9 +177,9 @@ def _loss_options(args: ClassificationTrainingArguments) -> list[str]:
 
 def loss_for(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Callable[..., torch.Tensor]:
     """The loss that these arguments ask for; raises `HfclsError` if it does not go with what the model says."""
-    changed = _loss_options(args)
+    changed, exclusive = _loss_options(args), model.config.problem_type == SingleLabel.problem_type
     if not changed:
-        return classification_loss
+        return partial(classification_loss, exclusive=exclusive)
     if model.config.problem_type == "multi_label_classification":
         raise HfclsError(f"{changed[0]} is for one label a text, and this model has several: drop it")
     if model.config.problem_type == Regression.problem_type:
@@ -189,4 +189,5 @@ def loss_for(model: PreTrainedModel, args: ClassificationTrainingArguments) -> C
         label_smoothing=args.label_smoothing_factor,
         class_weights=args.class_weights,
         focal_gamma=args.focal_gamma,
+        exclusive=exclusive,
     )

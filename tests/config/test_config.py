@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from hfcls.config import typed
-from hfcls.config.commands import CheckConfig, CleanConfig, EvaluateConfig, PredictConfig
+from hfcls.config.commands import CheckConfig, CleanConfig, DistillConfig, EvaluateConfig, PredictConfig
 from hfcls.config.optimization import LossConfig, OptimizationConfig, StartConfig
 from hfcls.config.options import resumable_options, with_options
 from hfcls.config.pretraining import AdaptConfig
@@ -173,6 +173,7 @@ def test_help_explains_every_option(config_class):
         (CleanConfig, typed.CleanOptions),
         (EvaluateConfig, typed.EvaluateOptions),
         (PredictConfig, typed.PredictOptions),
+        (DistillConfig, typed.DistillOptions),
     ],
 )
 def test_a_type_checker_sees_the_options_of_the_dataclass(config, options):

@@ -34,7 +34,7 @@ def here(tmp_path, monkeypatch):
         ("train --batchsize 3", "did you mean --batch_size?"),
         ("train --qqq", "unrecognized arguments: --qqq; --help lists all options"),
         ("trian", "no command 'trian'; did you mean train?"),
-        ("frobnicate", "no command 'frobnicate'; known are train, adapt, check,"),
+        ("frobnicate", "no command 'frobnicate'; known are train, adapt, distill, check,"),
     ],
 )
 def test_a_slip_of_usage_is_met_with_what_was_meant(here, capsys, line, message):

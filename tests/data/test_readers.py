@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from hfcls.data import readers
 from hfcls.data.formats.table import ReadOptions
-from hfcls.data.readers import read_tables
+from hfcls.data.readers import read_tables, readable_files
 from hfcls.errors import HfclsError
 
 TRICKY = [
@@ -321,3 +321,10 @@ def test_what_is_packed_is_not_taken_for_what_is_not(tmp_path):
     assert len(read_tables({"train": tmp_path / "a.csv"})["train"]) == 1
     with pytest.raises(HfclsError, match="cannot unpack .*a.csv.gz"):
         read_tables({"train": tmp_path / "a.csv.gz"})
+
+
+def test_notes_of_programs_are_no_tables_of_a_folder(tmp_path, caplog):
+    for name in ("rows.csv", "_notes.csv", ".hidden.csv", "_hfcls.json"):
+        (tmp_path / name).write_text("text\n가\n", encoding="utf-8")
+    assert [path.name for path in readable_files(tmp_path)] == [".hidden.csv", "rows.csv"]
+    assert "passed over _hfcls.json, _notes.csv" in caplog.text

@@ -20,7 +20,7 @@ from hfcls.data import encoding
 from hfcls.data.origins.nsmc import LABEL_NAMES
 
 # Not run here: `serve` does not end, `push` needs a hub; both have tests of their own.
-RUN = ("adapt", "check", "clean", "train", "report", "evaluate", "predict", "export")
+RUN = ("adapt", "distill", "check", "clean", "train", "report", "evaluate", "predict", "export")
 # Needs a hub or a package that is not ours; or is refused where a model is as unsure as the small stand-ins.
 ELSEWHERE = re.compile(r"--help|--push_to_hub|wandb|int8")
 
@@ -87,7 +87,7 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
         if words[0] != "hfcls" or words[1] not in RUN or tuple(words) in seen or ELSEWHERE.search(command):
             continue
         seen.add(tuple(words))
-        if words[1] in ("adapt", "train"):
+        if words[1] in ("adapt", "distill", "train"):
             words += ["--max_steps", "6", *([] if "--resume" in words else ["--overwrite_output_dir"])]
         if "--output" in words:  # two pages may label into a folder of the same name
             words[words.index("--output") + 1] += f"-{len(seen)}"
@@ -105,6 +105,7 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
     assert os.path.exists("outputs/inquiries/model.safetensors")
     least = {
         "adapt": 4,
+        "distill": 3,
         "check": 2,
         "clean": 2,
         "train": 6,

@@ -83,3 +83,24 @@ def test_balanced_weights_make_each_class_count_as_much_and_a_row_1_on_average()
 def test_class_weights_that_mean_nothing_are_refused(text, message):
     with pytest.raises(HfclsError, match=re.escape(message)):
         read_class_weights(text, {"부정": 1, "긍정": 1})
+
+
+def test_soft_labels_are_the_cross_entropy_to_them_and_parts_add_up():
+    generator = torch.Generator().manual_seed(0)
+    logits, taught = 3 * torch.randn(7, 3, generator=generator), torch.rand(7, 3, generator=generator).softmax(-1)
+    written = -(taught * logits.log_softmax(-1)).sum(-1)
+    whole = classification_loss({"logits": logits}, taught, exclusive=True)
+    torch.testing.assert_close(whole, written.mean())
+    certain = torch.nn.functional.one_hot(LABELS.clamp(min=0), 3).float()
+    torch.testing.assert_close(
+        classification_loss({"logits": logits}, certain, exclusive=True, label_smoothing=0.1),
+        classification_loss({"logits": logits}, LABELS.clamp(min=0), label_smoothing=0.1),
+    )
+    taught[2] = -100.0  # filler, as it stands behind a short batch
+    kept = written[[0, 1, 3, 4, 5, 6]].mean()
+    torch.testing.assert_close(classification_loss({"logits": logits}, taught, exclusive=True), kept)
+    parts = [
+        classification_loss({"logits": logits[rows]}, taught[rows], num_items_in_batch=6 * 3, exclusive=True)
+        for rows in (slice(0, 3), slice(3, 4), slice(4, 7))
+    ]
+    torch.testing.assert_close(sum(parts), kept)

@@ -1,0 +1,149 @@
+"""`hfcls distill` and `hfcls.distill`: a small student learns what a teacher says of texts that nobody labelled."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from hfcls.baseline.model import BASELINE
+from hfcls.config.commands import DistillConfig, PredictConfig
+from hfcls.config.options import resumable_options, with_options
+from hfcls.data.columns import with_columns
+from hfcls.data.corpora import load_corpus
+from hfcls.data.formats.table import ReadOptions
+from hfcls.data.origins.files import input_files
+from hfcls.data.readers import read_table, text_problem
+from hfcls.data.splits import carve_validation
+from hfcls.data.targets.probabilities import (
+    PREFIX,
+    probability_classes,
+    with_certain_labels,
+    with_soft_labels,
+)
+from hfcls.data.tasks import SOFT_LABEL, task_of, tell_origin
+from hfcls.errors import HfclsError
+from hfcls.finetune import whole_run
+from hfcls.inference.shards import predict_files
+from hfcls.models.classes import task_of_config
+from hfcls.models.sources import load_config
+from hfcls.runs.folder import TEACHER_FOLDER
+from hfcls.runs.output_dir import check_output_dir, check_writable_folder
+from hfcls.runs.results import Result
+from hfcls.scoring.tasks import SingleLabel
+from hfcls.system.quoting import quoted
+from hfcls.system.terminal import main_process_speaks
+from hfcls.training.arguments import training_arguments
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hfcls.config.typed import DistillOptions
+
+
+def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOptions]") -> Result:
+    """Train a student on the probabilities that a teacher gives to unlabelled texts, and on labelled ones.
+
+    The teacher reads each text once; its answers lie in `output_dir/teacher`, from where a run that was stopped
+    goes on, and where another student finds them: without `teacher`, that folder is a `dataset`. So is any file with
+    columns `probability_CLASS`, whoever made it. The student's loss is the cross-entropy to these probabilities (Hinton
+    et al. 2015); of a labelled text the label is certain. All else is `fine_tune`.
+
+    Args:
+        config: options; default `DistillConfig()`.
+        **options: any field of `DistillConfig`, over those of `config`.
+
+    Returns:
+        As `fine_tune`. Without labelled texts, a part of the others is held out, and the scores say how often the
+        student agrees with the teacher; `note` says so.
+
+    Raises:
+        HfclsError: data, models, options or output folder are not what is needed; says what to do.
+        Interrupted: SIGTERM or Ctrl-C; what was done is saved.
+        PushError: the run has ended and all is saved, but the Hub did not take the model.
+    """
+    config = with_options(config or DistillConfig(), options)
+    if config.dataset is None:
+        raise HfclsError("distill needs texts: give a file or folder of them as --dataset")
+    if config.model == BASELINE:
+        raise HfclsError("a student learns probabilities, and the baseline learns labels: choose another --student")
+    args = training_arguments(**config.training_options())
+    with main_process_speaks(args.should_log), ExitStack() as held:
+        folder, choice = Path(config.output_dir), {"resume": config.resume, "overwrite": config.overwrite_output_dir}
+        with args.main_process_first(desc="output folder"):
+            check_writable_folder(folder)
+            check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
+        answers = _ask(config, folder / TEACHER_FOLDER) if config.teacher else input_files(config.dataset)
+        args.distributed_state.wait_for_everyone()  # each process has asked its share
+        with args.main_process_first(desc="soft labels"):
+            corpus = _corpus(config, answers)
+        return whole_run(config, corpus, args, held, "distill")
+
+
+def _ask(config: DistillConfig, folder: Path) -> list[Path]:
+    """The files with the answers of the teacher; what is there already is not asked again."""
+    teacher = str(config.teacher)
+    if not isinstance(task_of_config(load_config(teacher, trust_remote_code=config.trust_remote_code)), SingleLabel):
+        raise HfclsError(f"{teacher} does not give a text one label, and distill is for models that do")
+    asked = ("text_column", "text_pair_column", "delimiter", "encoding", "quoting", "no_header", "sheet")
+    predict_files(
+        PredictConfig(
+            model=teacher,
+            input=config.dataset,
+            output=str(folder),
+            all_scores=True,
+            batch_size=config.eval_batch_size,
+            trust_remote_code=config.trust_remote_code,
+            **{name: getattr(config, name) for name in asked},
+        )
+    )
+    return sorted(folder.glob("*.parquet"))
+
+
+def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:
+    """Train, with soft labels, and the splits that choose and are scored, with true labels where there are such."""
+    reading = ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
+    tables = {path: read_table(path, ReadOptions() if config.teacher else reading) for path in answers}
+    classes = probability_classes(next(iter(tables.values())), str(answers[0]))
+    taught = concatenate_datasets([_taught(config, path, rows, classes) for path, rows in tables.items()])
+    who = f"the teacher {Path(config.teacher).name}" if config.teacher else "another model"
+    corpus = _labelled(config, classes)
+    told = f"{len(taught):,} training texts have the probabilities for labels that {who} gave"
+    if own := len(corpus.get("train", ())):
+        told += f", {own:,} have labels of their own"
+    corpus.setdefault("train", taught)
+    if "validation" not in corpus and config.validation_size and not config.select_on_test:
+        corpus = carve_validation(corpus, config.validation_size, config.seed)
+        told += f"; {config.validation_size:.0%} of the {'latter' if own else 'texts'} became validation"
+        if not own:
+            corpus["validation"] = tell_origin(corpus["validation"], f"its labels are those of {who}")
+    if own:
+        corpus["train"] = concatenate_datasets([corpus["train"], taught])
+    held_out = {split: rows.remove_columns(SOFT_LABEL) for split, rows in corpus.items() if split != "train"}
+    return DatasetDict({"train": tell_origin(corpus["train"], f"{told}. "), **held_out})
+
+
+def _taught(config: DistillConfig, path: Path, rows: Dataset, classes: list[str]) -> Dataset:
+    """The rows of a file of answers with their soft labels."""
+    if missing := [name for name in classes if PREFIX + name not in rows.column_names]:
+        raise HfclsError(f"{path} has no column {quoted([PREFIX + name for name in missing])}, which other files have")
+    answers = rows.select_columns([PREFIX + name for name in classes])
+    wanted = {"text_column": config.text_column, "text_pair_column": config.text_pair_column}
+    texts = {option: name for option, name in wanted.items() if name is not None}
+    rows = with_columns(rows, str(path), texts, no_header=config.no_header or None)
+    for column in texts.values():
+        if problem := text_problem(rows, column):
+            raise HfclsError(f"{path}: column {column!r} {problem}: set --text_column, or mend the file")
+    return with_soft_labels(concatenate_datasets([rows, answers], axis=1), str(path), list(texts.values()), classes)
+
+
+def _labelled(config: DistillConfig, classes: list[str]) -> DatasetDict:
+    """The splits with true labels, each of which is certain."""
+    if config.labelled is None:
+        return DatasetDict()
+    corpus = load_corpus(**config.corpus_options() | {"dataset": config.labelled})
+    if not isinstance(task_of(next(iter(corpus.values()))), SingleLabel):
+        raise HfclsError(f"{config.labelled} has several labels for a text, and the teacher gives one")
+    named = {split: f"{config.labelled} ({split})" for split in corpus}
+    return DatasetDict({split: with_certain_labels(corpus[split], named[split], classes) for split in corpus})

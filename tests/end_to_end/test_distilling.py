@@ -1,0 +1,184 @@
+"""`hfcls distill`: a student learns what a teacher says; its run is a run like any other."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+from conftest import reviews
+
+import hfcls
+from hfcls import cli
+from hfcls.errors import HfclsError
+from hfcls.inference.classifier import Classifier
+from hfcls.training.trainer import ClassificationTrainer
+
+
+def write(path, header, rows):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return str(path)
+
+
+@pytest.fixture
+def options(classifier_folder, tiny_model, tmp_path) -> dict:
+    """A teacher, texts, labelled texts with the names of its classes, and a student."""
+    names = Classifier.from_pretrained(classifier_folder).labels
+    labelled = [(text, names[int(label)]) for text, label in reviews(60, 3)]
+    return {
+        "teacher": classifier_folder,
+        "dataset": write(
+            tmp_path / "comments.csv", ["id", "text"], [(i, t) for i, (t, _) in enumerate(reviews(90, 1))]
+        ),
+        "labelled": write(tmp_path / "labelled.csv", ["text", "label"], labelled),
+        "model": tiny_model,
+        "max_length": 64,
+        "num_train_epochs": 2,
+        "learning_rate": 1e-3,
+        "output_dir": str(tmp_path / "out"),
+        "report": False,
+        "report_to": "none",
+    }
+
+
+def test_a_student_learns_the_probabilities_of_its_teacher(options, tmp_path, monkeypatch):
+    fitted = []
+    step = ClassificationTrainer.training_step
+    monkeypatch.setattr(
+        ClassificationTrainer,
+        "training_step",
+        lambda self, model, inputs, *rest: (fitted.append(inputs["labels"]), step(self, model, inputs, *rest))[1],
+    )
+    result = hfcls.distill(**options | {"drop_overlap": False})
+    teacher = Classifier.from_pretrained(options["teacher"])
+    answers = teacher.probabilities([text for text, _ in reviews(90, 1)])
+    seen = torch.cat(fitted)
+    seen = seen[seen[:, 0] != -100]  # which fills the last batch
+    assert len(seen) == 2 * (90 + 54)  # in two epochs; a tenth of the 60 labelled ones validates
+    for row in answers:
+        assert (seen - row).abs().sum(1).min() < 1e-5
+    assert sorted({tuple(row) for row in seen.tolist() if max(row) == 1}) == [(0, 1), (1, 0)]
+    name = Path(options["teacher"]).name
+    told = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    assert told["facts"]["splits"]["train"]["rows"] == 144
+    assert told["facts"]["protocol"].startswith(
+        f"90 training texts have the probabilities for labels that the teacher {name} gave, "
+        "60 have labels of their own; 10% of the latter became validation. The checkpoint with the lowest loss"
+    )
+    assert (result.split, result.num_rows) == ("validation", 6)
+    assert Classifier.from_pretrained(options["output_dir"]).labels == teacher.labels
+    assert (tmp_path / "out/README.md").exists()
+    assert "`hfcls distill` on this file" in (tmp_path / "out/run.yaml").read_text(encoding="utf-8")
+
+
+def test_the_teacher_is_asked_once_and_its_answers_serve_another_student(options, tmp_path, monkeypatch, caplog):
+    hfcls.distill(**options)
+    answers = sorted((tmp_path / "out/teacher").glob("*.parquet"))
+    before = [path.stat().st_mtime_ns for path in answers]
+    monkeypatch.setattr(Classifier, "probabilities", None)
+    hfcls.distill(**options | {"overwrite_output_dir": True, "seed": 8})
+    assert [path.stat().st_mtime_ns for path in answers] == before
+    again = options | {
+        "teacher": None,
+        "dataset": str(tmp_path / "out/teacher"),
+        "output_dir": str(tmp_path / "second"),
+    }
+    hfcls.distill(**again)
+    assert not (tmp_path / "second/teacher").exists()
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "second")]
+    assert weights[0] != weights[1]  # other seeds
+    hfcls.distill(**again | {"output_dir": str(tmp_path / "third"), "seed": 8})
+    assert (tmp_path / "third/model.safetensors").read_bytes() == weights[0]
+
+
+def test_a_resumed_student_is_the_one_that_was_not_stopped(options, tmp_path):
+    hfcls.distill(**options)
+    shutil.copytree(tmp_path / "out", tmp_path / "stopped")
+    for name in ("results.json", "model.safetensors"):
+        (tmp_path / "stopped" / name).unlink()
+    checkpoints = sorted((tmp_path / "stopped").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert len(checkpoints) == 2
+    shutil.rmtree(checkpoints[1])
+    hfcls.distill(**options | {"output_dir": str(tmp_path / "stopped"), "resume": True})
+    first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "stopped"))
+    assert first == second
+    with pytest.raises(HfclsError, match="with other options"):
+        hfcls.distill(**options | {"resume": True, "labelled": None})
+
+
+def test_without_labelled_texts_the_score_is_agreement_and_says_so(options):
+    result = hfcls.distill(**options | {"labelled": None})
+    assert (result.split, result.num_rows) == ("validation", 9)
+    assert "its labels are those of the teacher" in result.note
+    assert "10% of the texts became validation" in result.facts.protocol
+
+
+def test_a_test_split_is_scored_by_its_own_labels_and_its_texts_do_not_train(options, tmp_path):
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    rows = [(text, ["부정", "긍정"][int(label)]) for text, label in reviews(20, 3)]
+    write(folder / "test.csv", ["text", "label"], [(reviews(90, 1)[0][0], "긍정"), *rows])
+    result = hfcls.distill(**options | {"labelled": str(folder)})
+    assert (result.split, result.num_rows) == ("test", 21)
+    assert "its labels" not in result.note
+    assert result.unseen.num_rows == 21
+
+
+def test_a_shape_is_a_student_from_scratch(options, tmp_path):
+    hfcls.distill(**options | {"model": "2x64", "max_steps": 2})
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert (config["num_hidden_layers"], config["hidden_size"]) == (2, 64)
+    with pytest.raises(HfclsError, match="a multiple of 64"):
+        hfcls.distill(**options | {"model": "2x100", "overwrite_output_dir": True})
+
+
+def test_probabilities_that_another_model_wrote(options, tmp_path, caplog):
+    texts = [text for text, _ in reviews(30, 1)]
+    table = {"text": texts, "probability_좋음": ["0.7", "0.2", "", *["0.33"] * 27],
+             "probability_나쁨": ["0.3", "0.8", "", *["0.67"] * 27]}  # fmt: skip
+    pandas.DataFrame(table).to_csv(tmp_path / "llm.csv", index=False)
+    given = options | {"teacher": None, "labelled": None, "dataset": str(tmp_path / "llm.csv"), "max_steps": 2}
+    result = hfcls.distill(**given)
+    assert Classifier.from_pretrained(options["output_dir"]).labels == ["좋음", "나쁨"]
+    assert "1 of 30 rows have no text or no probabilities and are left out" in caplog.text
+    assert "29 training texts have the probabilities for labels that another model gave" in result.facts.protocol
+    for bad in ("1.3", "-0.1", "0.9", "many", ""):
+        table["probability_좋음"][4] = bad
+        pandas.DataFrame(table).to_csv(tmp_path / "llm.csv", index=False)
+        with pytest.raises(HfclsError, match=r"llm\.csv, row 5: the columns probability_\* must hold probabilities"):
+            hfcls.distill(**given | {"overwrite_output_dir": True})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"dataset": None}, "distill needs texts: give a file or folder of them as --dataset"),
+        ({"teacher": None}, r"has no columns probability_CLASS .*: give the --teacher"),
+        ({"teacher": "absent/model"}, "no model folder|absent/model"),
+        ({"label_separator": ","}, "drop label_separator"),
+        ({"class_weights": "balanced"}, "class_weights is for labels that are certain"),
+        ({"text_column": "body"}, "has no column 'body'"),
+    ],
+)
+def test_what_cannot_be_taught_is_one_line(options, tmp_path, changed, message):
+    with pytest.raises(HfclsError, match=message):
+        hfcls.distill(**options | changed)
+    assert not (tmp_path / "out/results.json").exists()
+
+
+def test_a_class_that_the_teacher_does_not_know(options, tmp_path):
+    options["labelled"] = write(tmp_path / "other.csv", ["text", "label"], [("가", "기쁨"), ("나", "슬픔")] * 20)
+    with pytest.raises(HfclsError, match="has the class '기쁨', '슬픔', and the probabilities are of"):
+        hfcls.distill(**options)
+
+
+def test_the_command(options, capsys):
+    words = [f"--{name}={value}" for name, value in options.items() if name not in ("model", "report")]
+    assert cli.main(["distill", *words, f"--student={options['model']}", "--no-report"]) == 0
+    printed = capsys.readouterr().out
+    assert "Beside its teacher: " in printed
+    compared = printed.split("evaluate ")[-1].split()
+    assert cli.main(["evaluate", *compared]) == 0
