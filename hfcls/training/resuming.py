@@ -17,6 +17,7 @@ from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint, rotate_checkpoints
 from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
 from hfcls.runs.sealing import put_in_place, seal, why_broken
+from hfcls.system.memory import give_back_memory
 from hfcls.training.callbacks import check_finite
 from hfcls.training.preemption import Interrupted
 
@@ -58,6 +59,12 @@ class ResumableTrainer(Trainer):
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Trainer's own, every `logging_steps`; then a process that computes on a CPU gives back unused memory."""
+        super().log(logs, start_time)
+        if self.args.device.type == "cpu":
+            give_back_memory()
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""

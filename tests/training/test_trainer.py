@@ -287,6 +287,13 @@ def test_a_checkpoint_without_its_optimizer_is_not_resumed_from(build):
         build().train(resume_from_checkpoint=True)
 
 
+def test_unused_memory_is_given_back_at_each_line_of_the_log(build, monkeypatch):
+    given_back = []
+    monkeypatch.setattr(resuming, "give_back_memory", lambda: given_back.append(True))
+    build(max_steps=3).train()
+    assert len(given_back) >= 3
+
+
 def test_resuming_from_the_newest_takes_the_newest_that_is_whole(build):
     with pytest.raises(HfclsError, match="no whole checkpoint to resume from in"):
         build().train(resume_from_checkpoint=True)
