@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from datasets import Dataset, DatasetDict
 
@@ -188,6 +189,14 @@ def test_objects_of_python(given):
     assert check(dataset=given).splits["train"].rows == 60
     split, rows = load_held_out(given, CLASSES, split="train")
     assert (split, list(rows["text"])) == ("train", list(TEXTS))
+
+
+def test_a_frame_of_polars_is_taken_by_its_table():
+    class Frame:
+        def to_arrow(self) -> pa.Table:
+            return pa.table({"text": pa.array(TEXTS, pa.string_view()), "label": LABELS})
+
+    same(load_corpus(Frame()))
 
 
 @pytest.mark.parametrize("given", [5, None, [], ["가"], {"가"}, {}, {"train": "a.csv"}])

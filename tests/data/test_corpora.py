@@ -230,8 +230,10 @@ def test_of_two_hub_splits_with_one_meaning_the_more_usual_name_is_taken_and_tol
     for order in (list(splits), list(splits)[::-1]):
         caplog.clear()
         raw = DatasetDict({name: splits[name] for name in order})
-        monkeypatch.setattr(sources, "load_dataset", lambda *args, raw=raw: raw)
-        corpus = load_corpus("a/b")
+        asked = []
+        monkeypatch.setattr(sources, "load_dataset", lambda *args, raw=raw, asked=asked: asked.append(args) or raw)
+        corpus = load_corpus("a/b", dataset_config="c")
+        assert asked == [("a/b", "c")]
         assert {split: rows["text"][0] for split, rows in corpus.items()} == {
             "train": "train",
             "validation": "validation",
@@ -344,12 +346,15 @@ def test_an_empty_folder_is_told_what_to_hold(tmp_path):
             0.1,
             "cannot keep 0.1 of 2 training rows for validation: each class has one text only; bring",
         ),
+        ("a" * 9 + "b" * 9, 0.5, "keep 0.5 of 18 training rows for validation: each text is repeated so often"),
         ("aabb" * 9, 0.001, "keep 0.001 of 36 .* a part of 1 rows cannot hold each of 2 classes; choose another --val"),
         ("aabb" * 9, 0.999, "keep 0.999 of 36 .* a part of 0 rows cannot hold each of 2 classes; choose another --val"),
     ],
 )
 def test_a_validation_split_that_cannot_be_cut_is_explained(table, labels, size, message):
-    corpus = load_corpus(str(table(lines=["text\tlabel", *(f"글 {i}\t{label}" for i, label in enumerate(labels))])))
+    texts = [f"글 {'같다' * 3 if labels.startswith('aaaa') else i}{label}" for i, label in enumerate(labels)]
+    lines = [f"{text}\t{label}" for text, label in zip(texts, labels, strict=True)]
+    corpus = load_corpus(str(table(lines=["text\tlabel", *lines])))
     with pytest.raises(HfclsError, match=message):
         carve_validation(corpus, size, seed=7)
 

@@ -102,6 +102,7 @@ def test_tokens_know_their_words_and_a_long_text_becomes_several():
     texts = ["재미있다! 정말정말 재미있다", "[MASK] 정말", "정말 " * 30]
     tokenizer = train_tokenizer(texts * 3, 60, mask_token="[MASK]")
     encoded = encode_texts(of(texts), tokenizer, 20)["train"]
+    assert encoded.column_names == ["input_ids", "words"]
     first = encoded[0]
     assert first["words"][0] == first["words"][-1] == -1
     pieces: dict[int, str] = {}

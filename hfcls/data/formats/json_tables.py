@@ -148,8 +148,9 @@ def _values(path: Path, encoding: str, decode: RawDecode) -> Generator[tuple[str
                     if "\\u" in text and text.lower().find("\\ud", position, end) >= 0:
                         json.dumps(value, ensure_ascii=False).encode("utf-8")
                     yield f"{path}, line {number}", value
-                    number += text.count("\n", position, end)
-                    position = _BLANK.match(text, end).end()  # type: ignore[union-attr]
+                    after = _BLANK.match(text, end).end()  # type: ignore[union-attr]
+                    number += text.count("\n", position, after)
+                    position = after
         except UnicodeEncodeError as error:
             character = error.object[error.start]
             raise HfclsError(

@@ -81,6 +81,7 @@ def test_one_line_of_a_jsonl_file_is_one_row(tmp_path):
         ('{"a": 1}\n\n{"a": }\n{"a": 2}', ", line 3: not JSON: Expecting value"),
         ('[{"a": 1},\n{"a": }]', ", line 2: not JSON: Expecting value"),
         ('{"a": 1}{"a": 2}\n{"a": 3}x', ", line 2: not JSON"),
+        ('{"a": 1,\n"b": 2}\n{"a": 1,\n\n"b": 2}\n{"a":\n}', ", line 7: not JSON: Expecting value"),
         ('{"a": {"b": 1}', ", line 1: not JSON"),
         ('{"a": 1, "a": 2}', ", line 1: not JSON: the name 'a' stands in one object twice"),
         ('{"a": NaN}', ", line 1: not JSON: NaN is not a JSON value; write null"),
