@@ -6,7 +6,6 @@ All that can fail for want of data, model, login or space is tried before an ear
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +36,11 @@ from hfcls.publishing.submission import save_submission
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
-from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol, versions
+from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.losses import read_class_weights
-from hfcls.scoring.metrics import check_metric
+from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import Task
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
@@ -107,6 +106,8 @@ def whole_run(
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data)
     check_metric(config.metric_for_best_model, run.task.problem_type)
+    names = config.metrics if is_main else None
+    further = further_metrics(names, run.task, trust_remote_code=config.trust_remote_code)
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
     splits = split_facts(run.corpus)
     args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
@@ -128,7 +129,7 @@ def whole_run(
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
-    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, config.output_dir, config.seed)
+    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, config.output_dir, config.seed, further)
     if config.baseline and is_main and run.scored:
         result.baseline = score_baseline(run.corpus, run.scored, run.task, outputs, seed=config.seed)
 
@@ -296,7 +297,6 @@ def _facts(
 ) -> RunFacts:
     args, unlabelled = trainer.args, len(run.unlabelled.rows) if run.unlabelled else 0
     return RunFacts(
-        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=config.model,
         architecture=type(run.model).__name__,
         problem_type=run.task.problem_type,
@@ -315,6 +315,5 @@ def _facts(
         texts_per_second=run.encoded["train"].num_rows * (trainer.state.epoch or 0) / trainer.training_seconds,
         hardware=hardware(args.device, args.world_size),
         precision=trainer.accelerator.mixed_precision,
-        versions=versions(),
         weights_sha256=weights_sha256(Path(config.output_dir)) if trainer.is_world_process_zero() else "",
     )

@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,10 @@ from hfcls.publishing.after_run import publish
 from hfcls.publishing.submission import save_submission
 from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE, WEIGHTS
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
-from hfcls.runs.record import RunFacts, hardware, versions
+from hfcls.runs.record import RunFacts, hardware
 from hfcls.runs.results import Result, load_results, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
+from hfcls.scoring.metrics import further_metrics
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.locks import sole_run
 
@@ -63,6 +63,7 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         task = task_of(corpus["train"], config.label_column)
         if not isinstance(task, SingleLabel):
             raise HfclsError("a baseline is kept where each text has one class: choose an encoder for this data")
+        further = further_metrics(config.metrics, task, trust_remote_code=config.trust_remote_code)
         splits = split_facts(corpus)
         hashes = {name: split.sha256 for name, split in splits.items()}
         prepare_output_dir(folder, options, hashes, write=True, **choice)
@@ -74,7 +75,6 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             path.unlink()  # of the run that is replaced
         save_baseline(fitted, task.names, folder, data_columns=config.columns())
         facts = RunFacts(
-            finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             model=BASELINE,
             architecture=BASELINE,
             num_parameters=fitted.weight.size + fitted.bias.size,
@@ -92,14 +92,13 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             texts_per_second=len(corpus["train"]) / seconds,
             hardware=hardware(torch.device("cpu"), 1),
             precision="no",
-            versions=versions(),
             weights_sha256=weights_sha256(folder),
             problem_type=task.problem_type,
         )
         if unlabelled:
             save_submission(unlabelled, task, fitted.probabilities(texts_of(unlabelled.texts)), folder)
         probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
-        result = scored_result(corpus, scored, probabilities, task, facts, config.output_dir, config.seed)
+        result = scored_result(corpus, scored, probabilities, task, facts, config.output_dir, config.seed, further)
         save_run(result, corpus[scored] if scored else None, probabilities, task, folder)
         publish(folder, report=config.report, repo_id=None, hub_private=False)
     return result

@@ -82,6 +82,9 @@ class EvaluateConfig(DataConfig):
     precision: Literal["float32", "int8", "bf16"] = option(
         "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
     )
+    metrics: str | None = option(
+        None, "further metrics of the library evaluate, by name or path, such as f1 ./mine", several=True
+    )
     output: str | None = option(None, "also write the metrics to this JSON file", path=True)
 
     def check(self) -> None:

@@ -25,6 +25,7 @@ def option(
     recorded: bool = True,
     in_card: Literal["always", "changed", "never"] = "changed",
     alias: str | None = None,
+    several: bool = False,
 ) -> Any:
     """A dataclass field, and all that is to be known about the option.
 
@@ -35,6 +36,7 @@ def option(
         recorded: stands in results.json where it is not at its default; not so what says where the run lives.
         in_card: whether the model card lists it: always, where it is not at its default, or never.
         alias: a second name on the command line.
+        several: values between commas; on the command line also between spaces, in Python and YAML also a list.
     """
     return field(
         default=default,
@@ -45,6 +47,7 @@ def option(
             "recorded": recorded,
             "in_card": in_card,
             "alias": alias,
+            "several": several,
         },
     )
 
@@ -60,7 +63,10 @@ class Config:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in fields(self):
-            value = coerced(f.name, getattr(self, f.name), hints[f.name])
+            value = getattr(self, f.name)
+            if f.metadata["several"] and isinstance(value, list | tuple):
+                value = ",".join(map(str, value)) or None
+            value = coerced(f.name, value, hints[f.name])
             if f.metadata["path"] and value:
                 check_range(f.name, value, "://" not in value, "a path on this machine, not an address")
                 value = os.path.expanduser(value)

@@ -50,7 +50,16 @@ def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
         return {"action": argparse.BooleanOptionalAction, "help": text}
     if choices:
         return {"choices": choices, "help": text}
+    if f.metadata["several"]:
+        return {"nargs": "+", "action": _Joined, "help": text, "metavar": "NAME"}
     return {"type": kind, "help": text, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
+
+
+class _Joined(argparse.Action):
+    """Several words as one value, with commas between them."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, ",".join(values))
 
 
 def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]

@@ -174,6 +174,13 @@ class RunConfig(Config):
     baseline: bool = option(
         True, "also score character n-grams with logistic regression on the same rows", resumable=True, in_card="never"
     )
+    metrics: str | None = option(
+        None,
+        "further metrics of the library evaluate, by name or path, such as f1 ./mine",
+        resumable=True,
+        in_card="never",
+        several=True,
+    )
     report: bool = option(
         True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
     )

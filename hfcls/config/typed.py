@@ -70,6 +70,7 @@ class TrainOptions(TypedDict, total=False):
     logging_steps: int
     dataloader_num_workers: int
     baseline: bool
+    metrics: str | None
     report: bool
     report_to: str
     push_to_hub: bool
@@ -202,6 +203,7 @@ class EvaluateOptions(TypedDict, total=False):
     batch_size: int
     batching: Literal["packed", "longest", "fixed"] | None
     precision: Literal["float32", "int8", "bf16"]
+    metrics: str | None
     output: str | None
 
 

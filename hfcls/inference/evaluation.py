@@ -5,7 +5,7 @@ import html
 import json
 import re
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from hfcls.inference.classifier import Classifier
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.results import score_rows
 from hfcls.scoring.intervals import McNemar, mcnemar
+from hfcls.scoring.metrics import FurtherMetrics, further_metrics
 from hfcls.scoring.tasks import AnyAnalysis, Regression
 from hfcls.system.files import check_writable, write_whole
 from hfcls.system.terminal import aligned
@@ -61,6 +62,7 @@ class Evaluation:
         rows_per_second: texts per second in prediction.
         analysis: all scores with their intervals.
         comparison: with a second model, if there was one.
+        further: the metrics that `metrics` asked for.
     """
 
     model: str
@@ -71,6 +73,7 @@ class Evaluation:
     rows_per_second: float
     analysis: AnyAnalysis
     comparison: Comparison | None = None
+    further: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -79,6 +82,7 @@ class Evaluation:
     def table(self) -> str:
         """The numbers a person wants first."""
         rows = score_rows(self.split, self.num_rows, "", self.analysis)
+        rows += [(name, f"{value:.4f}") for name, value in self.further.items()]
         return "\n".join(aligned([*rows, ("reviews/s", f"{self.rows_per_second:,.0f}"), ("model", self.model)]))
 
     def details(self) -> list[str]:
@@ -123,6 +127,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     first = _load(config.model, config)
     second = _load(config.compare, config) if config.compare else None
     names = _named(first.labels, config.label_names, config.model)
+    further = further_metrics(config.metrics, first.task, trust_remote_code=config.trust_remote_code)
     columns = remembered_columns(config.columns(), {} if config.dataset in BUILT_IN else first.columns)
     problem_type = first.task.problem_type
     split, rows = load_held_out(
@@ -142,7 +147,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         unnamed = all(UNNAMED.fullmatch(name) for name in second.labels)
         other_names = _named(second.labels, config.label_names if unnamed else None, config.compare)
         _check_known(rows, other_names, config.compare)
-    analysis, right, rows_per_second = _score(config.model, first, names, rows)
+    analysis, right, rows_per_second, others = _score(config.model, first, names, rows, further)
     result = Evaluation(
         model=config.model,
         dataset=config.dataset,
@@ -151,9 +156,10 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         metrics=analysis.metrics(),
         rows_per_second=rows_per_second,
         analysis=analysis,
+        further=others,
     )
     if config.compare and second:
-        other, other_right, _ = _score(config.compare, second, other_names, rows)
+        other, other_right, _, _ = _score(config.compare, second, other_names, rows)
         result.comparison = Comparison(config.compare, other, mcnemar(np.ones(len(rows), bool), right, other_right))
     if output:
         try:
@@ -200,9 +206,9 @@ def _check_known(rows: Dataset, names: list[str], model: str) -> None:
 
 
 def _score(
-    model: str, classifier: Classifier, names: list[str], rows: Dataset
-) -> tuple[AnyAnalysis, NDArray[np.bool_], float]:
-    """Scores, whether each row is given its label or labels [N] (empty of a regression), and rows per second.
+    model: str, classifier: Classifier, names: list[str], rows: Dataset, further: FurtherMetrics | None = None
+) -> tuple[AnyAnalysis, NDArray[np.bool_], float, dict[str, float]]:
+    """Scores, whether each row has its label or labels [N] (empty of a regression), rows per second, further metrics.
 
     Args:
         names: of the classifier's classes in the order of their ids.
@@ -220,7 +226,8 @@ def _score(
     outputs, labels = task.outputs(np.concatenate(chunks)), _labels_of(rows, names)
     right = task.right(labels, outputs)
     analysis = task.analyse(labels, outputs, lengths=text_lengths(rows))
-    return analysis, np.zeros(0, bool) if right is None else right, len(rows) / seconds
+    others = further(labels, outputs, task) if further else {}
+    return analysis, np.zeros(0, bool) if right is None else right, len(rows) / seconds, others
 
 
 def _labels_of(rows: Dataset, names: list[str]) -> NDArray[Any]:

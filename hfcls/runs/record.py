@@ -3,7 +3,8 @@
 import os
 import platform
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class RunFacts:
         submission_rows: of a test split without labels, which were predicted to submission.csv.
     """
 
-    finished: str
+    finished: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     model: str
     architecture: str
     num_parameters: int
@@ -65,7 +66,7 @@ class RunFacts:
     texts_per_second: float
     hardware: str
     precision: str
-    versions: dict[str, str]
+    versions: dict[str, str] = field(default_factory=lambda: versions())
     problem_type: str = "single_label_classification"
     weights_sha256: str = ""
     submission_rows: int = 0

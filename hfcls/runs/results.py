@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from numpy.typing import NDArray
 
+    from hfcls.scoring.metrics import FurtherMetrics
+
 logger = logging.getLogger(__name__)
 
 SHOWN_CHARS = 70
@@ -70,6 +72,7 @@ class Result:
         unseen: accuracy on the rows whose text is not in train as well; None if there was nothing to measure on.
         baseline: what character n-grams reach on the same rows; None if there was nothing to measure on, it was not
             wanted, or this is not the main process.
+        further: the metrics that `--metrics` asked for.
     """
 
     output_dir: str
@@ -84,6 +87,7 @@ class Result:
     facts: RunFacts | None = None
     unseen: Unseen | None = None
     baseline: BaselineScores | None = None
+    further: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -92,6 +96,7 @@ class Result:
     def table(self) -> str:
         """The numbers a person wants first, the baseline's beside the model's, then the examples."""
         rows = score_rows(self.split, self.num_rows, self.note, self.analysis, self.baseline)
+        rows += [(name, f"{value:.4f}") for name, value in self.further.items()]
         if self.unseen is not None and self.unseen.num_rows < self.num_rows:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
@@ -151,18 +156,16 @@ def scored_result(
     facts: RunFacts,
     output_dir: str,
     seed: int,
+    further: "FurtherMetrics | None" = None,
 ) -> Result:
     """The result of a run from what its model says of the scored split; warns if the model has not learned.
 
     Args:
         outputs: of `task` for the rows of the split.
+        further: metrics that are wanted beside ours.
     """
-    base: dict[str, Any] = {
-        "output_dir": output_dir,
-        "seed": seed,
-        "rows_per_second": facts.texts_per_second,
-        "facts": facts,
-    }
+    speed = facts.texts_per_second
+    base: dict[str, Any] = {"output_dir": output_dir, "seed": seed, "rows_per_second": speed, "facts": facts}
     if split is None or outputs is None:
         return Result(**base, split=None, num_rows=0, metrics={}, note="no validation or test split")
     rows = corpus[split]
@@ -186,6 +189,7 @@ def scored_result(
         examples=first_examples(rows, outputs, task),
         analysis=analysis,
         unseen=unseen(task.right(labels, outputs), ~seen_in_train(corpus, split)),
+        further=further(labels, outputs, task) if further else {},
     )
 
 

@@ -155,6 +155,12 @@ def test_shortened_and_unknown_flags_are_errors(flag, capsys):
     assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
 
 
+def test_an_option_of_several_values_takes_words_commas_and_lists():
+    parsed = parse("--metrics", "f1", "./mine", "--seed", "3")
+    assert (parsed.metrics, parsed.seed) == ("f1,./mine", 3)
+    assert TrainConfig(metrics=["f1", "./mine"]).metrics == parse("--metrics", "f1,./mine").metrics == "f1,./mine"
+
+
 @pytest.mark.parametrize("config_class", [TrainConfig, AdaptConfig, EvaluateConfig])
 def test_help_explains_every_option(config_class):
     parser = argparse.ArgumentParser(allow_abbrev=False)
