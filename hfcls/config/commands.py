@@ -114,6 +114,7 @@ class PredictConfig(Config):
     output: str | None = option(None, "folder for the labelled shards of --input", path=True)
     format: Literal["parquet", "csv"] = option("parquet", "of the labelled shards")
     bom: bool = option(False, "begin csv shards with a byte order mark, by which Excel knows that they are UTF-8")
+    single_file: bool = option(False, "one labelled file for each file of --input, in place of shards")
     output_columns: str | None = option(
         None, "columns of --input to keep beside the labels, such as id,text (default: all)"
     )
@@ -136,7 +137,8 @@ class PredictConfig(Config):
         reading = ("delimiter", "encoding", "quoting", "no_header", "sheet")
         if self.bom and self.format != "csv":
             raise HfclsError("bom is for csv: add --format csv, or drop bom")
-        for name in ("format", "bom", "output_columns", "text_column", "text_pair_column", *reading, "shard_size"):
+        writing = ("format", "bom", "single_file", "output_columns", "shard_size")
+        for name in (*writing, "text_column", "text_pair_column", *reading):
             if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 

@@ -220,6 +220,7 @@ class PredictOptions(TypedDict, total=False):
     output: str | None
     format: Literal["parquet", "csv"]
     bom: bool
+    single_file: bool
     output_columns: str | None
     text_column: str | None
     text_pair_column: str | None

@@ -1,19 +1,15 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
-import codecs
 import logging
 import math
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from datasets import Dataset
-from pyarrow import csv, parquet
 from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
@@ -24,9 +20,9 @@ from hfcls.data.origins.files import has_header_line, input_files
 from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.sources import claim
+from hfcls.inference.files.sources import claim
+from hfcls.inference.files.tables import is_whole, join_tables, write_table
 from hfcls.scoring.tasks import MultiLabel, Task
-from hfcls.system.files import remove_leftovers, whole
 from hfcls.system.quoting import quoted
 
 if TYPE_CHECKING:
@@ -36,8 +32,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PARTS_FOLDER = "_parts"  # of shards that are to become one file; who reads the folder passes over it
+
 
 class _Shard(NamedTuple):
+    source: Path
     path: Path
     rows: Dataset
     texts: Dataset
@@ -74,6 +73,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     reading = ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
     tables = {path: read_table(path, reading) for path in files}
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if config.single_file and world_size > 1:
+        raise HfclsError(f"single_file is for one process, found {world_size}: drop it, and read the folder as a table")
     device = torch.accelerator.current_accelerator()
     classifier = Classifier.from_pretrained(
         config.model,
@@ -88,33 +89,39 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     if config.format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
         raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
     shards = _shards(tables, output, config, classifier.task, is_main=rank == 0)
+    single = _by_file(shards, output, config.format) if config.single_file else {}
+    if taken := [path for path in single if path.resolve() in [file.resolve() for file in files]]:
+        raise HfclsError(f"{taken[0]} is the input and would be the output: choose another --output")
     try:
         sources = {name: value for name, value in vars(config).items() if name != "output"}
-        integers = claim(
-            output, sources, files, classifier, [shard.path for shard in shards], _integers_everywhere(shards)
-        )
+        outcome = [*single, *(shard.path for shard in shards)]
+        integers = claim(output, sources, files, classifier, outcome, _integers_everywhere(shards))
         shards = [shard._replace(integers=shard.integers & set(integers)) for shard in shards]
         shards = shards[rank::world_size]
         added = _added_columns(classifier.task, all_scores=config.all_scores)
-        missing = [shard for shard in shards if not _is_whole(shard, added)]
+        single_left = {path: parts for path, parts in single.items() if not _is_whole(path, parts, added)}
+        done = {part.path for path, parts in single.items() if path not in single_left for part in parts}
+        missing = [shard for shard in shards if shard.path not in done and not _is_whole(shard.path, [shard], added)]
         total, left = (sum(len(shard.indices) for shard in some) for some in (shards, missing))
         with tqdm(
             total=total, initial=total - left, unit="rows", desc="predict", disable=True if rank else None
         ) as progress:
             for shard in missing:
-                _write(_labelled(shard, classifier, config, progress), shard.path, bom=config.bom)
+                write_table(_labelled(shard, classifier, config, progress), shard.path, bom=config.bom)
+        for path, parts in single_left.items():
+            join_tables([part.path for part in parts], path, _columns(parts[0], added), bom=config.bom)
     except OSError as error:
         raise HfclsError(
             f"cannot write to {output}: {error.strerror or error}; finished shards are kept: solve that and give the "
             "same command again to continue"
         ) from error
-    return [shard.path for shard in shards]
+    return list(single) or [shard.path for shard in shards]
 
 
 def _shards(
     tables: dict[Path, Dataset], output: Path, config: PredictConfig, task: Task, *, is_main: bool
 ) -> list[_Shard]:
-    shards = []
+    shards, folder = [], output / PARTS_FOLDER if config.single_file else output
     for path, rows in tables.items():
         texts = _texts(path, rows, config, task)
         if is_main and (missing := without_text(texts, texts.column_names).sum()):
@@ -125,8 +132,27 @@ def _shards(
         for i in range(count):
             indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
             name = f"{path.name}-{i:05d}-of-{count:05d}.{config.format}"
-            shards.append(_Shard(output / name, kept, texts, indices, integers))
+            shards.append(_Shard(path, folder / name, kept, texts, indices, integers))
     return shards
+
+
+def _by_file(shards: list[_Shard], output: Path, format: str) -> dict[Path, list[_Shard]]:
+    """The shards of each file that is to be one file: `comments.csv` becomes `comments.parquet`."""
+    sources = dict.fromkeys(shard.source for shard in shards)
+    stems = [path.name.split(".")[0] for path in sources]
+    names = {path: path.name if stems.count(stem) > 1 else stem for path, stem in zip(sources, stems, strict=True)}
+    return {
+        output / f"{name}.{format}": [shard for shard in shards if shard.source == path] for path, name in names.items()
+    }
+
+
+def _is_whole(path: Path, parts: list[_Shard], added_columns: list[str]) -> bool:
+    """Whether a file is there with all columns and all rows of these shards."""
+    return is_whole(path, _columns(parts[0], added_columns), sum(len(part.indices) for part in parts))
+
+
+def _columns(shard: _Shard, added_columns: list[str]) -> list[str]:
+    return [*shard.rows.column_names, *added_columns]
 
 
 def _kept_columns(path: Path, rows: Dataset, chosen: str | None) -> Dataset:
@@ -166,42 +192,6 @@ def _added_columns(task: Task, *, all_scores: bool) -> list[str]:
     return list(task.columns(np.zeros((0, len(task.names)), np.float32), all_scores=all_scores))
 
 
-def _is_whole(shard: _Shard, added_columns: list[str]) -> bool:
-    """Whether the shard is there with all columns and all its rows; logs why not if it is there without them."""
-    path, columns, row_count = shard.path, [*shard.rows.column_names, *added_columns], len(shard.indices)
-    if not path.exists():
-        return False
-    try:
-        found = _parquet_rows(path, columns) if path.suffix == ".parquet" else _csv_rows(path, columns)
-        why = "" if found == row_count else f"it has {found:,} rows of {row_count:,}"
-    except (pa.ArrowException, OSError, ValueError) as error:
-        why = " ".join(str(error).split())
-    if why:
-        logger.warning("%s is no whole shard and is made again: %s", path, why)
-    return not why
-
-
-def _parquet_rows(path: Path, columns: list[str]) -> int:
-    """How many rows the footer tells of; it is written last."""
-    footer = parquet.read_metadata(path)
-    if (found := footer.schema.to_arrow_schema().names) != columns:
-        raise ValueError(f"its columns are {', '.join(found)}")
-    return int(footer.num_rows)
-
-
-def _csv_rows(path: Path, columns: list[str]) -> int:
-    """How many rows a file of pyarrow's holds, from its first byte to its last: csv has no footer."""
-    header = pa.BufferOutputStream()
-    csv.write_csv(pa.table({name: pa.array([], pa.string()) for name in columns}), header)
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    if not content.startswith(header.getvalue().to_pybytes()):
-        raise ValueError("its columns are others")
-    unquoted = re.sub(rb'"[^"]*"', b"", content)  # a quote within quotes is two
-    if b'"' in unquoted or not unquoted.endswith(b"\n"):
-        raise ValueError("its last row is cut")
-    return unquoted.count(b"\n") - 1
-
-
 def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]") -> pa.Table:
     table, text_table = (
         part.with_format("arrow")[shard.indices.start : shard.indices.stop] for part in (shard.rows, shard.texts)
@@ -223,29 +213,3 @@ def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, prog
         kind = {"predicted_label": pa.string(), "predicted_labels": pa.list_(pa.string())}.get(name)
         table = table.append_column(name, pa.array(column, kind, mask=~there))
     return table
-
-
-def _write(table: pa.Table, path: Path, *, bom: bool) -> None:
-    remove_leftovers(path)  # a shard is one process's
-    with whole(path) as aside:
-        if path.suffix == ".parquet":
-            with aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
-                parquet.write_table(table.replace_schema_metadata(), file)
-            return
-        try:
-            with aside.open("wb") as file:
-                file.write(codecs.BOM_UTF8 if bom else b"")
-                csv.write_csv(pa.table([_as_cells(column) for column in table.columns], names=table.column_names), file)
-        except pa.ArrowInvalid as error:
-            raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
-
-
-def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What is kept as JSON, as the text that it is, and labels between commas: pyarrow writes no other to csv."""
-    if column.type == pa.list_(pa.string()):
-        if pc.any(pc.match_substring(pc.list_flatten(column), ",")).as_py():
-            raise pa.ArrowInvalid("commas stand between the texts of a list, and within them")
-        return pc.binary_join(column, ",")
-    if not isinstance(column.type, pa.JsonType):
-        return column
-    return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas
 import pyarrow.csv
@@ -25,8 +26,10 @@ from transformers import AutoModelForSequenceClassification
 from hfcls import cli
 from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
+from hfcls.inference import shards as shards_module
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.shards import _csv_rows, predict_files
+from hfcls.inference.files.tables import _csv_rows
+from hfcls.inference.shards import predict_files
 
 COUNT, SHARD = 250, 60
 
@@ -86,6 +89,55 @@ def test_finished_shards_are_not_made_again(options, tmp_path):
     assert contents(tmp_path / "out") == whole
 
 
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_a_single_file_holds_the_rows_of_the_shards(options, tmp_path, format, monkeypatch):
+    options |= {"format": format, "bom": format == "csv"}
+    shards = predict_files(PredictConfig(**options))
+    single = options | {"output": str(tmp_path / "one"), "single_file": True}
+    (path,) = predict_files(PredictConfig(**single))
+    assert path == tmp_path / f"one/comments.{format}"
+    assert sorted(contents(tmp_path / "one")) == ["_hfcls.json", path.name]
+    if format == "parquet":
+        assert pyarrow.parquet.read_table(path).equals(pyarrow.concat_tables(map(pyarrow.parquet.read_table, shards)))
+    else:
+        header, *_ = shards[0].read_bytes().splitlines(keepends=True)
+        assert path.read_bytes() == header + b"".join(shard.read_bytes().removeprefix(header) for shard in shards)
+    before = path.stat().st_mtime_ns
+    assert predict_files(PredictConfig(**single)) == [path]
+    assert path.stat().st_mtime_ns == before
+    path.write_bytes(path.read_bytes()[:-200])  # cut: it is made again
+    predict_files(PredictConfig(**single))
+    assert len(path.read_bytes()) > 200
+    assert sorted(contents(tmp_path / "one")) == ["_hfcls.json", path.name]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(HfclsError, match="single_file is for one process, found 2"):
+        predict_files(PredictConfig(**single))
+
+
+def test_a_single_file_goes_on_after_its_last_part_and_spares_other_files(options, tmp_path, monkeypatch):
+    single = options | {"single_file": True}
+    monkeypatch.setattr(shards_module, "join_tables", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(HfclsError, match="No space left on device; finished shards are kept"):
+        predict_files(PredictConfig(**single))
+    assert len(list((tmp_path / "out/_parts").iterdir())) == 5
+    monkeypatch.undo()
+    monkeypatch.setattr(shards_module, "_labelled", None)
+    (path,) = predict_files(PredictConfig(**single))
+    assert pyarrow.parquet.read_metadata(path).num_rows == COUNT
+    monkeypatch.undo()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/comments.parquet").write_bytes(b"mine")
+    with pytest.raises(HfclsError, match="holds comments.parquet, but no _hfcls.json"):
+        predict_files(PredictConfig(**single | {"output": str(tmp_path / "mine")}))
+    inside = single | {"input": str(path), "output": str(tmp_path / "out"), "text_column": "text"}
+    with pytest.raises(HfclsError, match="already has the column|is the input and would be the output"):
+        predict_files(PredictConfig(**inside))
+    table = pyarrow.parquet.read_table(path).select(["text"])
+    pyarrow.parquet.write_table(table, tmp_path / "texts.parquet")
+    with pytest.raises(HfclsError, match="is the input and would be the output"):
+        predict_files(PredictConfig(**single | {"input": str(tmp_path / "texts.parquet"), "output": str(tmp_path)}))
+
+
 def test_the_tpu_launcher_is_refused():
     """Each core would make every shard: torch_xla's processes have no RANK."""
     with pytest.raises(SystemExit, match="hfcls: error: .* not on TPU cores"):
@@ -99,9 +151,9 @@ def test_killed_and_started_again_it_continues_with_identical_output(options, tm
     killed = tmp_path / "killed"
     flags = [f"--{name}={value}" for name, value in {**options, "output": killed}.items()]
     slow = (  # the real command, but a pause after each shard, so that the signal finds it at work
-        "import time, sys, hfcls.inference.shards as p; from hfcls import cli; write = p._write\n"
+        "import time, sys, hfcls.inference.shards as p; from hfcls import cli; write = p.write_table\n"
         "def paused(*args, **options): write(*args, **options); time.sleep(0.5)\n"
-        "p._write = paused; sys.exit(cli.main(sys.argv[1:]))"
+        "p.write_table = paused; sys.exit(cli.main(sys.argv[1:]))"
     )
     process = subprocess.Popen([sys.executable, "-c", slow, "predict", *flags], stderr=subprocess.DEVNULL)
     end = time.monotonic() + 120

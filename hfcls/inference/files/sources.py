@@ -57,6 +57,7 @@ def claim(
             "integer_columns": [],
             "output_columns": None,
             "bom": False,
+            "single_file": False,
             **_read(note),
         }  # as before there were these
         sources["integer_columns"] = earlier["integer_columns"]

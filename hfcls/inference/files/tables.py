@@ -1,0 +1,103 @@
+"""A labelled table in a file: written whole, found whole, or made of several."""
+
+import codecs
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from hfcls.errors import HfclsError
+from hfcls.system.files import remove_leftovers, whole
+
+logger = logging.getLogger(__name__)
+
+
+def write_table(table: pa.Table, path: Path, *, bom: bool) -> None:
+    """Write a parquet or csv file, whole or not at all; raises HfclsError for what csv cannot hold."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)  # a file is one process's
+    with whole(path) as aside:
+        if path.suffix == ".parquet":
+            with aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
+                parquet.write_table(table.replace_schema_metadata(), file)
+            return
+        try:
+            with aside.open("wb") as file:
+                file.write(codecs.BOM_UTF8 if bom else b"")
+                csv.write_csv(pa.table([_as_cells(column) for column in table.columns], names=table.column_names), file)
+        except pa.ArrowInvalid as error:
+            raise HfclsError(f"csv cannot hold these columns ({error}): use --format parquet") from error
+
+
+def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What is kept as JSON, as the text that it is, and labels between commas: pyarrow writes no other to csv."""
+    if column.type == pa.list_(pa.string()):
+        if pc.any(pc.match_substring(pc.list_flatten(column), ",")).as_py():
+            raise pa.ArrowInvalid("commas stand between the texts of a list, and within them")
+        return pc.binary_join(column, ",")
+    if not isinstance(column.type, pa.JsonType):
+        return column
+    return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)
+
+
+def join_tables(parts: Sequence[Path], path: Path, columns: Sequence[str], *, bom: bool) -> None:
+    """Make one file of several of these columns, part by part, and delete them."""
+    remove_leftovers(path)
+    with whole(path) as aside, aside.open("wb") as file:
+        if path.suffix == ".parquet":
+            with parquet.ParquetWriter(file, parquet.read_schema(parts[0])) as writer:
+                for part in parts:
+                    writer.write_table(parquet.read_table(part, partitioning=None))
+        else:
+            file.write(codecs.BOM_UTF8 if bom else b"")
+            for i, part in enumerate(parts):
+                content = part.read_bytes().removeprefix(codecs.BOM_UTF8)
+                file.write(content[len(_csv_header(columns)) if i else 0 :])
+    for part in parts:
+        part.unlink()
+    if not any(parts[0].parent.iterdir()):
+        parts[0].parent.rmdir()
+
+
+def _csv_header(columns: Sequence[str]) -> bytes:
+    header = pa.BufferOutputStream()
+    csv.write_csv(pa.table({name: pa.array([], pa.string()) for name in columns}), header)
+    content: bytes = header.getvalue().to_pybytes()
+    return content
+
+
+def is_whole(path: Path, columns: Sequence[str], row_count: int) -> bool:
+    """Whether a file is there with these columns and so many rows; logs why not if it is there without them."""
+    if not path.exists():
+        return False
+    try:
+        found = _parquet_rows(path, columns) if path.suffix == ".parquet" else _csv_rows(path, columns)
+        why = "" if found == row_count else f"it has {found:,} rows of {row_count:,}"
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+    if why:
+        logger.warning("%s is no whole shard and is made again: %s", path, why)
+    return not why
+
+
+def _parquet_rows(path: Path, columns: Sequence[str]) -> int:
+    """How many rows the footer tells of; it is written last."""
+    footer = parquet.read_metadata(path)
+    if (found := footer.schema.to_arrow_schema().names) != list(columns):
+        raise ValueError(f"its columns are {', '.join(found)}")
+    return int(footer.num_rows)
+
+
+def _csv_rows(path: Path, columns: Sequence[str]) -> int:
+    """How many rows a file of pyarrow's holds, from its first byte to its last: csv has no footer."""
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if not content.startswith(_csv_header(columns)):
+        raise ValueError("its columns are others")
+    unquoted = re.sub(rb'"[^"]*"', b"", content)  # a quote within quotes is two
+    if b'"' in unquoted or not unquoted.endswith(b"\n"):
+        raise ValueError("its last row is cut")
+    return unquoted.count(b"\n") - 1
