@@ -31,6 +31,7 @@ lint: $(VENV)/.hfcls-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.hfcls-dev
 	$(BIN)/ruff check --fix .

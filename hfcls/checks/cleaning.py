@@ -171,7 +171,7 @@ def _probe(config: CleanConfig, rows: Dataset, labels: NDArray[Any], folds: NDAr
     collator = collator_for(
         model, pad_token_id=tokenizer.pad_token_id, max_length=config.max_length, batching="longest"
     )
-    targets = torch.from_numpy(labels)
+    targets = torch.from_numpy(labels.copy())  # those of a Dataset are not to be written to
     try:
         features = probe_features(model, encoded, targets, collator)
     except ValueError as error:
