@@ -42,6 +42,7 @@ from hfcls.runs.weights import weights_sha256
 from hfcls.scoring.losses import read_class_weights
 from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import Task
+from hfcls.seeds import run_seeds
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
@@ -62,12 +63,10 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
 
     Args:
         config: options, for instance of `load_recipe("recipes/nsmc.yaml")`; default `TrainConfig()`.
-        **options: any field of `TrainConfig`, over those of `config`; `dataset` may also be a DataFrame, a list of
-            dicts or another object that `load_corpus` takes.
+        **options: fields of `TrainConfig`, over those of `config`; `dataset` is all that `load_corpus` takes.
 
     Returns:
-        The metrics on the test split, scored once after the checkpoint was chosen on the validation split. Without a
-        test split they are those of the split that chose the checkpoint, and `note` says so.
+        The metrics on the test split, scored once; without one, those of the split that chose the checkpoint.
 
     Raises:
         HfclsError: data, model, options or output folder are not what is needed; says what to do.
@@ -75,6 +74,8 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
     config, data = with_data(config or TrainConfig(), options)
+    if config.seeds > 1:
+        return run_seeds(config, data, lambda one: fine_tune(one, dataset=data))
     args = training_arguments(**config.training_options())
     if config.model == BASELINE:
         return fit_baseline(config, data, args.world_size)
@@ -122,8 +123,7 @@ def whole_run(
         checkpoint = prepare_output_dir(folder, options, hashes, command, write=args.should_save, **choice)
 
     # Train, and save the model.
-    signals = StopSignals()
-    trainer = _trainer(config, args, run, signals)
+    trainer = _trainer(config, args, run, signals := StopSignals())
     with signals:
         outputs = _train(trainer, run, checkpoint, frozen=seconds if config.freeze_encoder else None)
 
@@ -190,7 +190,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     check_tokens(corpus["train"], encoded["train"], tokenizer, config.max_length, allow_unknown=config.allow_unknown)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:
-        corpus, encoded = carve(corpus, encoded, config.validation_size, config.seed, config.max_validation_samples)
+        corpus, encoded = carve(corpus, encoded, config.validation_size, config.cut_seed, config.max_validation_samples)
     if config.drop_duplicates or config.drop_overlap:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
@@ -204,7 +204,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         tokenizer=tokenizer,
         corpus=corpus,
         encoded=encoded,
-        carved=f"{config.validation_size:.0%} of train (stratified, by text, seed {config.seed})" if carved else "",
+        carved=f"{config.validation_size:.0%} of train (stratified, by text, seed {config.cut_seed})" if carved else "",
         selected_on=selected_on,
         scored="test" if "test" in corpus else selected_on,
         unlabelled=unlabelled,

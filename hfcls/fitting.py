@@ -111,9 +111,9 @@ def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str, Unlabelled 
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
     corpus, carved = limit_rows(corpus, config.row_limits()), ""
     if not ({"validation", "test"} & set(corpus) or config.validation_size == 0):
-        corpus = carve_validation(corpus, config.validation_size, config.seed)
+        corpus = carve_validation(corpus, config.validation_size, config.cut_seed)
         corpus = limit_rows(corpus, config.row_limits())
-        carved = f"{config.validation_size:.0%} of train (stratified, by text, seed {config.seed})"
+        carved = f"{config.validation_size:.0%} of train (stratified, by text, seed {config.cut_seed})"
     if config.drop_duplicates or config.drop_overlap:
         kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
         corpus["train"] = corpus["train"].select(kept)

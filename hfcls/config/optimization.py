@@ -1,10 +1,12 @@
-"""How a classifier is trained: steps and rates, the loss, and what its checkpoints are chosen by."""
+"""How a classifier is trained: steps and rates, the loss, what its checkpoints are chosen by, and by which seeds."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
+
+MOST_SEEDS = 100
 
 
 @dataclass
@@ -136,3 +138,28 @@ class SelectionConfig(Config):
         for name in ("early_stopping_patience", "select_on_test"):
             if self.metric_for_best_model == "last" and getattr(self, name, None):
                 raise HfclsError(f"{name} needs a number to go by, and metric_for_best_model is last: drop one of them")
+
+
+@dataclass
+class SeedConfig(Config):
+    """What is drawn by chance, and how often."""
+
+    seed: int = option(7, "seed of the new head, the shuffling, dropout and the validation split", in_card="always")
+    split_seed: int | None = option(None, "seed of the validation split (default: seed)")
+    seeds: int = option(
+        1, "runs, from seed on, each in a folder seed-N; the best on validation becomes the model", resumable=True
+    )
+    ensemble: bool = option(False, "with seeds: keep the mean of their weights if that is better", resumable=True)
+
+    def check(self) -> None:
+        for name in ("seed", "split_seed"):
+            seed = getattr(self, name)
+            check_range(name, seed, seed is None or 0 <= seed < 2**32, "from 0 to 2**32 - 1")
+        check_at_least("seeds", self.seeds, 1, MOST_SEEDS)
+        if self.ensemble and self.seeds == 1:
+            raise HfclsError("ensemble is the mean of several runs: set seeds, such as --seeds 3, or drop ensemble")
+
+    @property
+    def cut_seed(self) -> int:
+        """The seed by which the validation split is cut."""
+        return self.seed if self.split_seed is None else self.split_seed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.optimization import LossConfig, OptimizationConfig, SelectionConfig, StartConfig
+from hfcls.config.optimization import LossConfig, OptimizationConfig, SeedConfig, SelectionConfig, StartConfig
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
@@ -154,7 +154,6 @@ class RunConfig(Config):
         recorded=False,
         in_card="never",
     )
-    seed: int = option(7, "seed of the new head, the shuffling, dropout and the validation split", in_card="always")
     resume: bool = option(
         False,
         "continue from the newest whole checkpoint of output_dir, or start fresh without one",
@@ -192,7 +191,6 @@ class RunConfig(Config):
     )
 
     def check(self) -> None:
-        check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         check_at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
         check_at_least("logging_steps", self.logging_steps, 1)
         check_at_least("dataloader_num_workers", self.dataloader_num_workers, 0, MOST_WORKERS)
@@ -227,7 +225,15 @@ class HubConfig(Config):
 
 @dataclass
 class TrainConfig(
-    HubConfig, RunConfig, SelectionConfig, LossConfig, OptimizationConfig, StartConfig, ModelConfig, SplitConfig
+    HubConfig,
+    RunConfig,
+    SeedConfig,
+    SelectionConfig,
+    LossConfig,
+    OptimizationConfig,
+    StartConfig,
+    ModelConfig,
+    SplitConfig,
 ):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
 

@@ -61,8 +61,11 @@ class TrainOptions(TypedDict, total=False):
     metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"]
     eval_steps: int | None
     early_stopping_patience: int | None
-    output_dir: str
     seed: int
+    split_seed: int | None
+    seeds: int
+    ensemble: bool
+    output_dir: str
     resume: bool
     overwrite_output_dir: bool
     save_minutes: float

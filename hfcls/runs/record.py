@@ -21,6 +21,69 @@ PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "nu
 SAMPLED_BATCHES = 64
 
 
+@dataclass(frozen=True)
+class OneSeed:
+    """One of several runs that differ in their seed.
+
+    Attributes:
+        name: of its folder: seed-N, or average, of the weights of all others.
+        validation: what it was chosen by, on the split that chose.
+        validation_loss: there.
+        metrics: on the scored split.
+    """
+
+    name: str
+    validation: float
+    validation_loss: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Several runs that differ in their seed, of which one was kept.
+
+    Attributes:
+        metric: by which it was chosen.
+        chosen_on: the split.
+        kept: its name.
+        runs: all of them, in turn.
+    """
+
+    metric: str
+    chosen_on: str
+    kept: str
+    runs: list[OneSeed]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Seeds":
+        """From `dataclasses.asdict` of another."""
+        return cls(**{**values, "runs": [OneSeed(**run) for run in values["runs"]]})
+
+    def spread(self) -> dict[str, tuple[float, float]]:
+        """Mean and standard deviation of each metric over the seeds, without an average of weights."""
+        found = [run.metrics for run in self.runs if run.name.startswith("seed-")]
+        columns = {name: np.array([metrics[name] for metrics in found]) for name in found[0]}
+        return {name: (float(column.mean()), float(column.std(ddof=1))) for name, column in columns.items()}
+
+    def sentence(self, split: str | None) -> str:
+        """How the model was chosen, and what the seeds reach on `split`."""
+        names = ", ".join(run.name for run in self.runs)
+        chosen = "the lowest loss" if self.metric == "loss" else f"the highest {self.metric.replace('_', ' ')}"
+        name, (mean, deviation) = next(iter(self.spread().items()))
+        return (
+            f"Of {names}, the one with {chosen} on {self.chosen_on} was kept: {self.kept}. Over the seeds, {name} on "
+            f"{split} is {mean:.4f} with a standard deviation of {deviation:.4f}."
+        )
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of what the seeds reach, for a table."""
+        rows = [("seeds", f"{self.kept} was kept, by {self.metric} on {self.chosen_on}")]
+        for name, (mean, deviation) in self.spread().items():
+            each = ", ".join(f"{run.name} {run.metrics[name]:.4f}" for run in self.runs)
+            rows.append((f"  {name}", f"mean {mean:.4f}, sd {deviation:.4f} ({each})"))
+        return rows
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """The facts of one run of `fine_tune`; all of it is plain JSON.
@@ -47,6 +110,7 @@ class RunFacts:
         problem_type: what the model says of a text, as transformers names it.
         weights_sha256: see `hfcls.runs.weights`; empty if the run is older than this attribute.
         submission_rows: of a test split without labels, which were predicted to submission.csv.
+        seeds: of a run of several seeds; None of any other.
     """
 
     finished: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -70,11 +134,14 @@ class RunFacts:
     problem_type: str = "single_label_classification"
     weights_sha256: str = ""
     submission_rows: int = 0
+    seeds: Seeds | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunFacts":
         """From `dataclasses.asdict` of another, for instance out of JSON."""
-        return cls(**{**values, "splits": {name: SplitFacts(**split) for name, split in values["splits"].items()}})
+        splits = {name: SplitFacts(**split) for name, split in values["splits"].items()}
+        seeds = Seeds.from_dict(values["seeds"]) if values.get("seeds") else None
+        return cls(**{**values, "splits": splits, "seeds": seeds})
 
 
 BEST = {

@@ -5,7 +5,10 @@ Both carry the SHA-256 of the weights that were scored.
 
 import hashlib
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from huggingface_hub.repocard import metadata_load
@@ -57,3 +60,35 @@ def check_same_weights(folder: Path) -> None:
                 f"{folder / name} tells of other weights (SHA-256 {weights[:12] or 'not given'}) than lie beside it "
                 f"({present[:12]}): bring them back, or train again with --overwrite_output_dir"
             )
+
+
+def save_average(folders: Sequence[Path], target: Path) -> bool:
+    """A model whose weights are the mean of those in `folders`, saved in `target` with the tokenizer of the first.
+
+    Models that were fine-tuned from the same weights may be averaged (model soups, Wortsman et al. 2022). Means are
+    taken in float64; a weight that is no fraction, such as a position, is that of the first. False, and nothing is
+    saved, where the models do not have the same weights in the same shapes.
+    """
+    from safetensors.torch import load_file, save_file  # imported here: not all that reads a run has torch
+
+    sums: dict[str, Any] = {}
+    for number, folder in enumerate(folders):
+        weights = {
+            name: value for path in sorted(folder.glob("model*.safetensors")) for name, value in load_file(path).items()
+        }
+        if number == 0:
+            first, sums = weights, {name: value.double() for name, value in weights.items()}
+        elif {name: value.shape for name, value in weights.items()} != {name: sum.shape for name, sum in sums.items()}:
+            return False
+        else:
+            for name, value in weights.items():
+                sums[name] += value
+    for path in folders[0].iterdir():
+        if path.is_file() and not any(path.match(pattern) for pattern in WEIGHTS):
+            shutil.copy2(path, target / path.name)
+    means = {
+        name: (total / len(folders)).to(first[name].dtype) if first[name].is_floating_point() else first[name]
+        for name, total in sums.items()
+    }
+    save_file(means, target / "model.safetensors", metadata={"format": "pt"})
+    return True

@@ -1,0 +1,173 @@
+"""Several runs that differ in their seed, each in a folder of its own, and the best as the model of `output_dir`."""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from hfcls.baseline.model import BASELINE
+from hfcls.config.options import changed_options, resumable_options
+from hfcls.config.train import TrainConfig
+from hfcls.data.corpora import load_splits
+from hfcls.errors import HfclsError
+from hfcls.publishing.after_run import publish
+from hfcls.publishing.hub import default_name, writable_repo_id
+from hfcls.runs.checkpoints import holds_checkpoints
+from hfcls.runs.folder import CARD_FILE, LOCK_FILE, OPTIONS_FILE, REPORT_FILE, RESULTS_FILE, STATE_FILE, WEIGHTS
+from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
+from hfcls.runs.record import OneSeed, Seeds
+from hfcls.runs.results import Result
+from hfcls.runs.weights import save_average
+from hfcls.scoring.tasks import Regression
+from hfcls.system.locks import sole_run
+
+logger = logging.getLogger(__name__)
+
+OF_ONE_RUN = (OPTIONS_FILE, RESULTS_FILE, CARD_FILE, REPORT_FILE, LOCK_FILE)  # which are written anew, or not copied
+MEASURES = ("accuracy", "micro_f1", "pearson")  # what chooses where the checkpoints were not chosen
+AVERAGE = "average"
+
+
+def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Result]) -> Result:
+    """Run `config.seeds` seeds in turn, from `config.seed` on; the best on the validation split becomes the model.
+
+    All seeds have the same validation rows. Each run lies in `output_dir/seed-N` and is continued by `resume`.
+
+    Args:
+        data: `config.dataset`, or the object of Python that it stands for.
+        run: what makes one run of it: `fine_tune`.
+
+    Returns:
+        The result of the run that was kept; `facts.seeds` tells of all of them.
+
+    Raises:
+        HfclsError: as `run`; nothing is held out to choose by, or the runs would not differ.
+    """
+    folder, is_main = Path(config.output_dir), PartialState().is_main_process
+    _check(config, data, folder)
+    repo_id = None
+    if config.push_to_hub and is_main:
+        repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
+    if config.resume and (finished := _finished(config, folder)):
+        if is_main:
+            publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private, again=True)
+        return finished
+    results = {}
+    for seed in range(config.seed, config.seed + config.seeds):
+        logger.info("seed %d (%d of %d)", seed, seed - config.seed + 1, config.seeds)
+        results[f"seed-{seed}"] = run(_of_one_seed(config, folder / f"seed-{seed}", seed=seed))
+    if config.ensemble:
+        _add_average(config, folder, results, run)
+    if not is_main:
+        PartialState().wait_for_everyone()
+        return next(iter(results.values()))
+    with sole_run(folder / LOCK_FILE):
+        result = _keep_best(config, folder, results)
+    publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private)
+    PartialState().wait_for_everyone()
+    return result
+
+
+def _check(config: TrainConfig, data: Any, folder: Path) -> None:
+    if config.model == BASELINE:
+        raise HfclsError("a baseline is the same with every seed: drop seeds")
+    if config.freeze_encoder:
+        raise HfclsError("with freeze_encoder nothing is drawn by the seed: drop seeds, or freeze_encoder")
+    if config.validation_size == 0 and not config.select_on_test:
+        corpus, _ = load_splits(**config.split_options() | {"dataset": data})
+        if "validation" not in corpus:
+            raise HfclsError("seeds are chosen between by held-out rows, and there are none: raise validation_size")
+    check_writable_folder(folder)
+    choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
+    check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
+    if config.resume and holds_checkpoints(folder):
+        raise HfclsError(f"output_dir {folder} holds a run of one seed: continue it without seeds, or choose another")
+
+
+def _finished(config: TrainConfig, folder: Path) -> Result | None:
+    """The result of the runs to resume, if they have ended and these options add nothing."""
+    result = finished_result(folder, asdict(config))
+    seeds = result.facts.seeds if result and result.facts else None
+    wanted = config.seeds + config.ensemble
+    return result if seeds and len(seeds.runs) == wanted else None
+
+
+def _of_one_seed(config: TrainConfig, folder: Path, **changes: object) -> TrainConfig:
+    """The options of one of the runs."""
+    alone = {"seeds": 1, "ensemble": False, "split_seed": config.cut_seed, "output_dir": str(folder)}
+    unpublished = {"push_to_hub": False, "hub_model_id": None, "hub_private": False}
+    return replace(config, **{**alone, **unpublished, **changes})  # type: ignore[arg-type]
+
+
+def _add_average(
+    config: TrainConfig, folder: Path, results: dict[str, Result], run: Callable[[TrainConfig], Result]
+) -> None:
+    """One more run, which trains nothing: of the mean of the weights of all models, where they have the same shape."""
+    if next(iter(results.values())).facts.problem_type == Regression.problem_type:  # type: ignore[union-attr]
+        logger.warning("the mean of weights is for classes, not for numbers: ensemble is left out")
+        return
+    with tempfile.TemporaryDirectory() as aside:
+        if not save_average([folder / name for name in results], Path(aside)):
+            logger.warning("the models of these seeds have weights of different shapes: they have no average")
+            return
+        unchanged = {"model": aside, "warm_head": True, "freeze_encoder": True, "pooling": "first", "layers": "all"}
+        again = {"resume": False, "overwrite_output_dir": True}
+        average = _of_one_seed(config, folder / AVERAGE, **unchanged, **again)
+        results[AVERAGE] = run(average)
+
+
+def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) -> Result:
+    """Copy the best run to `output_dir`, with a result that tells of all of them."""
+    metric = config.metric_for_best_model.removeprefix("eval_")
+    runs = []
+    for name, result in results.items():
+        metric = next(m for m in MEASURES if m in result.metrics) if metric == "last" else metric
+        runs.append(OneSeed(name, *_validation_scores(folder / name, metric), metrics=result.metrics))
+    first = next(iter(results.values()))
+    assert first.facts is not None
+    seeds = Seeds(metric, str(first.facts.selected_on), best_of(metric, runs).name, runs)
+    kept = results[seeds.kept]
+    assert kept.facts is not None
+    data = {name: split.sha256 for name, split in kept.facts.splits.items()}
+    options = {"resume": False, "overwrite": config.overwrite_output_dir}
+    prepare_output_dir(folder, asdict(config), data, write=True, **options)
+    for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
+        path.unlink()  # of an earlier model, which may have had other files
+    for path in sorted((folder / seeds.kept).iterdir()):
+        if path.is_file() and path.name not in OF_ONE_RUN:
+            shutil.copy2(path, folder / path.name)
+    facts = replace(
+        kept.facts,
+        model=config.model,
+        options=changed_options(config),
+        protocol=f"{kept.facts.protocol} {seeds.sentence(kept.split)}",
+        steps=first.facts.steps,
+        training_seconds=sum(result.facts.training_seconds for result in results.values() if result.facts),
+        texts_per_second=first.facts.texts_per_second,
+        seeds=seeds,
+    )
+    note = f"{kept.note}; the best of {config.seeds} seeds on {seeds.chosen_on}"
+    speed = first.rows_per_second
+    result = replace(kept, output_dir=str(folder), note=note, facts=facts, rows_per_second=speed)
+    result.save(folder / RESULTS_FILE)
+    return result
+
+
+def best_of(metric: str, runs: Sequence[OneSeed]) -> OneSeed:
+    """The run with the best `metric` on validation, of equal ones that with the least loss, of these the first."""
+    sign = 1 if metric == "loss" else -1
+    return min(runs, key=lambda run: (sign * run.validation, run.validation_loss))
+
+
+def _validation_scores(folder: Path, metric: str) -> tuple[float, float]:
+    """The metric and the loss of the checkpoint that a run kept, on the split that chose it."""
+    state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    found = [entry for entry in state["log_history"] if "eval_loss" in entry]
+    kept = [entry for entry in found if entry["step"] == state["best_global_step"]] or found[-1:]
+    return float(kept[-1][f"eval_{metric}"]), float(kept[-1]["eval_loss"])

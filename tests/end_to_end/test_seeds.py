@@ -1,0 +1,136 @@
+"""Several seeds: each a run of its own, the best on validation kept, and told so."""
+
+import json
+import statistics
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import hfcls as package
+from hfcls.errors import HfclsError
+from hfcls.runs.record import OneSeed
+from hfcls.runs.results import load_results
+from hfcls.seeds import best_of
+
+
+@pytest.fixture
+def options(table, tiny_model, tmp_path):
+    table("data/train.tsv", count=90)
+    table("data/test.tsv", count=40, seed=1)
+    return {
+        "dataset": str(tmp_path / "data"),
+        "model": tiny_model,
+        "output_dir": str(tmp_path / "run"),
+        "max_length": 32,
+        "num_train_epochs": 2,
+        "learning_rate": 2e-3,
+        "batch_size": 16,
+        "report": False,
+        "baseline": False,
+    }
+
+
+def test_the_best_on_validation_is_kept_and_all_are_told(options, tmp_path):
+    result = package.fine_tune(**options, seed=3, seeds=3)
+    folder = tmp_path / "run"
+    seeds = result.facts.seeds
+    assert [run.name for run in seeds.runs] == ["seed-3", "seed-4", "seed-5"]
+    losses = {}
+    for run in seeds.runs:
+        alone = load_results(folder / run.name)
+        state = json.loads((folder / run.name / "trainer_state.json").read_text())
+        losses[run.name] = state["best_metric"]
+        assert run.validation == run.validation_loss == state["best_metric"]
+        assert run.metrics == alone.metrics
+        assert f"seed-{alone.seed}" == run.name
+    assert len(set(losses.values())) == 3
+    assert seeds.kept == min(losses, key=losses.__getitem__)
+    kept = folder / seeds.kept
+    assert (folder / "model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
+    assert result.metrics == load_results(kept).metrics
+    assert len({(folder / name / "data.json").read_text() for name in losses}) == 1  # the same rows in all of them
+    accuracies = [run.metrics["accuracy"] for run in seeds.runs]
+    mean, deviation = seeds.spread()["accuracy"]
+    assert mean == pytest.approx(statistics.mean(accuracies))
+    assert deviation == pytest.approx(statistics.stdev(accuracies))
+    again = load_results(folder)
+    assert again == result
+    assert f"mean {mean:.4f}, sd {deviation:.4f}" in again.table()
+    told = (folder / "README.md").read_text("utf-8")
+    assert f"the one with the lowest loss on validation was kept: {seeds.kept}" in told
+    assert f"accuracy on test is {mean:.4f} with a standard deviation of {deviation:.4f}" in told
+    text = "최고 추천 영화"
+    ours, theirs = (package.Classifier.from_pretrained(str(path))(text) for path in (folder, kept))
+    assert ours == theirs
+    alone = package.fine_tune(**{**options, "output_dir": str(tmp_path / "alone")}, seed=4, split_seed=3)
+    assert alone.metrics == seeds.runs[1].metrics  # a seed is the run of that seed
+
+
+def test_a_run_that_was_stopped_goes_on_and_more_seeds_are_added(options, tmp_path, monkeypatch):
+    whole = package.fine_tune(**{**options, "output_dir": str(tmp_path / "whole")}, seeds=2)
+    import hfcls.finetune
+
+    run, started = hfcls.finetune.whole_run, []
+
+    def stops(config, *rest):
+        if started:
+            raise KeyboardInterrupt
+        started.append(config.output_dir)
+        return run(config, *rest)
+
+    monkeypatch.setattr(hfcls.finetune, "whole_run", stops)
+    with pytest.raises(KeyboardInterrupt):
+        package.fine_tune(**options, seeds=2)
+    monkeypatch.undo()
+    folder = tmp_path / "run"
+    assert not (folder / "results.json").exists()
+    first = (folder / "seed-7/model.safetensors").stat().st_mtime_ns
+    with pytest.raises(HfclsError, match="seed-7 holds a finished run: --resume continues it"):
+        package.fine_tune(**options, seeds=2)
+    result = package.fine_tune(**options, seeds=2, resume=True)
+    assert (folder / "seed-7/model.safetensors").stat().st_mtime_ns == first
+    assert result.metrics == whole.metrics
+    assert result.facts.weights_sha256 == whole.facts.weights_sha256
+    assert package.fine_tune(**options, seeds=2, resume=True) == result
+    more = package.fine_tune(**options, seeds=3, resume=True)
+    assert (folder / "seed-7/model.safetensors").stat().st_mtime_ns == first
+    assert [run.metrics for run in more.facts.seeds.runs[:2]] == [run.metrics for run in result.facts.seeds.runs]
+    assert len(load_results(folder).facts.seeds.runs) == 3
+
+
+def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path):
+    result = package.fine_tune(**options, seeds=2, ensemble=True, metric_for_best_model="last")
+    folder, seeds = tmp_path / "run", result.facts.seeds
+    assert [run.name for run in seeds.runs] == ["seed-7", "seed-8", "average"]
+    assert seeds.metric == "accuracy"  # no checkpoint was chosen by another
+    a, b, mean = (load_file(folder / name / "model.safetensors") for name in ("seed-7", "seed-8", "average"))
+    assert any((a[name] != b[name]).any() for name in a)
+    for name in a:
+        assert torch.allclose(mean[name].double(), (a[name].double() + b[name].double()) / 2, atol=1e-7)
+    assert seeds.kept == best_of("accuracy", seeds.runs).name
+    kept = load_file(folder / seeds.kept / "model.safetensors")
+    assert all(torch.equal(value, kept[name]) for name, value in load_file(folder / "model.safetensors").items())
+    assert list(seeds.spread()) == list(result.metrics)
+    assert result.facts.model == options["model"]
+
+
+def test_of_equal_ones_the_least_loss_decides():
+    runs = [
+        OneSeed(f"seed-{i}", score, loss, {}) for i, (score, loss) in enumerate([(0.8, 0.5), (0.9, 0.6), (0.9, 0.4)])
+    ]
+    assert best_of("accuracy", runs).name == "seed-2"
+    assert best_of("loss", [OneSeed("seed-1", 0.5, 0.5, {}), OneSeed("seed-2", 0.4, 0.4, {})]).name == "seed-2"
+
+
+def test_what_does_not_go_with_seeds_is_refused_in_one_line(options, tmp_path):
+    for more, message in (
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"ensemble": True}, "ensemble is the mean of several runs: set seeds"),
+        ({"seeds": 2, "model": "baseline"}, "a baseline is the same with every seed"),
+        ({"seeds": 2, "warm_head": True, "freeze_encoder": True}, "nothing is drawn by the seed"),
+        ({"seeds": 2, "validation_size": 0.0}, "seeds are chosen between by held-out rows, and there are none"),
+    ):
+        with pytest.raises(HfclsError, match=message):
+            package.fine_tune(**{**options, **more})
+        assert not (tmp_path / "run/results.json").exists()
