@@ -66,7 +66,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
         **options: fields of `TrainConfig`, over those of `config`; `dataset` is all that `load_corpus` takes.
 
     Returns:
-        The metrics on the test split, scored once; without one, those of the split that chose the checkpoint.
+        The metrics on the test split, scored once at the end; without one those of validation, and `note` says so.
 
     Raises:
         HfclsError: data, model, options or output folder are not what is needed; says what to do.
@@ -74,7 +74,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
     config, data = with_data(config or TrainConfig(), options)
-    if config.seeds > 1:
+    if (config := config.settled()).seeds > 1:
         return run_seeds(config, data, lambda one: fine_tune(one, dataset=data))
     args = training_arguments(**config.training_options())
     if config.model == BASELINE:
@@ -106,7 +106,9 @@ def whole_run(
         return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data)
-    check_metric(config.metric_for_best_model, run.task.problem_type)
+    config = config.fitted(len(run.encoded["train"]), getattr(run.model.config, "hidden_size", None))
+    vars(args).update(num_train_epochs=config.num_train_epochs, learning_rate=config.learning_rate)
+    check_metric(str(config.metric_for_best_model), run.task.problem_type)
     names = config.metrics if is_main else None
     further = further_metrics(names, run.task, trust_remote_code=config.trust_remote_code)
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
@@ -249,15 +251,14 @@ def _trainer(
 
 def _warm_start(config: TrainConfig, args: ClassificationTrainingArguments, run: _Preparation) -> float:
     """The seconds it took to fit the head; on an accelerator, but for XLA, which would compile graphs for it."""
-    frozen = config.freeze_encoder  # which leaves no checkpoint
-    if config.resume and not frozen and (checkpoint := newest_whole_checkpoint(Path(config.output_dir))):
-        take_shape(run.model, checkpoint, pooling=config.pooling)
+    if config.resume and not config.freeze_encoder and (checkpoint := newest_whole_checkpoint(Path(config.output_dir))):
+        take_shape(run.model, checkpoint, pooling=str(config.pooling))
         return 0.0
     if args.device.type != "xla":
         run.model.to(args.device)  # type: ignore[arg-type]
-    pad = run.tokenizer.pad_token_id
+    pad, shape = run.tokenizer.pad_token_id, {"layers": str(config.layers), "pooling": str(config.pooling)}
     collator = collator_for(run.model, pad_token_id=pad, max_length=config.max_length, batching="longest")
-    return warm_start(run.model, run.encoded["train"], collator, layers=config.layers, pooling=config.pooling)
+    return warm_start(run.model, run.encoded["train"], collator, **shape, needed=config.freeze_encoder)
 
 
 def _train(
@@ -305,7 +306,7 @@ def _facts(
         splits=splits,
         selected_on=run.selected_on,
         protocol=origin_of_labels(run.corpus["train"])
-        + protocol(splits, run.selected_on, run.carved, config.metric_for_best_model, unlabelled),
+        + protocol(splits, run.selected_on, run.carved, str(config.metric_for_best_model), unlabelled),
         submission_rows=unlabelled,
         options=changed_options(config),
         batching=choose_batching(run.model, config.batching),

@@ -124,7 +124,7 @@ def _add_average(
 
 def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) -> Result:
     """Copy the best run to `output_dir`, with a result that tells of all of them."""
-    metric = config.metric_for_best_model.removeprefix("eval_")
+    metric = str(config.metric_for_best_model).removeprefix("eval_")
     runs = []
     for name, result in results.items():
         metric = next(m for m in MEASURES if m in result.metrics) if metric == "last" else metric

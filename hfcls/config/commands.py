@@ -185,7 +185,7 @@ class DistillConfig(TrainConfig):
         alias="student",
     )
     drop_overlap: bool = option(True, "drop training rows whose text (normalised) stands in validation or test")
-    learning_rate: float = option(2e-4, "the highest rate", in_card="always")
+    learning_rate: float | None = option(2e-4, "the highest rate", in_card="always")
 
     def check(self) -> None:
         for name in ("label_columns", "label_separator", "task"):

@@ -1,12 +1,18 @@
 """How a classifier is trained: steps and rates, the loss, what its checkpoints are chosen by, and by which seeds."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_range, option
+from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_range, option, with_options
 from hfcls.errors import HfclsError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 MOST_SEEDS = 100
+EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
+EPOCHS_OF_MORE = 3
+WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
 
 
 @dataclass
@@ -14,25 +20,25 @@ class StartConfig(Config):
     """From where the training starts."""
 
     warm_head: bool = option(
-        False, "fit the head on the features of the training texts before all weights train; for few rows"
+        True, "fit the head on the features of the training texts before all weights train, where it is known"
     )
     freeze_encoder: bool = option(False, "stop after --warm_head: the encoder stays as it is; takes a minute")
-    pooling: Literal["first", "mean"] = option(
-        "first",
-        "with --warm_head: the head reads a text's first token, as the model does, or the mean of all",
+    pooling: Literal["first", "mean"] | None = option(
+        None,
+        "the head reads a text's first token, as the model does, or the mean of all (default: mean with --warm_head)",
     )
-    layers: str = option(
-        "all",
-        "with --warm_head: layers of the encoder to keep: all, a number, or auto (as many as serve the task)",
+    layers: str | None = option(
+        None,
+        "layers of the encoder to keep: all, a number, or auto: as many as serve the task (default with --warm_head)",
     )
 
     def check(self) -> None:
-        good = self.layers in ("all", "auto") or (
+        good = self.layers in (None, "all", "auto") or (
             self.layers.isascii() and self.layers.isdigit() and int(self.layers) > 0
         )
         check_range("layers", self.layers, good, "all, auto or a whole number above 0")
-        for name, default in (("freeze_encoder", False), ("pooling", "first"), ("layers", "all")):
-            if getattr(self, name) != default and not self.warm_head:
+        for name, without in (("freeze_encoder", False), ("pooling", "first"), ("layers", "all")):
+            if getattr(self, name) not in (None, without) and not self.warm_head:
                 raise HfclsError(f"{name} belongs to a head that is fitted first: set --warm_head, or drop --{name}")
 
 
@@ -40,12 +46,17 @@ class StartConfig(Config):
 class OptimizationConfig(Config):
     """Steps and rates."""
 
-    num_train_epochs: int = option(3, "passes over the training rows", resumable=True, in_card="always")
+    num_train_epochs: int | None = option(
+        None,
+        "passes over the training rows (default: 6 up to 1,500 rows, 4 up to 10,000, else 3)",
+        resumable=True,
+        in_card="always",
+    )
     max_steps: int | None = option(
         None, "stop after this many optimizer steps (overrides num_train_epochs)", resumable=True
     )
     batch_size: int = option(
-        32, "rows per optimizer step, over all processes and accumulation steps together", in_card="always"
+        16, "rows per optimizer step, over all processes and accumulation steps together", in_card="always"
     )
     gradient_accumulation_steps: int = option(1, "forward passes per optimizer step, to save memory")
     gradient_checkpointing: bool = option(
@@ -53,33 +64,38 @@ class OptimizationConfig(Config):
     )
     bf16: bool = option(False, "compute in bfloat16 where that is exact enough; weights stay float32")
     fp16: bool = option(False, "compute in float16 on a GPU; weights stay float32")
-    optimizer: Literal["adam", "adamw"] = option("adam", "adamw adds weight_decay to adam", in_card="always")
-    weight_decay: float = option(0.0, "of adamw, on all weights but biases and norms", in_card="always")
-    learning_rate: float = option(5e-5, "the highest rate", in_card="always")
+    optimizer: Literal["adam", "adamw"] = option("adamw", "adamw adds weight_decay to adam", in_card="always")
+    weight_decay: float | None = option(
+        None, "of adamw, on all weights but biases and norms (default: 0.01 with adamw)", in_card="always"
+    )
+    learning_rate: float | None = option(
+        None, "the highest rate (default: 1e-4; 5e-5 for encoders of width 768 and more)", in_card="always"
+    )
     lr_scheduler: Literal["exponential", "linear", "cosine", "constant"] = option(
-        "exponential",
+        "linear",
         "how the rate falls: times lr_gamma after each epoch (exponential), to 0 (linear, cosine), or not at all",
         in_card="always",
     )
     lr_gamma: float = option(
         0.9, "of exponential: the rate is multiplied by this after each epoch; 1.0 keeps it constant", in_card="always"
     )
-    warmup_ratio: float = option(0.0, "share of the steps in which the rate rises from 0", in_card="always")
+    warmup_ratio: float = option(0.1, "share of the steps in which the rate rises from 0", in_card="always")
     layerwise_lr_decay: float = option(
         1.0, "the rate of each layer is this times that of the layer above it; 1.0: all have the same"
     )
-    max_grad_norm: float = option(0.0, "clip the gradient to this norm; 0: no clipping")
+    max_grad_norm: float = option(1.0, "clip the gradient to this norm; 0: no clipping")
 
     def check(self) -> None:
         for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
-        check_range("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "above 0")
+        rate, decay = self.learning_rate, self.weight_decay
+        check_range("learning_rate", rate, rate is None or 0 < rate < float("inf"), "above 0")
         for name in ("lr_gamma", "layerwise_lr_decay"):
             check_range(name, getattr(self, name), 0 < getattr(self, name) <= 1, "above 0 and at most 1")
         check_range("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
-        for name in ("weight_decay", "max_grad_norm"):
-            check_range(name, getattr(self, name), 0 <= getattr(self, name) < float("inf"), "at least 0")
+        check_range("weight_decay", decay, decay is None or 0 <= decay < float("inf"), "at least 0")
+        check_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
         if self.batch_size % self.gradient_accumulation_steps:
             raise HfclsError(
                 f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
@@ -119,11 +135,12 @@ class LossConfig(Config):
 class SelectionConfig(Config):
     """Which checkpoint is kept."""
 
-    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"] = (
-        option(
-            "eval_loss",
-            "the checkpoint that is best by this number, on validation, is kept; last: the last in any case",
-        )
+    metric_for_best_model: (
+        Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"] | None
+    ) = option(
+        None,
+        "the checkpoint that is best by this number, on validation, is kept; last: the last in any case (default; "
+        "eval_loss with --early_stopping_patience or --select_on_test)",
     )
     eval_steps: int | None = option(
         None, "evaluate, and write a checkpoint, after every so many optimizer steps (default: after each epoch)"
@@ -163,3 +180,32 @@ class SeedConfig(Config):
     def cut_seed(self) -> int:
         """The seed by which the validation split is cut."""
         return self.seed if self.split_seed is None else self.split_seed
+
+
+@dataclass
+class LeftOpen(Config):
+    """Fills in the options of `TrainConfig` that are None, since they follow from others, or from rows and encoder."""
+
+    def settled(self) -> "Self":
+        """The same, with what follows from other options."""
+        own: Any = self
+        chooses = own.early_stopping_patience is not None or own.select_on_test
+        return self._with(
+            pooling="mean" if own.warm_head else "first",
+            layers="auto" if own.warm_head else "all",
+            weight_decay=0.01 if own.optimizer == "adamw" else 0.0,
+            metric_for_best_model="eval_loss" if chooses else "last",
+        )
+
+    def fitted(self, rows: int, hidden_size: int | None) -> "Self":
+        """The same, with what follows from so many training rows and the width of the encoder."""
+        rate = 1e-4 if (hidden_size or WIDE) < WIDE else 5e-5
+        return self._with(num_train_epochs=epochs_for(rows), learning_rate=rate)
+
+    def _with(self, **values: Any) -> "Self":
+        return with_options(self, {name: value for name, value in values.items() if getattr(self, name) is None})
+
+
+def epochs_for(rows: int) -> int:
+    """Passes over so many training rows, where `num_train_epochs` does not say: few rows need more to make steps."""
+    return next((epochs for most, epochs in EPOCHS if rows <= most), EPOCHS_OF_MORE)

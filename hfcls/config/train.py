@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.optimization import LossConfig, OptimizationConfig, SeedConfig, SelectionConfig, StartConfig
+from hfcls.config.optimization import LeftOpen, LossConfig, OptimizationConfig, SeedConfig, SelectionConfig, StartConfig
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
@@ -225,6 +225,7 @@ class HubConfig(Config):
 
 @dataclass
 class TrainConfig(
+    LeftOpen,
     HubConfig,
     RunConfig,
     SeedConfig,

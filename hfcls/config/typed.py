@@ -38,9 +38,9 @@ class TrainOptions(TypedDict, total=False):
     row_length: int | None
     warm_head: bool
     freeze_encoder: bool
-    pooling: Literal["first", "mean"]
-    layers: str
-    num_train_epochs: int
+    pooling: Literal["first", "mean"] | None
+    layers: str | None
+    num_train_epochs: int | None
     max_steps: int | None
     batch_size: int
     gradient_accumulation_steps: int
@@ -48,8 +48,8 @@ class TrainOptions(TypedDict, total=False):
     bf16: bool
     fp16: bool
     optimizer: Literal["adam", "adamw"]
-    weight_decay: float
-    learning_rate: float
+    weight_decay: float | None
+    learning_rate: float | None
     lr_scheduler: Literal["exponential", "linear", "cosine", "constant"]
     lr_gamma: float
     warmup_ratio: float
@@ -58,7 +58,9 @@ class TrainOptions(TypedDict, total=False):
     label_smoothing: float
     class_weights: str
     focal_gamma: float
-    metric_for_best_model: Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"]
+    metric_for_best_model: (
+        Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"] | None
+    )
     eval_steps: int | None
     early_stopping_patience: int | None
     seed: int

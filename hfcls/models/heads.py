@@ -69,6 +69,15 @@ def head_layers(model: PreTrainedModel) -> HeadLayers:
     return HeadLayers(*parts)
 
 
+def unknown_head(model: PreTrainedModel) -> str:
+    """Why the head of a model cannot be fitted; empty if it can."""
+    try:
+        head_layers(model)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 @torch.inference_mode()
 def head_features(
     model: PreTrainedModel, rows: Sequence[dict[str, Any]], collator: Callable[..., Any], *, batch_size: int = 64

@@ -17,44 +17,48 @@ from transformers import PreTrainedModel
 
 from hfcls.errors import HfclsError
 from hfcls.models.classes import class_names_of
-from hfcls.models.heads import MAX_ROWS, head_features, head_layers, out_of_fold_loss, warm_head
+from hfcls.models.heads import MAX_ROWS, head_features, head_layers, out_of_fold_loss, unknown_head, warm_head
 from hfcls.scoring.tasks import SingleLabel
 
 logger = logging.getLogger(__name__)
 
 MEAN_SCALE = 10.0  # of the mean beside the first token, to which the layer's residual adds it
-DEPTH_ROWS = 2_000  # they tell one layer from another well enough
+DEPTH_ROWS = 2_000  # they tell one layer from another
 # Those whose layers stand in a list, each ending in a norm: any of them can be the last.
 STACKED = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 
 
 def warm_start(
-    model: PreTrainedModel, rows: Dataset, collator: Callable[..., Any], *, layers: str = "all", pooling: str = "first"
+    model: PreTrainedModel,
+    rows: Dataset,
+    collator: Callable[..., Any],
+    *,
+    layers: str = "all",
+    pooling: str = "first",
+    needed: bool = False,
 ) -> float:
-    """Give an encoder the layers and the pooling that are asked for, and a head fitted on what it then reads, in place.
+    """Give an encoder the layers and pooling asked for, and a head fitted on what it then reads, in place.
 
-    A classifier stays as it is: its head knows more than the features tell. Tells in one log line what was done.
+    A classifier stays as it is: its head knows more than the features tell. Returns the seconds it took.
 
     Args:
-        rows: of the training split, encoded; at most `MAX_ROWS` of them are read.
-        collator: of padded batches.
+        rows, collator: of the training split, encoded, of which at most `MAX_ROWS` are read, and of padded batches.
         layers: all; auto, see `best_depth`; or how many to keep, from the bottom.
         pooling: first or mean, see `add_mean_pooling`.
-
-    Returns:
-        The seconds it took.
+        needed: nothing else is to train the head.
 
     Raises:
-        HfclsError: an architecture whose head or layers are not known, or fewer layers than are to be kept.
+        HfclsError: the head is needed and not known, or there are no layers to drop, or fewer than are to be kept.
     """
     began = time.monotonic()
     if class_names_of(model.config) is not None:
         logger.info("the model is a classifier already: its layers and its head stay as they are")
         return time.monotonic() - began
-    try:
-        head_layers(model)
-    except ValueError as error:
-        raise HfclsError(f"cannot fit the head: {error}; leave out --warm_head and --freeze_encoder") from error
+    if reason := unknown_head(model):
+        if needed:
+            raise HfclsError(f"cannot fit the head: {reason}; leave out --freeze_encoder")
+        logger.info("the head starts from random weights: %s", reason)
+        return time.monotonic() - began
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:MAX_ROWS]
     sample = rows.select(order.tolist()).to_list()
     labels = torch.tensor([row["labels"] for row in sample])
@@ -78,7 +82,7 @@ def take_shape(model: PreTrainedModel, checkpoint: Path, *, pooling: str = "firs
 
     The weights are to come from there too, so that nothing needs to be fitted again.
     """
-    if class_names_of(model.config) is not None:
+    if class_names_of(model.config) is not None or unknown_head(model):
         return
     if model.config.model_type in STACKED:
         keep_layers(model, _depth(type(model.config).from_pretrained(checkpoint)) - (pooling == "mean"))
@@ -161,14 +165,8 @@ def probe_features(
 
     That is what the head reads, or the mean over the tokens at the best depth, whichever has the least loss out of fold
     on `DEPTH_ROWS` rows: some encoders are trained for the one, some for the other. Drops the layers that are not
-    needed from `model`.
-
-    Args:
-        rows, collator: as for `layer_means`.
-        labels: class ids int64 [N].
-
-    Raises:
-        ValueError: an architecture whose head is not known.
+    needed from `model`. Rows and collator are as for `layer_means`, labels class ids int64 [N]. Raises ValueError for
+    an architecture whose head is not known.
     """
     head_layers(model)
     if model.config.model_type not in STACKED:
@@ -215,9 +213,8 @@ def add_mean_pooling(model: PreTrainedModel) -> bool:
     """Let the head read the mean over a text's tokens, in place; False where the architecture has no way to say so.
 
     The heads of BERT and its kin read the first token, but some encoders, such as E5, were trained for the mean. One
-    more layer can give it: with a query of 0, attention weighs all tokens alike, and with values and output as
-    they are, the first token becomes their mean. Its feed-forward network adds 0. All of it is ordinary weights and
-    trains with the others; the saved model is a plain one with a layer more.
+    more layer of ordinary weights gives it: with a query of 0, attention weighs all tokens alike, and with values and
+    output as they are, the first token becomes their mean. Its feed-forward network adds 0.
 
     Raises:
         ValueError: packing is enabled already; its hook stands on what was the last layer.

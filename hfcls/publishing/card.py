@@ -148,7 +148,7 @@ def _settings(changed: dict[str, Any]) -> dict[str, Any]:
     options = fields(TrainConfig)
     always = {option.name: option.default for option in options if option.metadata["in_card"] == "always"}
     never = {option.name for option in options if option.metadata["in_card"] == "never"}
-    return {name: value for name, value in (always | changed).items() if name not in never}
+    return {name: value for name, value in (always | changed).items() if name not in never and value is not None}
 
 
 def for_repository(card: str, repo_id: str) -> str:

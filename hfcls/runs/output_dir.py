@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from hfcls.config.optimization import epochs_for
 from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import foreign_checkpoints, holds_checkpoints, newest_whole_checkpoint, sorted_checkpoints
 from hfcls.runs.folder import (
@@ -128,7 +129,8 @@ def _steps(result: Result, folder: Path, options: dict[str, Any]) -> tuple[int, 
 
 def planned_steps(options: dict[str, Any], rows: int) -> int:
     """Optimizer steps that these options ask for with so many training rows."""
-    steps: int = options["max_steps"] or options["num_train_epochs"] * math.ceil(rows / options["batch_size"])
+    epochs = options["num_train_epochs"] or epochs_for(rows)
+    steps: int = options["max_steps"] or epochs * math.ceil(rows / options["batch_size"])
     return steps
 
 

@@ -34,4 +34,6 @@ def command_of(name: str) -> str:
     here, found = Path(sys.executable).with_name(name), shutil.which(name)
     if found and (found == str(here) or not here.exists()):
         return name
+    if name == "hfcls" and not here.exists():  # run from a checkout that is on the module path only
+        return f"{command_of('python')} -m hfcls.cli"
     return shlex.quote(os.path.relpath(here))

@@ -181,6 +181,7 @@ def training_arguments(
             "eval_steps": eval_steps,
             "save_steps": eval_steps,
         }
+    others = {name: value for name, value in others.items() if value is not None}  # the rest follows from the data
     if others.get("metric_for_best_model") == "last":
         others |= {"load_best_model_at_end": False, "metric_for_best_model": None}
     if others.get("fp16") and only_cpu():

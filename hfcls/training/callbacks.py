@@ -84,7 +84,7 @@ def check_finite(name: str, value: float, state: TrainerState, learning_rate: fl
     if not math.isfinite(value):
         raise HfclsError(
             f"{name} is {value} at step {state.global_step} (learning_rate {learning_rate:g}): nothing "
-            "was saved since the last checkpoint; lower --learning_rate, or set --max_grad_norm 1.0"
+            "was saved since the last checkpoint; lower --learning_rate"
         )
 
 
@@ -115,10 +115,7 @@ def worth_of_a_loss(loss: float, chance: float) -> str:
             f"no better than that of guessing ({chance:.4f}): if it stays there, look at the labels, the tokenizer and "
             "--learning_rate"
         )
-    return (
-        f"far above that of guessing ({chance:.4f}): the training has diverged; lower --learning_rate, or set "
-        "--max_grad_norm 1.0"
-    )
+    return f"far above that of guessing ({chance:.4f}): the training has diverged; lower --learning_rate"
 
 
 class EarlyStopCallback(TrainerCallback):

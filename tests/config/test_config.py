@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
 import pytest
@@ -58,10 +58,44 @@ def test_the_recipe_of_the_book_states_all_that_enters_what_is_learned():
     """No default, however it changes, changes the book's run: only what is off without a value is left out."""
     stated = recipe_values(ROOT / "recipes/nsmc_kcbert.yaml", TrainConfig)
     learned = {f.name: f.default for group in (StartConfig, OptimizationConfig, LossConfig) for f in fields(group)}
-    learned |= {"metric_for_best_model": "eval_loss", "seed": 7, "max_length": 128}
-    assert {name for name, default in learned.items() if default is not None} <= set(stated)
-    changed = {name: stated[name] for name, default in learned.items() if name in stated and stated[name] != default}
-    assert changed == {}
+    learned |= dict.fromkeys(("metric_for_best_model", "seed", "max_length"))
+    off = {"max_steps"}
+    assert set(learned) - off <= set(stated)
+    assert stated == {
+        "dataset": "nsmc", "model": "beomi/kcbert-base", "output_dir": "outputs/nsmc_kcbert", "select_on_test": True,
+        "max_length": 128, "batch_size": 32, "num_train_epochs": 3, "learning_rate": 5e-5, "lr_gamma": 0.9,
+        "max_grad_norm": 0.0, "seed": 7, "warm_head": False, "freeze_encoder": False, "pooling": "first",
+        "layers": "all",
+        "optimizer": "adam", "weight_decay": 0.0, "lr_scheduler": "exponential", "warmup_ratio": 0.0,
+        "layerwise_lr_decay": 1.0, "gradient_accumulation_steps": 1, "gradient_checkpointing": False, "bf16": False,
+        "fp16": False, "label_smoothing": 0.0, "class_weights": "none", "focal_gamma": 0.0,
+        "metric_for_best_model": "eval_loss",
+    }  # fmt: skip
+    honest = recipe_values(ROOT / "recipes/nsmc.yaml", TrainConfig)
+    defaults = TrainConfig()
+    for name in set(learned) - off:  # the book's settings with an honest protocol
+        assert honest.get(name, getattr(defaults, name)) == stated[name], name
+
+
+def test_the_recipe_for_few_labels_is_what_a_run_does_anyway():
+    config, default = load_recipe(ROOT / "recipes/few_labels.yaml").settled(), TrainConfig().settled()
+    assert replace(config, output_dir=default.output_dir) == default
+    assert default.metric_for_best_model == "last"
+    assert TrainConfig(early_stopping_patience=2).settled().metric_for_best_model == "eval_loss"
+    assert TrainConfig(select_on_test=True).settled().metric_for_best_model == "eval_loss"
+    plain = TrainConfig(warm_head=False, optimizer="adam").settled()
+    assert (plain.layers, plain.pooling, plain.weight_decay) == ("all", "first", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "epochs", "rate"),
+    [(1, 384, 6, 1e-4), (1_500, 767, 6, 1e-4), (1_501, 768, 4, 5e-5), (10_000, 768, 4, 5e-5), (10_001, 1024, 3, 5e-5)],
+)
+def test_rows_and_width_decide_what_is_left_open(rows, width, epochs, rate):
+    fitted = TrainConfig().fitted(rows, width)
+    assert (fitted.num_train_epochs, fitted.learning_rate) == (epochs, rate)
+    given = TrainConfig(num_train_epochs=2, learning_rate=3e-4)
+    assert given.fitted(rows, width) == given
 
 
 @pytest.mark.parametrize(
@@ -110,8 +144,14 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
         ({"resume": True, "overwrite_output_dir": True}, "choose one"),
         ({"weight_decay": 0.01, "optimizer": "adam"}, "weight_decay 0.01 is of adamw: set --optimizer adamw"),
         ({"lr_gamma": 0.8, "lr_scheduler": "linear"}, "lr_gamma 0.8 is of the exponential schedule, found linear"),
-        ({"pooling": "mean"}, "pooling belongs to a head that is fitted first: set --warm_head, or drop --pooling"),
-        ({"freeze_encoder": True}, "freeze_encoder belongs to a head that is fitted first: set --warm_head"),
+        (
+            {"warm_head": False, "pooling": "mean"},
+            "pooling belongs to a head that is fitted first: set --warm_head, or",
+        ),
+        (
+            {"warm_head": False, "freeze_encoder": True},
+            "freeze_encoder belongs to a head that is fitted first",
+        ),
         ({"layers": "0", "warm_head": True}, "layers must be all, auto or a whole number above 0, found 0"),
         ({"warmup_ratio": 1}, "warmup_ratio must be at least 0 and below 1, found 1"),
         ({"layerwise_lr_decay": 0}, "layerwise_lr_decay must be above 0 and at most 1, found 0"),

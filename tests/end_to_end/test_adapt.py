@@ -85,6 +85,8 @@ def test_an_encoder_from_scratch_learns_and_is_what_train_takes(texts, table, tm
         model=str(tmp_path / "adapted"),
         dataset=str(table(count=40)),
         output_dir=str(tmp_path / "classifier"),
+        layers="all",
+        pooling="first",
         max_steps=1,
         learning_rate=1e-30,
         max_length=32,

@@ -141,7 +141,7 @@ def test_a_test_split_without_labels_is_predicted_to_one_file(train, tmp_path, c
     result = train(str(tmp_path / "data"), max_steps=8)
     out = tmp_path / "out"
     assert (result.split, result.facts.submission_rows) == ("validation", 70)
-    assert result.note == "also chose the checkpoint; the test split has no labels"
+    assert result.note == "held out; the test split has no labels"
     assert f"{out / 'submission.csv'}: 70 rows of the test split, which has no labels" in caplog.text
     assert "test" not in result.facts.splits
     content = (out / "submission.csv").read_bytes()

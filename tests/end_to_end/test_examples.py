@@ -38,7 +38,7 @@ def test_no_example_is_left_untested():
 
 def test_own_csv_ends_in_a_model_of_three_classes(run, tmp_path):
     output = run("own_csv.py", "scratch")
-    assert "validation (18 rows, also chose the checkpoint" in output
+    assert "validation (18 rows, held out" in output
     assert len(re.findall(r"^(배송|환불|칭찬) \d+%  ", output, re.MULTILINE)) == 3
     assert Classifier.from_pretrained(str(tmp_path / "out")).labels == ["배송", "칭찬", "환불"]
 

@@ -36,6 +36,13 @@ def finished(tmp_path_factory, tiny_model) -> dict:
         "max_length": 64,
         "learning_rate": 1e-3,
         "num_train_epochs": 2,
+        "batch_size": 32,
+        "lr_scheduler": "exponential",  # a rate that does not depend on how many epochs there will be
+        "warmup_ratio": 0.0,
+        "optimizer": "adam",
+        "max_grad_norm": 0.0,
+        "warm_head": False,
+        "metric_for_best_model": "eval_loss",
         "output_dir": str(folder / "out"),
         "report": False,
         "report_to": "none",

@@ -58,6 +58,16 @@ def test_a_shell_reads_the_command_as_it_is_meant(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_without_a_command_beside_python_the_module_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin/python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert try_it("out", ["좋다"]) == "bin/python -m hfcls.cli predict --model out '좋다'"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/hfcls").touch()
+    assert try_it("out", ["좋다"]) == "bin/hfcls predict --model out '좋다'"
+
+
 def test_the_demonstration_names_the_model_that_was_trained(tiny_model, tmp_path, capsys):
     options = {
         "dataset": "demo",

@@ -32,7 +32,7 @@ def options(table, tiny_model, tmp_path):
 
 
 def test_the_best_on_validation_is_kept_and_all_are_told(options, tmp_path):
-    result = package.fine_tune(**options, seed=3, seeds=3)
+    result = package.fine_tune(**options, seed=3, seeds=3, metric_for_best_model="eval_loss")
     folder = tmp_path / "run"
     seeds = result.facts.seeds
     assert [run.name for run in seeds.runs] == ["seed-3", "seed-4", "seed-5"]
@@ -63,7 +63,9 @@ def test_the_best_on_validation_is_kept_and_all_are_told(options, tmp_path):
     text = "최고 추천 영화"
     ours, theirs = (package.Classifier.from_pretrained(str(path))(text) for path in (folder, kept))
     assert ours == theirs
-    alone = package.fine_tune(**{**options, "output_dir": str(tmp_path / "alone")}, seed=4, split_seed=3)
+    alone = package.fine_tune(
+        **{**options, "output_dir": str(tmp_path / "alone")}, seed=4, split_seed=3, metric_for_best_model="eval_loss"
+    )
     assert alone.metrics == seeds.runs[1].metrics  # a seed is the run of that seed
 
 

@@ -18,7 +18,7 @@ def options(table, tiny_model, tmp_path) -> dict:
     for seed, (split, count) in enumerate([("train", 90), ("validation", 30), ("test", 30)]):
         path = table(f"data/{split}.tsv", count=count, seed=seed)
     given = {"dataset": str(path.parent), "model": tiny_model, "max_length": 64, "output_dir": str(tmp_path / "out")}
-    return {**given, "warm_head": True, "report": False, "report_to": "none", "baseline": False, "batch_size": 16}
+    return {**given, "report": False, "report_to": "none", "baseline": False, "batch_size": 16}
 
 
 RECIPE = {
@@ -59,7 +59,7 @@ def test_the_recipe_leaves_a_plain_model_and_resumes_exactly(options, tmp_path, 
 
 
 def test_a_frozen_encoder_is_as_it_was_and_its_head_knows_the_classes(options, tiny_model):
-    result = hfcls.fine_tune(**options, freeze_encoder=True)
+    result = hfcls.fine_tune(**options, freeze_encoder=True, layers="all", pooling="first")
     assert (result.facts.steps, result.split, result.note) == (0, "test", "scored once")
     assert result.metrics["accuracy"] > 0.8
     before, after = weights(tiny_model), weights(options["output_dir"])

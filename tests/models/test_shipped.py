@@ -11,6 +11,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from hfcls.models.loading import load_model, model_and_tokenizer
 from hfcls.models.sources import SHIPPED, local_folder
+from hfcls.models.tokenizers import train_tokenizer
 from hfcls.publishing.card import base_licence
 
 NAME = SHIPPED[0]
@@ -44,6 +45,20 @@ def test_it_becomes_a_classifier_in_float32():
     assert model.config.id2label == {0: "부정", 1: "긍정"}
     assert tokenizer.unk_token_id not in tokenizer("배우들 연기가 정말 훌륭했어요 ㅋㅋㅋ 강추합니다!!")["input_ids"]
     assert load_model(NAME, ["가", "나", "다"], max_length=64).config.num_labels == 3
+
+
+@pytest.mark.parametrize(
+    "spaced", ["정말 좋아요 ", "  정말 좋아요", "정말   좋아요", "정말\n좋아요\r\n", "정말\u00a0좋아요"]
+)
+def test_spaces_tell_words_apart_and_nothing_else(spaced):
+    """How many there are tells how a file was made: in one corpus of sarcasm only one class has spaces at the end."""
+    tokenizers = (
+        AutoTokenizer.from_pretrained(FOLDER),
+        train_tokenizer(["정말 좋아요  ", " 정말"] * 20, vocab_size=60),
+    )
+    for tokenizer in tokenizers:
+        assert tokenizer(spaced)["input_ids"] == tokenizer("정말 좋아요")["input_ids"]
+        assert tokenizer("정말좋아요")["input_ids"] != tokenizer("정말 좋아요")["input_ids"]
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ EVIL = "최고 추천 <script>document.title = 'owned'</script><img src=http://e
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, tiny_model) -> Result:
-    """A run with all its defaults on texts of which one, labelled wrong on purpose, is a script."""
+    """A run on texts of which one, labelled wrong on purpose, is a script."""
     folder = tmp_path_factory.mktemp("run")
     names = {"0": "부정", "1": "긍정"}
     for seed, (split, count) in enumerate([("train", 200), ("validation", 40), ("test", 60)]):
@@ -50,6 +50,13 @@ def run(tmp_path_factory, tiny_model) -> Result:
         max_length=64,
         learning_rate=1e-3,
         num_train_epochs=3,
+        batch_size=32,
+        optimizer="adam",
+        lr_scheduler="exponential",
+        warmup_ratio=0.0,
+        max_grad_norm=0.0,
+        warm_head=False,
+        metric_for_best_model="eval_loss",
         logging_steps=2,
         output_dir=str(folder / "out"),
     )

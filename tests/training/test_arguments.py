@@ -259,7 +259,13 @@ def test_options_of_a_run_become_arguments_of_trainer(tmp_path):
             **TrainConfig(output_dir=str(tmp_path), report_to="none", **options).training_options()
         )
 
-    book = arguments()
+    fresh = arguments()  # what follows from the data is not there yet
+    assert (fresh.is_adam, fresh.lr_scheduler_type.value, fresh.max_grad_norm) == (True, "linear", 1.0)
+    assert (fresh.load_best_model_at_end, arguments(metric_for_best_model="last").load_best_model_at_end) == (
+        True,
+        False,
+    )
+    book = arguments(optimizer="adam", lr_scheduler="exponential", warmup_ratio=0.0)
     assert (book.is_adam, book.lr_scheduler_type.value, book.eval_strategy) == (True, "exponential", "epoch")
     args = arguments(
         optimizer="adamw", weight_decay=0.02, lr_scheduler="constant", warmup_ratio=0.1, label_smoothing=0.05,
