@@ -104,7 +104,8 @@ class Parser(argparse.ArgumentParser):
 
     def _meant(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"; did you mean --dataset {word}?" if is_data(word) and "--dataset" in self._known() else ""
+            flag = "--model" if is_model(word) else "--dataset" if is_data(word) else ""
+            return f"; did you mean {flag} {word}?" if flag in self._known() else ""
         name = word.lstrip("-").split("=")[0].replace("-", "_")
         other = OTHER_NAMES.get(name, f"--{name}")
         if not other.startswith("--"):
@@ -125,6 +126,14 @@ def _pattern(paths: Sequence[str]) -> str:
 def _common_start(texts: Sequence[str]) -> str:
     same = takewhile(lambda characters: len(set(characters)) == 1, zip(*texts, strict=False))
     return "".join(characters[0] for characters in same)
+
+
+def is_model(name: str) -> bool:
+    """Whether a word on the command line is a folder with a model."""
+    try:
+        return Path(name, "config.json").is_file()
+    except OSError:  # a name longer than names can be
+        return False
 
 
 def is_data(name: str) -> bool:

@@ -12,6 +12,8 @@ def here(tmp_path, monkeypatch):
         (tmp_path / f"part-{i}.csv").write_text("text,label\n가,1\n나,0\n", encoding="utf-8")
     (tmp_path / "reviews.csv").write_text("text,label\n가,1\n나,0\n", encoding="utf-8")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
 
 
@@ -22,6 +24,7 @@ def here(tmp_path, monkeypatch):
         ("check --dataset part-0.csv part-1.csv", "did you mean --dataset 'part-*.csv', in quotes"),
         ("predict --input part-0.csv part-1.csv --output out", "did you mean --input 'part-*.csv', in quotes"),
         ("evaluate reviews.csv", "did you mean --dataset reviews.csv?"),
+        ("evaluate model", "did you mean --model model?"),
         ("train --drop_duplicates True", "--drop_duplicates takes no value: write --drop_duplicates, or --no-drop_dup"),
         ("train --no-drop_duplicates false", "takes no value"),
         ("train --drop_duplicates=True", "--drop_duplicates takes no value"),
