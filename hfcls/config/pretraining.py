@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
+from hfcls.config.train import FollowedConfig
 from hfcls.errors import HfclsError
 
 SCRATCH_SHAPE, SCRATCH_VOCABULARY = "4x256", 8000
@@ -119,7 +120,7 @@ class PretrainingConfig(Config):
 
 
 @dataclass
-class AdaptRunConfig(Config):
+class AdaptRunConfig(FollowedConfig):
     """Where a run lives and how it is followed."""
 
     output_dir: str = option(
@@ -131,39 +132,13 @@ class AdaptRunConfig(Config):
         in_card="never",
     )
     seed: int = option(7, "seed of new weights, the shuffling, the masks and dropout", in_card="always")
-    resume: bool = option(
-        False,
-        "continue from the newest whole checkpoint of output_dir, or start fresh without one",
-        resumable=True,
-        recorded=False,
-        in_card="never",
-    )
-    overwrite_output_dir: bool = option(
-        False, "replace an earlier run in output_dir", resumable=True, recorded=False, in_card="never"
-    )
-    save_minutes: float = option(10.0, "minutes after which a checkpoint is written; 0: each step", resumable=True)
+    eval_batch_size: int = option(256, "texts per forward pass in evaluation, per process", resumable=True)
     eval_steps: int | None = option(
         None, "optimizer steps between two measurements of the perplexity (default: a tenth of the run)", resumable=True
     )
-    eval_batch_size: int = option(256, "texts per forward pass in evaluation, per process", resumable=True)
-    logging_steps: int = option(50, "optimizer steps between two lines of the log", resumable=True)
-    dataloader_num_workers: int = option(0, "processes that prepare batches", resumable=True)
-    report_to: str = option(
-        "auto",
-        "tracker(s) that Trainer knows, such as wandb,mlflow; none; all; auto: tensorboard if installed",
-        resumable=True,
-        in_card="never",
-    )
 
     def check(self) -> None:
-        check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
         check_at_least("eval_steps", self.eval_steps, 1)
-        check_at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
-        check_at_least("logging_steps", self.logging_steps, 1)
-        check_at_least("dataloader_num_workers", self.dataloader_num_workers, 0, 2**10)
-        check_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
-        if self.resume and self.overwrite_output_dir:
-            raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
 
 
 @dataclass

@@ -143,7 +143,7 @@ class ModelConfig(Config):
 
 
 @dataclass
-class RunConfig(Config):
+class FollowedConfig(Config):
     """Where a run lives and how it is followed."""
 
     output_dir: str = option(
@@ -170,19 +170,6 @@ class RunConfig(Config):
     eval_batch_size: int = option(128, "rows per forward pass in evaluation, per process", resumable=True)
     logging_steps: int = option(50, "optimizer steps between two lines of the log", resumable=True)
     dataloader_num_workers: int = option(0, "processes that prepare batches", resumable=True)
-    baseline: bool = option(
-        True, "also score character n-grams with logistic regression on the same rows", resumable=True, in_card="never"
-    )
-    metrics: str | None = option(
-        None,
-        "further metrics of the library evaluate, by name or path, such as f1 ./mine",
-        resumable=True,
-        in_card="never",
-        several=True,
-    )
-    report: bool = option(
-        True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
-    )
     report_to: str = option(
         "auto",
         "tracker(s) that Trainer knows, such as wandb,mlflow; none; all; auto: tensorboard if installed",
@@ -197,6 +184,25 @@ class RunConfig(Config):
         check_range("save_minutes", self.save_minutes, 0 <= self.save_minutes < float("inf"), "at least 0")
         if self.resume and self.overwrite_output_dir:
             raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
+
+
+@dataclass
+class RunConfig(FollowedConfig):
+    """What a run leaves beside its model."""
+
+    baseline: bool = option(
+        True, "also score character n-grams with logistic regression on the same rows", resumable=True, in_card="never"
+    )
+    metrics: str | None = option(
+        None,
+        "further metrics of the library evaluate, by name or path, such as f1 ./mine",
+        resumable=True,
+        in_card="never",
+        several=True,
+    )
+    report: bool = option(
+        True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
+    )
 
 
 @dataclass
