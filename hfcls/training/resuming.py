@@ -28,6 +28,9 @@ UNLOGGED, SECONDS = "unlogged_loss", "training_seconds"
 PASSING_ERRORS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENOTCONN, errno.EINTR}
 
 
+STEPS_OF_MEMORY = 10  # after which a CPU gives back what it does not use
+
+
 class ResumableTrainer(Trainer):
     """Trainer whose resumed run ends as the whole run does: to the last bit on one thread of a CPU.
 
@@ -60,17 +63,13 @@ class ResumableTrainer(Trainer):
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Trainer's own, every `logging_steps`; then a process that computes on a CPU gives back unused memory."""
-        super().log(logs, start_time)
-        if self.args.device.type == "cpu":
-            give_back_memory()
-
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's own; on a CPU, where looking costs nothing, a loss that is no number ends the run at once."""
         loss = super().training_step(*args, **kwargs)
         if loss.device.type == "cpu":
             check_finite("loss", loss.item(), self.state, self.args.learning_rate)
+            if self.state.global_step % STEPS_OF_MEMORY == 0:
+                give_back_memory()
         return loss
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
