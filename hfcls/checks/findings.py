@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from hfcls.baseline.beside import BaselineScores
 from hfcls.checks.cost import Cost
+from hfcls.checks.giveaways import Giveaway
 from hfcls.data.labels import label_warnings
 from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
@@ -36,6 +37,7 @@ class SplitFindings:
         near_empty: other rows with fewer than two letters or digits.
         invalid: rows with a surrogate, U+FFFD or control character.
         decomposed: rows that are not in Unicode NFC, such as Hangul written jamo by jamo.
+        giveaways: how texts are written down, where that tells a class.
     """
 
     rows: int
@@ -48,6 +50,7 @@ class SplitFindings:
     near_empty: int
     invalid: int
     decomposed: int
+    giveaways: list[Giveaway]
 
 
 @dataclass(kw_only=True)
@@ -113,6 +116,7 @@ class Findings:
         if missing := [name for name, count in found.classes.items() if count == 0]:
             yield f"{split}: no row of {shown(missing)}"
         yield from (f"{split}: {line}" for line in label_warnings(found.classes))
+        yield from (f"{split}: {giveaway}" for giveaway in found.giveaways)
         few = min(found.classes, key=found.classes.__getitem__, default="")
         if few and 0 < found.classes[few] < FEW_OF_A_CLASS * max(found.classes.values()):
             yield f"{split}: only {found.classes[few]:,} of {found.rows:,} rows are {few}: read macro F1, not accuracy"

@@ -20,6 +20,7 @@ from hfcls.batching.collate import for_training
 from hfcls.checks.copies import count_copies
 from hfcls.checks.cost import MOST_STEPS, Cost, measure_cost
 from hfcls.checks.findings import Findings, SplitFindings
+from hfcls.checks.giveaways import giveaways
 from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
@@ -187,6 +188,7 @@ def _split_findings(rows: Dataset, counted: tuple[np.ndarray, float] | None, max
         empty=empty,
         near_empty=sum(count < 2 for count in words) - empty,
         invalid=sum(INVALID.search(text) is not None for text in texts),
+        giveaways=giveaways(rows),
         decomposed=sum(not unicodedata.is_normalized("NFC", text) for text in texts),
     )
 
