@@ -22,6 +22,15 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
     return re.sub(r"(?<!!)\[([^\]]+)\]\((?:\.\./){2,}[^)]*\)", r"\1", markdown)
 
 
+def on_post_page(output: str, **kwargs: Any) -> str:
+    """Called by MkDocs with each page after it is rendered: what the theme lacks for those who use no mouse.
+
+    Its search is no dialog, and its hidden switch of colours cannot be reached by Tab.
+    """
+    output = output.replace('data-md-component="search" role="dialog"', 'data-md-component="search" role="search"')
+    return output.replace('<input class="md-option"', '<input tabindex="-1" class="md-option"')
+
+
 def options_table(name: str) -> str:
     """A Markdown table of the options of one dataclass of `hfcls.config`: as flag, default and help."""
     lines = ["| option | default | what it does |", "| --- | --- | --- |"]
