@@ -18,6 +18,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
 from hfcls.scoring.losses import IGNORED_LABEL
+from hfcls.system.memory import keep_few_kernels
 from hfcls.system.trackers import trackers
 from hfcls.training.arguments import batch_per_process, only_cpu, use_one_gpu
 from hfcls.training.callbacks import (
@@ -73,6 +74,7 @@ def pretraining_arguments(
         use_cpu=only_cpu(),
         **others,
     )
+    keep_few_kernels()
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":
         args.optim = "adamw_torch"  # XLA has no fused one

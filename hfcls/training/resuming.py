@@ -28,7 +28,7 @@ UNLOGGED, SECONDS = "unlogged_loss", "training_seconds"
 PASSING_ERRORS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENOTCONN, errno.EINTR}
 
 
-STEPS_OF_MEMORY = 10  # after which a CPU gives back what it does not use
+STEPS_OF_MEMORY = 100  # after which a CPU gives back what it does not use
 
 
 class ResumableTrainer(Trainer):

@@ -1,11 +1,21 @@
 """Freed memory goes back to the system."""
 
 import ctypes
+import os
 
 import psutil
 import pytest
 
-from hfcls.system.memory import give_back_memory
+from hfcls.system.memory import FEW_KERNELS, give_back_memory, keep_few_kernels
+
+
+def test_few_kernels_are_kept_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    keep_few_kernels()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == FEW_KERNELS
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "5")
+    keep_few_kernels()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "5"
 
 
 def test_gaps_between_what_is_used_are_given_back():
