@@ -38,7 +38,8 @@ def run_train(args: argparse.Namespace) -> None:
     from accelerate import PartialState
 
     from hfcls.finetune import fine_tune
-    from hfcls.runs.results import load_results, sample_texts
+    from hfcls.runs.predictions import sample_texts
+    from hfcls.runs.results import load_results
 
     quiet_loading()
     try:
@@ -52,7 +53,7 @@ def run_train(args: argparse.Namespace) -> None:
     if config.dataset == "demo":
         model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
         print(f"{REAL_RUN.format(model=model, accelerate=command_of('accelerate'))}\n")
-    texts = sample_texts(result, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
+    texts = sample_texts(result.examples, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
     print(f"Try it: {try_it(config.output_dir, texts)}")
 
 

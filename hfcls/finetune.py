@@ -36,9 +36,10 @@ from hfcls.publishing.submission import save_submission
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
-from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol
+from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol, work_ahead
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
+from hfcls.scoring.confidence.fitting import check_confidence
 from hfcls.scoring.losses import read_class_weights
 from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import Task
@@ -109,6 +110,7 @@ def whole_run(
     config = config.fitted(len(run.encoded["train"]), getattr(run.model.config, "hidden_size", None))
     vars(args).update(num_train_epochs=config.num_train_epochs, learning_rate=config.learning_rate)
     check_metric(str(config.metric_for_best_model), run.task.problem_type)
+    check_confidence(run.task.problem_type, **config.confidence_options())
     names = config.metrics if is_main else None
     further = further_metrics(names, run.task, trust_remote_code=config.trust_remote_code)
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
@@ -127,11 +129,12 @@ def whole_run(
     # Train, and save the model.
     trainer = _trainer(config, args, run, signals := StopSignals())
     with signals:
-        outputs = _train(trainer, run, checkpoint, frozen=seconds if config.freeze_encoder else None)
+        outputs = _train(config, trainer, run, checkpoint, frozen=seconds if config.freeze_encoder else None)
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
-    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, config.output_dir, config.seed, further)
+    given = (config.output_dir, config.seed, further, trainer.fitted)
+    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, *given)
     if config.baseline and is_main and run.scored:
         result.baseline = score_baseline(run.corpus, run.scored, run.task, outputs, seed=config.seed)
 
@@ -238,14 +241,7 @@ def _trainer(
         processing_class=run.tokenizer,
         signals=signals,
     )
-    logger.info(
-        "%s: %s; training on %s, batches of %d %s",
-        config.dataset,
-        ", ".join(f"{split} {len(rows):,}" for split, rows in run.corpus.items()),
-        "the CPU" if (args.world_size, args.device.type) == (1, "cpu") else f"{args.world_size} x {args.device.type}",
-        config.batch_size,
-        f"({args.mixed_precision})" if getattr(args, "mixed_precision", "no") != "no" else "(float32)",
-    )
+    logger.info("%s: %s", config.dataset, work_ahead(run.corpus, config.batch_size, args))
     return trainer
 
 
@@ -262,11 +258,12 @@ def _warm_start(config: TrainConfig, args: ClassificationTrainingArguments, run:
 
 
 def _train(
-    trainer: ClassificationTrainer, run: _Preparation, checkpoint: Path | None, frozen: float | None
+    config: TrainConfig, trainer: ClassificationTrainer, run: _Preparation, start: Path | None, frozen: float | None
 ) -> NDArray[np.float64] | None:
     """Train, save the model and predict the scored split: outputs of the task; None if there is none.
 
     Args:
+        start: the checkpoint to go on from.
         frozen: seconds that the head took, where nothing else is to train.
 
     Raises:
@@ -274,12 +271,12 @@ def _train(
         HfclsError: what `hfcls.training.failures` explains, such as a full disk.
     """
     folder, predictions = Path(str(trainer.args.output_dir)), None
-    with explained(trainer, checkpoint):
+    with explained(trainer, start):
         if frozen is None:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
         else:
             trainer.train_nothing(frozen)
-        run.task = trainer.finish(run.task, run.encoded.get("validation"))
+        run.task = trainer.finish(run.task, run.encoded, run.scored, **config.confidence_options())
         trainer.save_whole_model(folder)
         trainer.save_state()
         if run.scored:

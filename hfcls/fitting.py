@@ -51,6 +51,8 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         raise HfclsError(f"a baseline is fitted by one process, found {world_size}: start it without accelerate launch")
     if config.push_to_hub:
         raise HfclsError("the Hub has no code to run a baseline: drop push_to_hub, and copy its folder")
+    if config.calibrate or config.target_accuracy is not None:
+        raise HfclsError("calibrate and target_accuracy are for an encoder: drop them, or choose one")
     folder, options = Path(config.output_dir), asdict(config)
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
     check_writable_folder(folder)

@@ -1,6 +1,6 @@
-"""How a classifier is trained: steps and rates, the loss, what its checkpoints are chosen by, and by which seeds."""
+"""How a classifier is trained: steps and rates, loss, choice of a checkpoint, how sure it may be, and which seeds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_range, option, with_options
@@ -129,6 +129,26 @@ class LossConfig(Config):
     def check(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         check_range("focal_gamma", self.focal_gamma, 0 <= self.focal_gamma < float("inf"), "at least 0")
+
+
+@dataclass
+class ConfidenceConfig(Config):
+    """What the probabilities of the trained model mean."""
+
+    calibrate: bool = option(
+        False, "fit a temperature on validation, so that of texts answered with 0.9 about 90 % are right"
+    )
+    target_accuracy: float | None = option(
+        None, "such as 0.95: find on validation the confidence below which the model should hand over to a person"
+    )
+
+    def check(self) -> None:
+        target = self.target_accuracy
+        check_range("target_accuracy", target, target is None or 0 < target < 1, "above 0 and below 1")
+
+    def confidence_options(self) -> dict[str, Any]:
+        """The arguments of `hfcls.scoring.confidence.fitting.check_confidence`."""
+        return {f.name: getattr(self, f.name) for f in fields(ConfidenceConfig)}
 
 
 @dataclass

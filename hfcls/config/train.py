@@ -3,7 +3,15 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.optimization import LeftOpen, LossConfig, OptimizationConfig, SeedConfig, SelectionConfig, StartConfig
+from hfcls.config.optimization import (
+    ConfidenceConfig,
+    LeftOpen,
+    LossConfig,
+    OptimizationConfig,
+    SeedConfig,
+    SelectionConfig,
+    StartConfig,
+)
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
@@ -87,11 +95,7 @@ class SplitConfig(DataConfig):
 
     def row_limits(self) -> dict[str, int | None]:
         """The most rows of each split that are used; None: all."""
-        return {
-            "train": self.max_train_samples,
-            "validation": self.max_validation_samples,
-            "test": self.max_test_samples,
-        }
+        return {name: getattr(self, f"max_{name}_samples") for name in ("train", "validation", "test")}
 
     def split_options(self) -> dict[str, Any]:
         """The arguments of `hfcls.data.corpora.load_splits`."""
@@ -235,6 +239,7 @@ class TrainConfig(
     HubConfig,
     RunConfig,
     SeedConfig,
+    ConfidenceConfig,
     SelectionConfig,
     LossConfig,
     OptimizationConfig,

@@ -63,6 +63,8 @@ class TrainOptions(TypedDict, total=False):
     )
     eval_steps: int | None
     early_stopping_patience: int | None
+    calibrate: bool
+    target_accuracy: float | None
     seed: int
     split_seed: int | None
     seeds: int

@@ -12,6 +12,8 @@ from hfcls.scoring.tasks import SingleLabel, Task, task_for
 
 logger = logging.getLogger(__name__)
 
+OF_TASK = ("thresholds", "abstain_below")  # what stands in a config beside the names of the classes
+
 
 def class_names_of(config: PreTrainedConfig) -> list[str] | None:
     """The names that a classifier gives its classes, in the order of their ids; None of an encoder, which has none.
@@ -65,7 +67,8 @@ def task_of_config(config: Any) -> Task:
         HfclsError: it gives several numbers, or one that its config does not call a regression.
     """
     names = class_names_of(config) or [str(config.id2label[i]) for i in sorted(config.id2label)]
-    task = task_for(config.problem_type, names, getattr(config, "thresholds", None))
+    kept = {name: getattr(config, name, None) for name in OF_TASK}
+    task = task_for(config.problem_type, names, **kept)
     if task is None:
         count = "one number" if len(names) == 1 else f"{len(names)} numbers"
         raise HfclsError(
@@ -85,9 +88,19 @@ def fold_into_head(model: PreTrainedModel, mean: float, scale: float) -> None:
     layer: Any = getattr(holder, name)
     if layer.bias is None:
         raise HfclsError(f"the last layer of {type(model).__name__} has no bias, so it cannot give targets in units")
+    scale_head(model, scale)
+    with torch.no_grad():
+        layer.bias.add_(mean)
+
+
+def scale_head(model: PreTrainedModel, scale: float) -> None:
+    """Let a model give `scale` times its logits: only its last layer changes."""
+    holder, name = output_layer(model)
+    layer: Any = getattr(holder, name)
     with torch.no_grad():
         layer.weight.mul_(scale)
-        layer.bias.mul_(scale).add_(mean)
+        if layer.bias is not None:
+            layer.bias.mul_(scale)
 
 
 def name_classes(model: PreTrainedModel, names: Sequence[str], problem_type: str = SingleLabel.problem_type) -> None:
@@ -96,8 +109,9 @@ def name_classes(model: PreTrainedModel, names: Sequence[str], problem_type: str
     config.id2label = dict(enumerate(names))
     config.label2id = {name: i for i, name in enumerate(names)}
     config.problem_type = problem_type
-    if hasattr(config, "thresholds"):  # of the model that this one starts from
-        del config.thresholds
+    for name in OF_TASK:  # of the model that this one starts from
+        if hasattr(config, name):
+            delattr(config, name)
     model.num_labels = len(names)  # type: ignore[assignment]
 
 

@@ -18,8 +18,9 @@ from hfcls.config.train import TrainConfig
 from hfcls.models.sources import SHIPPED, local_folder
 from hfcls.publishing.names import CORPORA, OWN, SCORES, on_hub, without_place
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
+from hfcls.runs.predictions import sample_texts
 from hfcls.runs.record import RunFacts
-from hfcls.runs.results import Result, load_results, sample_texts
+from hfcls.runs.results import Result, load_results
 from hfcls.runs.weights import MARKER, TAG, is_our_card
 from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
@@ -135,7 +136,7 @@ def _in_markdown(value: Any) -> Markup:
 
 def _example(result: Result, *, pair: bool) -> dict[str, Any]:
     """The argument of the two calls that the card shows."""
-    texts = [python_string(text) for text in sample_texts(result, pair=pair, width=EXAMPLE_CHARS)]
+    texts = [python_string(text) for text in sample_texts(result.examples, pair=pair, width=EXAMPLE_CHARS)]
     return {
         "example_for_pipeline": Markup('{{"text": {}, "text_pair": {}}}'.format(*texts) if pair else texts[0]),
         "example": Markup("({}, {})".format(*texts) if pair else texts[0]),

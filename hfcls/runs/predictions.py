@@ -17,6 +17,7 @@ from hfcls.scoring.slices import Slice, slices
 from hfcls.scoring.tasks import SingleLabel, Task, probability_columns
 from hfcls.scoring.tasks import shown as shown_label
 from hfcls.system.files import whole
+from hfcls.system.quoting import shortened
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -161,3 +162,10 @@ def first_examples(rows: "Dataset", outputs: NDArray[np.float64], task: Task) ->
         Example(row["text"], shown_label(label), shown_label(predicted), score, row.get("text_pair"))
         for row, label, predicted, score in zip(first, labels, decided, scores, strict=True)
     ]
+
+
+def sample_texts(examples: list[Example], *, pair: bool, width: int) -> list[str]:
+    """A text, or a pair of texts, of at most `width` characters to try the model on: held-out if the run kept some."""
+    kept = next((example for example in examples if example.text.strip()), None)
+    texts = [kept.text, kept.text_pair or ""] if kept else ["여기에 글을 쓰세요", "여기에 짝을 쓰세요"]
+    return [shortened(text, width) for text in (texts if pair else texts[:1])]

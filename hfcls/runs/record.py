@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from hfcls.batching.bins import padding_shares
 from hfcls.data.splits import SplitFacts
@@ -187,6 +187,15 @@ def protocol(
         return f"{chosen} The test split was scored once, after that."
     why = "The test split has no labels" if unlabelled else "There is no test split"
     return f"{chosen} {why}: the scores are those of the validation split."
+
+
+def work_ahead(corpus: DatasetDict, batch_size: int, args: Any) -> str:
+    """Rows of each split, where they are trained on, in what batches and what precision: a line of the log."""
+    splits = ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.items())
+    alone = (args.world_size, args.device.type) == (1, "cpu")
+    where = "the CPU" if alone else f"{args.world_size} x {args.device.type}"
+    mixed = getattr(args, "mixed_precision", "no")
+    return f"{splits}; training on {where}, batches of {batch_size} ({'float32' if mixed == 'no' else mixed})"
 
 
 def batch_facts(

@@ -16,6 +16,7 @@ from hfcls.errors import HfclsError
 from hfcls.runs.folder import PREDICTIONS_FILE, RESULTS_FILE
 from hfcls.runs.predictions import Example, first_examples, save_predictions, text_lengths
 from hfcls.runs.record import RunFacts
+from hfcls.scoring.confidence.scores import Confidence, confidence_scores
 from hfcls.scoring.intervals import Estimate, wilson
 from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Task, analysis_from_dict, shown
 from hfcls.system.files import write_whole
@@ -73,6 +74,7 @@ class Result:
         baseline: what character n-grams reach on the same rows; None if there was nothing to measure on, it was not
             wanted, or this is not the main process.
         further: the metrics that `--metrics` asked for.
+        confidence: what `calibrate` and `target_accuracy` gave; None if neither was asked for, or could be had.
     """
 
     output_dir: str
@@ -88,6 +90,7 @@ class Result:
     unseen: Unseen | None = None
     baseline: BaselineScores | None = None
     further: dict[str, float] = field(default_factory=dict)
+    confidence: Confidence | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -100,6 +103,7 @@ class Result:
         if self.unseen is not None and self.unseen.num_rows < self.num_rows:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
+        rows += self.confidence.rows() if self.confidence else []
         if self.rows_per_second:  # a finished run that is resumed trains nothing
             rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
         rows += self.facts.seeds.rows() if self.facts and self.facts.seeds else []
@@ -124,13 +128,6 @@ class Result:
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
         return f"<pre>{html.escape(self.table())}</pre>"
-
-
-def sample_texts(result: Result, *, pair: bool, width: int) -> list[str]:
-    """A text, or a pair of texts, of at most `width` characters to try the model on: held-out if the run kept some."""
-    kept = next((example for example in result.examples if example.text.strip()), None)
-    texts = [kept.text, kept.text_pair or ""] if kept else ["여기에 글을 쓰세요", "여기에 짝을 쓰세요"]
-    return [shortened(text, width) for text in (texts if pair else texts[:1])]
 
 
 def score_rows(
@@ -158,12 +155,14 @@ def scored_result(
     output_dir: str,
     seed: int,
     further: "FurtherMetrics | None" = None,
+    fitted: dict[str, Any] | None = None,
 ) -> Result:
     """The result of a run from what its model says of the scored split; warns if the model has not learned.
 
     Args:
         outputs: of `task` for the rows of the split.
         further: metrics that are wanted beside ours.
+        fitted: what was fitted to the probabilities, as `confidence_scores` takes it, if something was.
     """
     speed = facts.texts_per_second
     base: dict[str, Any] = {"output_dir": output_dir, "seed": seed, "rows_per_second": speed, "facts": facts}
@@ -191,6 +190,7 @@ def scored_result(
         analysis=analysis,
         unseen=unseen(task.right(labels, outputs), ~seen_in_train(corpus, split)),
         further=further(labels, outputs, task) if further else {},
+        confidence=confidence_scores(task, labels, outputs, **fitted) if fitted else None,
     )
 
 
@@ -243,8 +243,8 @@ def load_results(folder: str | Path) -> Result:
         values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None
         if unseen := values.get("unseen"):
             values["unseen"] = Unseen(unseen["num_rows"], Estimate(**unseen["accuracy"]))
-        if baseline := values.get("baseline"):
-            values["baseline"] = BaselineScores.from_dict(baseline)
+        kinds: dict[str, Any] = {"baseline": BaselineScores, "confidence": Confidence}
+        values |= {name: kind.from_dict(values[name]) for name, kind in kinds.items() if values.get(name)}
         return Result(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error

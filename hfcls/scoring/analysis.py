@@ -135,12 +135,11 @@ def analyse(
     hits, support, named = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     macro_f1, f1 = bootstrap_f1(confusion, seed)
 
-    bin_of = np.searchsorted(np.arange(1, RELIABILITY_BINS) / RELIABILITY_BINS, confidence)
+    bin_of = _bin_of(confidence)
     reliability = [
         _bin(correct, confidence, bin_of == i, i / RELIABILITY_BINS, (i + 1) / RELIABILITY_BINS)
         for i in np.unique(bin_of)
     ]
-    gaps = [bin.count * abs(bin.accuracy.value - bin.confidence) for bin in reliability]
     true_probability = probabilities[np.arange(len(labels)), labels]
     return Analysis(
         num_rows=len(labels),
@@ -148,7 +147,7 @@ def analyse(
         accuracy=wilson(int(correct.sum()), len(labels)),
         macro_f1=macro_f1,
         loss=float(-np.log(true_probability.clip(min=np.finfo(np.float64).tiny)).mean()),
-        ece=sum(gaps) / len(labels),
+        ece=calibration_error(correct, confidence),
         classes=[
             ClassScores(
                 label=name,
@@ -164,6 +163,21 @@ def analyse(
         reliability=reliability,
         lengths=[] if lengths is None else _by_length(correct, confidence, np.asarray(lengths)),
     )
+
+
+def calibration_error(correct: ArrayLike, confidence: ArrayLike) -> float:
+    """The expected calibration error: mean distance of confidence and accuracy, over the bins of `reliability`.
+
+    Args:
+        correct: whether each row [N] is right.
+        confidence: the probability of what it was given [N].
+    """
+    correct, confidence = np.asarray(correct, np.float64), np.asarray(confidence, np.float64)
+    return float(np.abs(np.bincount(_bin_of(confidence), correct - confidence)).sum()) / len(correct)
+
+
+def _bin_of(confidence: NDArray[Any]) -> NDArray[np.int64]:
+    return np.searchsorted(np.arange(1, RELIABILITY_BINS) / RELIABILITY_BINS, confidence)
 
 
 def _by_length(correct: NDArray[Any], confidence: NDArray[Any], lengths: NDArray[Any]) -> list[Bin]:

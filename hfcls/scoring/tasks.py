@@ -19,9 +19,14 @@ BETWEEN = ", "  # of the labels of one text, where they are shown
 
 @dataclass(frozen=True)
 class SingleLabel:
-    """Each text has one of `names`; outputs are probabilities [N, C]."""
+    """Each text has one of `names`; outputs are probabilities [N, C].
+
+    Attributes:
+        abstain_below: a text whose most probable class is less probable should go to a person; None: that is unknown.
+    """
 
     names: list[str]
+    abstain_below: float | None = None
     problem_type: ClassVar[str] = "single_label_classification"
 
     def targets(self, labels: Sequence[Any]) -> NDArray[Any]:
@@ -53,15 +58,22 @@ class SingleLabel:
         return [self.names[label] for label in labels]
 
     def answer(self, row: Sequence[float], *, all_scores: bool) -> dict[str, Any]:
-        """`{"label": name, "score": probability}`, with `all_scores` also `"scores"` of every class by name."""
+        """`{"label": name, "score": probability}`, with `all_scores` also `"scores"` of every class by name.
+
+        A model that knows when to abstain says `"abstain": True` or `False`, too.
+        """
         best = max(range(len(row)), key=row.__getitem__)
+        abstains = {} if self.abstain_below is None else {"abstain": bool(row[best] < self.abstain_below)}
         scores = {"scores": dict(zip(self.names, row, strict=True))} if all_scores else {}
-        return {"label": self.names[best], "score": row[best], **scores}
+        return {"label": self.names[best], "score": row[best], **abstains, **scores}
 
     def columns(self, probabilities: NDArray[Any], *, all_scores: bool) -> dict[str, Any]:
         """What `hfcls predict` adds to a table for the probabilities [N, C] of its rows: values [N] by column."""
         names = np.array(self.names, object)[probabilities.argmax(axis=-1)]
-        columns = {"predicted_label": names, "predicted_score": probabilities.max(axis=-1)}
+        best = probabilities.max(axis=-1)
+        columns = {"predicted_label": names, "predicted_score": best}
+        if self.abstain_below is not None:
+            columns["abstain"] = best < self.abstain_below
         return columns | (probability_columns(self.names, probabilities) if all_scores else {})
 
 
@@ -189,13 +201,18 @@ def probability_columns(names: list[str], probabilities: NDArray[Any]) -> dict[s
     return {f"probability_{name}": column for name, column in zip(names, probabilities.T, strict=True)}
 
 
-def task_for(problem_type: str | None, names: list[str], thresholds: list[float] | None = None) -> Task | None:
+def task_for(
+    problem_type: str | None,
+    names: list[str],
+    thresholds: list[float] | None = None,
+    abstain_below: float | None = None,
+) -> Task | None:
     """What a model says of a text, from what its config tells; None if it is none of these kinds."""
     if problem_type == MultiLabel.problem_type:
         return MultiLabel(names, thresholds if thresholds and len(thresholds) == len(names) else [])
     if problem_type == Regression.problem_type:
         return Regression(names) if len(names) == 1 else None
-    return SingleLabel(names) if len(names) > 1 else None
+    return SingleLabel(names, abstain_below) if len(names) > 1 else None
 
 
 def analysis_from_dict(values: dict[str, Any]) -> AnyAnalysis:

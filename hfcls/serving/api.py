@@ -76,6 +76,7 @@ class Answer(BaseModel):
     label: str | None = Field(None, description="the most probable label; of a regression the name of its number")
     score: float | None = Field(None, description="the probability of the label, or the number")
     labels: list[str] | None = Field(None, description="of a model that gives a text any number of labels")
+    abstain: bool | None = Field(None, description="of a model that knows when a person should decide: whether now")
     scores: dict[str, float] | None = Field(None, description="the probability of every label")
     top: list[LabelScore] | None = Field(None, description="the most probable labels, best first")
 

@@ -52,6 +52,7 @@ TEXTS = {
     },
 }
 t = gr.I18n(**TEXTS)  # chooses by the language of the browser; `launch` must be given it too
+UNSURE = "확신이 부족하니 사람이 판단해야 합니다. The model is not sure enough: a person should decide."
 SHOWN = 100
 PREDICTED = {"predicted_label": "label", "predicted_score": "score"}  # columns -> what stands in them
 # Fonts of the system, one with Hangul on each: nothing is fetched.
@@ -106,7 +107,9 @@ def build_page(
         header, rows = _told(lambda: read_rows(texts, file, max_chars, max_texts))
         column = header.index("text")
         answers = _told(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
-        added = {"predicted_labels": "labels"} if isinstance(classifier.task, MultiLabel) else PREDICTED
+        added = {"predicted_labels": "labels"} if isinstance(classifier.task, MultiLabel) else dict(PREDICTED)
+        if getattr(classifier.task, "abstain_below", None) is not None:
+            added["abstain"] = "abstain"
         header = [*header, *added]
         rows = [[*row, *(cell(a[key]) for key in added.values())] for row, a in zip(rows, answers, strict=True)]
         with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
@@ -152,7 +155,9 @@ def build_page(
 
 
 def cell(value: Any) -> str:
-    """What stands in a table for a label, several of them, or a number."""
+    """What stands in a table for a label, several of them, a number, or yes and no."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return ",".join(value)
     return f"{value:.4f}" if isinstance(value, float) else str(value)
@@ -178,6 +183,8 @@ def answer(scores: dict[str, float], parts: list[Part], task: Task) -> str:
         hue, strength = (160 if part.moved > 0 else 10), 0.6 * abs(part.moved) / largest
         style = f"background:hsl({hue} 70% 45% / {strength:.2f})"
         words.append(f'<span class="hfcls-word" title="{part.moved:+.3f}" style="{style}">{pieces}</span>')
+    if told.get("abstain"):
+        bars += f'<p class="hfcls-legend">{UNSURE}</p>'
     return f'<div class="hfcls-label">{html.escape(decision)}</div>{bars}<p class="hfcls-words">{" ".join(words)}</p>'
 
 

@@ -1,7 +1,7 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,8 @@ from transformers.training_args import OptimizerNames
 from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
 from hfcls.errors import HfclsError
-from hfcls.models.classes import fold_into_head
+from hfcls.models.classes import fold_into_head, scale_head
+from hfcls.scoring.confidence.fitting import fit_temperature, lowest_confidence, why_not_calibrated
 from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import metrics_for
 from hfcls.scoring.multi_label import reliable_thresholds
@@ -70,6 +71,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id
+        self.fitted: dict[str, Any] = {}  # to the probabilities, after the training; see `confidence_scores`
         self.remove_callback(PrinterCallback if args.disable_tqdm else DEFAULT_PROGRESS_CALLBACK)
         self.add_callback(PlainProgressCallback())
         self.add_callback(CurveCallback())
@@ -135,27 +137,72 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         self._update_steps_per_epoch: int = values[1]
         return values
 
-    def finish(self, task: Task, validation: Any) -> Task:
+    def finish(
+        self,
+        task: Task,
+        splits: Mapping[str, Any],
+        scored: str | None,
+        *,
+        calibrate: bool = False,
+        target_accuracy: float | None = None,
+    ) -> Task:
         """Give the trained model what a loss does not teach, before it is saved; returns what it says from then on.
 
-        The thresholds of labels are tuned on validation and written to its config; a regression answers in the unit
-        of its targets.
+        The logits are divided by a temperature; the thresholds of labels, and the confidence below which a person
+        should decide, are found and written to its config; a regression answers in the unit of its targets.
 
         Args:
-            validation: encoded rows; None: thresholds stay at 0.5.
+            splits: encoded rows; all this is found on `validation`, without which thresholds stay at 0.5.
+            scored: the split that is scored at the end. If it is `validation`, neither temperature nor confidence is
+                looked for: the scores would no longer tell what they are worth.
+            calibrate: find a temperature, which `fitted` then tells.
+            target_accuracy: of the texts that are not handed over; None: all are answered.
         """
-        if isinstance(task, MultiLabel):
-            if validation is not None:
-                found: Any = self.predict(validation, metric_key_prefix="thresholds")
-                thresholds = reliable_thresholds(found.label_ids, task.outputs(found.predictions))
-                task = replace(task, thresholds=thresholds.tolist())
-            else:
-                logger.warning("without a validation split, the threshold of each label is 0.5")
-            self.model.config.thresholds = task.thresholds
         if isinstance(task, Regression):
             fold_into_head(self.model, task.mean, task.scale)
             self.compute_metrics = None
+            return task
+        validation, wanted = splits.get("validation"), calibrate or target_accuracy is not None
+        num_rows = 0 if validation is None else len(validation)
+        if wanted and (why := why_not_calibrated(num_rows, is_scored=scored == "validation")):
+            logger.warning("probabilities stay as they were trained, without temperature or target accuracy: %s", why)
+            calibrate, target_accuracy, wanted = False, None, False
+        if validation is not None and (wanted or isinstance(task, MultiLabel)):
+            task = self._fitted_to(validation, task, calibrate, target_accuracy)
+        elif isinstance(task, MultiLabel):
+            logger.warning("without a validation split, the threshold of each label is 0.5")
+        if isinstance(task, MultiLabel):
+            self.model.config.thresholds = task.thresholds
+        elif task.abstain_below is not None:
+            self.model.config.abstain_below = task.abstain_below
         return task
+
+    def _fitted_to(
+        self, rows: Any, task: SingleLabel | MultiLabel, calibrate: bool, target_accuracy: float | None
+    ) -> SingleLabel | MultiLabel:
+        """See `finish`; the head is changed, too."""
+        found: Any = self.predict(rows, metric_key_prefix="validation")
+        labels, logits = found.label_ids, found.predictions
+        temperature = fit_temperature(labels, logits) if calibrate else None
+        if temperature is not None:
+            scale_head(self.model, 1 / temperature)
+            logits = logits / temperature
+            logger.info("calibrated: temperature %.3f, fitted on %d validation rows", temperature, len(labels))
+        if calibrate or target_accuracy is not None:
+            self.fitted = {"num_rows": len(labels), "temperature": temperature, "target_accuracy": target_accuracy}
+        outputs = task.outputs(logits)
+        if isinstance(task, MultiLabel):
+            return replace(task, thresholds=reliable_thresholds(labels, outputs).tolist())
+        if target_accuracy is None:
+            return task
+        right = outputs.argmax(axis=-1) == labels
+        lowest = lowest_confidence(right, outputs.max(axis=-1), target_accuracy)
+        if lowest is None:
+            logger.warning(
+                "target_accuracy %g: the %d validation rows show it at no confidence, so the model never abstains; "
+                "bring more rows, or ask for less", target_accuracy, len(labels),
+            )  # fmt: skip
+        return replace(task, abstain_below=lowest)
 
     def prediction_step(
         self,

@@ -74,6 +74,8 @@ def test_what_a_baseline_cannot_do_is_one_line(out, corpus, tmp_path):
         hfcls.push(out)
     with pytest.raises(HfclsError, match="drop push_to_hub"):
         hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(tmp_path / "hub"), push_to_hub=True)
+    with pytest.raises(HfclsError, match="are for an encoder"):
+        hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(tmp_path / "sure"), calibrate=True)
     with pytest.raises(HfclsError, match="leave --precision int8 out"):
         hfcls.Classifier.from_pretrained(str(out), precision="int8")
     with pytest.raises(HfclsError, match="a baseline of single texts"):

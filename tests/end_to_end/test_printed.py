@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import hfcls
 from hfcls import cli
 from hfcls.config.sources import load_recipe
-from hfcls.runs.predictions import Example
-from hfcls.runs.results import Result, sample_texts
+from hfcls.runs.predictions import Example, sample_texts
+from hfcls.runs.results import Result
 from hfcls.system.next_steps import try_it
 
 EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'
@@ -39,7 +39,10 @@ def test_the_command_holds_folder_and_text_as_they_are(folder, text):
         output_dir=folder, split="test", num_rows=1, seed=1, metrics={}, rows_per_second=1.0,
         examples=[Example(" ", "a", "a", 1.0), Example(text, "a", "a", 1.0, text)],
     )  # fmt: skip
-    single, pair = sample_texts(result, pair=False, width=40), sample_texts(result, pair=True, width=40)
+    single, pair = (
+        sample_texts(result.examples, pair=False, width=40),
+        sample_texts(result.examples, pair=True, width=40),
+    )
     args = cli._parser().parse_args(shlex.split(try_it(folder, single))[1:])
     assert (args.model, args.texts) == (folder, single)
     assert "\n" not in single[0]

@@ -25,6 +25,7 @@ from fastapi.testclient import TestClient
 import hfcls
 from hfcls import cli
 from hfcls.errors import HfclsError
+from hfcls.scoring.tasks import SingleLabel
 from hfcls.serving.api import build_api
 from hfcls.serving.batcher import Batcher, Busy
 from hfcls.serving.metrics import Metrics
@@ -67,6 +68,23 @@ def test_a_text_a_list_and_pairs_are_answered_as_the_classifier_does(client, cla
     (answer,) = client.post("/predict", json={"texts": [list(pair)]}).json()
     assert close(answer, classifier(pair))
     assert set(answer) == {"label", "score"}
+
+
+def test_a_model_that_knows_when_to_abstain_says_so_beside_each_answer(classifier):
+    task = SingleLabel(classifier.labels, abstain_below=0.6)
+    rows = [[0.3, 0.7], [0.55, 0.45]]
+
+    def classify(texts):
+        return [task.answer(row, all_scores=True) for row in rows[: len(texts)]]
+
+    with client_of(classify, task.names) as client:
+        answers = client.post("/predict", json={"texts": ["최고", "글쎄"]}).json()
+        assert answers == [
+            {"label": "긍정", "score": 0.7, "abstain": False},
+            {"label": "부정", "score": 0.55, "abstain": True},
+        ]
+        answer = client.post("/predict", json={"text": "최고", "top_k": 1}).json()
+        assert answer == {"label": "긍정", "score": 0.7, "abstain": False, "top": [{"label": "긍정", "score": 0.7}]}
 
 
 def test_scores_and_the_best_labels_come_where_they_are_asked_for(client, classifier):

@@ -36,7 +36,7 @@ from hfcls.inference.occlusion import Part
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.serving.app import _examples
 from hfcls.serving.middleware import max_body
-from hfcls.serving.page import answer, build_page
+from hfcls.serving.page import UNSURE, answer, build_page, cell
 from hfcls.serving.reading import limited, read_rows
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -293,6 +293,13 @@ def test_what_is_typed_is_escaped():
     assert "&lt;script&gt;" in text
     assert "width:90.0%" in text
     assert limited(["좋다"], 2, 1) == ["좋다"]
+
+
+def test_the_page_says_when_a_person_should_decide():
+    task = SingleLabel(["부정", "긍정"], abstain_below=0.8)
+    assert UNSURE in answer({"부정": 0.3, "긍정": 0.7}, [], task)
+    assert UNSURE not in answer({"부정": 0.1, "긍정": 0.9}, [], task)
+    assert (cell(True), cell(0.5)) == ("true", "0.5000")
 
 
 def test_a_port_that_is_taken_and_a_folder_without_a_model_are_named(capsys, classifier_folder, tmp_path):

@@ -59,7 +59,8 @@ class OnnxModel:
             self.labels = [self.config["id2label"][str(i)] for i in range(len(self.config["id2label"]))]
             self.max_length, self.pad_token_id = int(self.export["max_length"]), int(self.export["pad_token_id"])
             self.precision = str(self.export["precision"])
-            task = task_for(self.config.get("problem_type"), self.labels, self.config.get("thresholds"))
+            kept = (self.config.get(name) for name in ("thresholds", "abstain_below"))
+            task = task_for(self.config.get("problem_type"), self.labels, *kept)
             if task is None:
                 raise ValueError("it gives several numbers")
             self.task: Task = task
