@@ -34,6 +34,7 @@ FIGURES = {  # of the report, where the extra is installed
     f"{REPORT_FOLDER}/reliability.png": "accuracy by confidence",
     f"{REPORT_FOLDER}/lengths.png": "accuracy by length",
     f"{REPORT_FOLDER}/scatter.png": "targets and answers",
+    f"{REPORT_FOLDER}/coverage.png": "accuracy by share of texts answered",
     f"{REPORT_FOLDER}/loss.png": "loss",
     f"{REPORT_FOLDER}/accuracy.png": "accuracy",
     f"{REPORT_FOLDER}/learning_rate.png": "learning rate",

@@ -13,8 +13,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hfcls.publishing.curves import BLUE, GREY, Curves, draw_curves
+from hfcls.publishing.curves import BLUE, GREY, ORANGE, Curves, draw_curves
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
+from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.tasks import AnyAnalysis
 from hfcls.system.quoting import one_line
 
@@ -58,14 +59,18 @@ Drawable = Callable[[str], bool]
 
 
 def save_figures(
-    curves: Curves, analysis: AnyAnalysis | None, folder: Path, points: np.ndarray | None = None
+    curves: Curves,
+    analysis: AnyAnalysis | None,
+    folder: Path,
+    points: np.ndarray | None = None,
+    confidence: Confidence | None = None,
 ) -> dict[str, str]:
     """Write `NAME.svg` and `NAME.png` into `folder`; returns each SVG by name, made to stand in a page.
 
     The names are `loss`, `accuracy`, `learning_rate`, `confusion`, `reliability`, `lengths` and, of `points` [N, 2],
-    targets and answers of a regression, `scatter`, as far as there is something to draw. Text is Korean and English,
-    `한국어 / English`, and names the classes. A PNG shows what its font can draw: without Hangul, English and the ids
-    of the classes.
+    targets and answers of a regression, `scatter`, and of `confidence` `coverage`, as far as there is something to
+    draw. Text is Korean and English, `한국어 / English`, and names the classes. A PNG shows what its font can draw:
+    without Hangul, English and the ids of the classes.
     """
     hangul = hangul_font()
     font = hangul or Path(font_manager.findfont("DejaVu Sans"))
@@ -81,10 +86,10 @@ def save_figures(
     folder.mkdir(parents=True, exist_ok=True)
     pages = {}
     with matplotlib.rc_context(style):
-        figures = plain = draw(curves, analysis, lambda text: True, points)
+        figures = plain = draw(curves, analysis, lambda text: True, points, confidence)
         names = analysis.label_names if isinstance(analysis, Analysis) else []
         if not all(map(drawable, ["한국어", *map(one_line, names)])):
-            plain = draw(curves, analysis, drawable, points)
+            plain = draw(curves, analysis, drawable, points, confidence)
         for name, figure in figures.items():
             file = io.StringIO()
             with warnings.catch_warnings():
@@ -98,7 +103,11 @@ def save_figures(
 
 
 def draw(
-    curves: Curves, analysis: AnyAnalysis | None, drawable: Drawable, points: np.ndarray | None = None
+    curves: Curves,
+    analysis: AnyAnalysis | None,
+    drawable: Drawable,
+    points: np.ndarray | None = None,
+    confidence: Confidence | None = None,
 ) -> dict[str, Figure]:
     """Figures by name; text that is not `drawable` is left to English and class ids."""
 
@@ -116,6 +125,8 @@ def draw(
         figures["reliability"] = _reliability(analysis.reliability, both)
         if analysis.lengths:
             figures["lengths"] = _lengths(analysis.lengths, both)
+    if confidence and confidence.curve:
+        figures["coverage"] = _coverage(confidence, both)
     return figures
 
 
@@ -184,6 +195,19 @@ def _reliability(bins: list[Bin], both: Callable[[str, str], str]) -> Figure:
     below.set(
         xlabel=both("확신도 (예측한 클래스의 확률)", "confidence"), ylabel=both("행", "rows"), xlim=(lowest, 1.01)
     )
+    return figure
+
+
+def _coverage(confidence: Confidence, both: Callable[[str, str], str]) -> Figure:
+    figure, axes = _figure(both("답하는 글의 비율", "share of texts answered"), both("정확도", "accuracy"))
+    axes.plot(*np.array(confidence.curve).T, color=BLUE)
+    if confidence.target_accuracy is not None:
+        axes.axhline(confidence.target_accuracy, color=GREY, linestyle=":", label=both("목표", "target"))
+    if confidence.coverage and confidence.accuracy:
+        point = confidence.coverage.value, confidence.accuracy.value
+        axes.plot(*point, "o", color=ORANGE, markersize=6, label=both("고른 확신도", "chosen confidence"))
+    axes.set(xlim=(0, 1.02))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
 
 

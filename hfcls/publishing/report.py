@@ -49,7 +49,8 @@ def write_report(folder: str | Path) -> Path:
         curves = read_curves(folder, _eval_rows(result))
         errors = confident_errors(folder, SHOWN_ERRORS)
         check = read_json(folder / CHECK_FILE)
-        figures = save_figures(curves, result.analysis, folder / REPORT_FOLDER, _points(folder, result))
+        points = _points(folder, result)
+        figures = save_figures(curves, result.analysis, folder / REPORT_FOLDER, points, result.confidence)
         kinds = slices_of(folder)
         numbers = {
             **asdict(result),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from architectures import CONFIGS, tiny
 from conftest import reviews
+from hub_server import card_errors
 from pyarrow import parquet
 from safetensors.torch import load_file
 from transformers import AutoConfig, pipeline
@@ -84,8 +85,13 @@ def test_a_run_that_goes_on_divides_once(options, tmp_path):
 
 def test_every_path_says_when_a_person_should_decide(options, tmp_path, capsys):
     # On average about 83 % are right; a confidence is written by hand, so that the test does not hang on chance.
-    hfcls.fine_tune(**options, target_accuracy=0.6)
+    hfcls.fine_tune(**options, calibrate=True, target_accuracy=0.6)
     out, data = Path(options["output_dir"]), Path(options["dataset"])
+    page, card = ((out / name).read_text(encoding="utf-8") for name in ("report.html", "README.md"))
+    assert "사람에게 넘길 때" in page
+    assert (out / "report/coverage.png").is_file()
+    assert "Where a person should decide: " in card
+    assert card_errors(card) == []
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert 0 <= config["abstain_below"] < 1
     classifier = hfcls.Classifier.from_pretrained(str(out))
