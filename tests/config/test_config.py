@@ -58,7 +58,7 @@ def test_the_recipe_of_the_book_states_all_that_enters_what_is_learned():
     """No default, however it changes, changes the book's run: only what is off without a value is left out."""
     stated = recipe_values(ROOT / "recipes/nsmc_kcbert.yaml", TrainConfig)
     learned = {f.name: f.default for group in (StartConfig, OptimizationConfig, LossConfig) for f in fields(group)}
-    learned |= dict.fromkeys(("metric_for_best_model", "seed", "max_length"))
+    learned |= dict.fromkeys(("metric_for_best_model", "seed", "max_length", "calibrate"))
     off = {"max_steps"}
     assert set(learned) - off <= set(stated)
     assert stated == {
@@ -69,7 +69,7 @@ def test_the_recipe_of_the_book_states_all_that_enters_what_is_learned():
         "optimizer": "adam", "weight_decay": 0.0, "lr_scheduler": "exponential", "warmup_ratio": 0.0,
         "layerwise_lr_decay": 1.0, "gradient_accumulation_steps": 1, "gradient_checkpointing": False, "bf16": False,
         "fp16": False, "label_smoothing": 0.0, "class_weights": "none", "focal_gamma": 0.0,
-        "metric_for_best_model": "eval_loss",
+        "metric_for_best_model": "eval_loss", "calibrate": False,
     }  # fmt: skip
     honest = recipe_values(ROOT / "recipes/nsmc.yaml", TrainConfig)
     defaults = TrainConfig()
