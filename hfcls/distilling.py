@@ -114,7 +114,7 @@ def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:
         told += f", {own:,} have labels of their own"
     corpus.setdefault("train", taught)
     if "validation" not in corpus and config.validation_size and not config.select_on_test:
-        corpus = carve_validation(corpus, config.validation_size, config.seed)
+        corpus = carve_validation(corpus, config.validation_size, config.cut_seed)
         told += f"; {config.validation_size:.0%} of the {'latter' if own else 'texts'} became validation"
         if not own:
             corpus["validation"] = tell_origin(corpus["validation"], f"its labels are those of {who}")

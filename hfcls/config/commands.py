@@ -191,6 +191,8 @@ class DistillConfig(TrainConfig):
         for name in ("label_columns", "label_separator", "task"):
             if getattr(self, name) is not None:
                 raise HfclsError(f"distill is for models that give a text one label: drop {name}")
+        if self.seeds > 1:
+            raise HfclsError("seeds is for train: give distill one --seed after another, each with an --output_dir")
         for name, default in (("class_weights", "none"), ("focal_gamma", 0.0)):
             if getattr(self, name) != default:
                 raise HfclsError(f"{name} is for labels that are certain, and those of a teacher are not: drop it")

@@ -159,6 +159,7 @@ def test_probabilities_that_another_model_wrote(options, tmp_path, caplog):
         ({"teacher": None}, r"has no columns probability_CLASS .*: give the --teacher"),
         ({"teacher": "absent/model"}, "no model folder|absent/model"),
         ({"label_separator": ","}, "drop label_separator"),
+        ({"seeds": 3}, "seeds is for train: give distill one --seed after another"),
         ({"class_weights": "balanced"}, "class_weights is for labels that are certain"),
         ({"text_column": "body"}, "has no column 'body'"),
     ],
