@@ -27,7 +27,8 @@ from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.data.splits import SplitFacts, carve, limit_rows, selecting_split, split_facts
 from hfcls.data.tasks import origin_of_labels, task_of
 from hfcls.errors import HfclsError
-from hfcls.fitting import fit_baseline
+from hfcls.fitting.baseline import fit_baseline
+from hfcls.fitting.seeds import run_seeds
 from hfcls.models.loading import model_and_tokenizer
 from hfcls.models.pooling import take_shape, warm_start
 from hfcls.publishing.after_run import publish
@@ -43,7 +44,6 @@ from hfcls.scoring.confidence.fitting import check_confidence
 from hfcls.scoring.losses import read_class_weights
 from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import Task
-from hfcls.seeds import run_seeds
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments

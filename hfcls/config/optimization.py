@@ -1,5 +1,6 @@
 """How a classifier is trained: steps and rates, loss, choice of a checkpoint, how sure it may be, and which seeds."""
 
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,6 +10,7 @@ from hfcls.errors import HfclsError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+RANDOM = re.compile(r"scratch|\d+x\d+")  # models that start from random weights
 MOST_SEEDS = 100
 EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
 EPOCHS_OF_MORE = 3
@@ -209,10 +211,11 @@ class LeftOpen(Config):
     def settled(self) -> "Self":
         """The same, with what follows from other options."""
         own: Any = self
+        pretrained = own.warm_head and not RANDOM.fullmatch(own.model)  # else no layer serves better than another
         chooses = own.early_stopping_patience is not None or own.select_on_test
         return self._with(
-            pooling="mean" if own.warm_head else "first",
-            layers="auto" if own.warm_head else "all",
+            pooling="mean" if pretrained else "first",
+            layers="auto" if pretrained else "all",
             weight_decay=0.01 if own.optimizer == "adamw" else 0.0,
             metric_for_best_model="eval_loss" if chooses else "last",
         )
@@ -224,6 +227,13 @@ class LeftOpen(Config):
 
     def _with(self, **values: Any) -> "Self":
         return with_options(self, {name: value for name, value in values.items() if getattr(self, name) is None})
+
+
+@dataclass
+class TrainingConfig(
+    LeftOpen, SeedConfig, ConfidenceConfig, SelectionConfig, LossConfig, OptimizationConfig, StartConfig
+):
+    """All about how a classifier is trained."""
 
 
 def epochs_for(rows: int) -> int:

@@ -3,15 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.optimization import (
-    ConfidenceConfig,
-    LeftOpen,
-    LossConfig,
-    OptimizationConfig,
-    SeedConfig,
-    SelectionConfig,
-    StartConfig,
-)
+from hfcls.config.optimization import OptimizationConfig, SelectionConfig, TrainingConfig
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.errors import HfclsError
 
@@ -234,19 +226,7 @@ class HubConfig(Config):
 
 
 @dataclass
-class TrainConfig(
-    LeftOpen,
-    HubConfig,
-    RunConfig,
-    SeedConfig,
-    ConfidenceConfig,
-    SelectionConfig,
-    LossConfig,
-    OptimizationConfig,
-    StartConfig,
-    ModelConfig,
-    SplitConfig,
-):
+class TrainConfig(HubConfig, RunConfig, TrainingConfig, ModelConfig, SplitConfig):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
 
     def training_options(self) -> dict[str, Any]:

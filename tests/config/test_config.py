@@ -85,6 +85,8 @@ def test_the_recipe_for_few_labels_is_what_a_run_does_anyway():
     assert TrainConfig(select_on_test=True).settled().metric_for_best_model == "eval_loss"
     plain = TrainConfig(warm_head=False, optimizer="adam").settled()
     assert (plain.layers, plain.pooling, plain.weight_decay) == ("all", "first", 0.0)
+    random = TrainConfig(model="4x256").settled()
+    assert (random.layers, random.pooling, random.weight_decay) == ("all", "first", 0.01)
 
 
 @pytest.mark.parametrize(

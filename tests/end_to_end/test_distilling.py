@@ -128,7 +128,7 @@ def test_a_test_split_is_scored_by_its_own_labels_and_its_texts_do_not_train(opt
 
 
 def test_a_shape_is_a_student_from_scratch(options, tmp_path):
-    hfcls.distill(**options | {"model": "2x64", "max_steps": 2, "layers": "all", "pooling": "first"})
+    hfcls.distill(**options | {"model": "2x64", "max_steps": 2})
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert (config["num_hidden_layers"], config["hidden_size"]) == (2, 64)
     with pytest.raises(HfclsError, match="a multiple of 64"):

@@ -32,7 +32,7 @@ def data(table) -> Path:
 def test_the_experiment_is_one_however_it_is_divided(data, tiny_model, tmp_path):
     """1 x 32, 1 x 8 with accumulation 4, 2 x 16 and 4 x 8: the same steps up to the order of sums (dropout is off)."""
     options = {"dataset": str(data), "model": tiny_model, "max_length": 64, "num_train_epochs": 2, "logging_steps": 1,
-               "learning_rate": 1e-3}  # fmt: skip
+               "learning_rate": 1e-3, "batch_size": 32, "lr_scheduler": "exponential", "warmup_ratio": 0.0}  # fmt: skip
     outs = [str(tmp_path / name) for name in ("1x32", "1x8x4", "2x16", "4x8")]
     hfcls.fine_tune(**options, output_dir=outs[0])
     hfcls.fine_tune(**options, output_dir=outs[1], gradient_accumulation_steps=4)

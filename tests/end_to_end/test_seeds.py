@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 import hfcls as package
 from hfcls.errors import HfclsError
+from hfcls.fitting.seeds import best_of
 from hfcls.runs.record import OneSeed
 from hfcls.runs.results import load_results
-from hfcls.seeds import best_of
 
 
 @pytest.fixture
