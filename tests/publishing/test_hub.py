@@ -76,7 +76,7 @@ def run(classifier, tmp_path) -> Path:
         (folder / name).write_text("secret")
     write_card(folder, CARD)
     facts = dict.fromkeys([field.name for field in fields(RunFacts)], "secret")
-    facts |= {"splits": {}, "weights_sha256": weights_sha256(folder)}
+    facts |= {"splits": {}, "weights_sha256": weights_sha256(folder), "seeds": None}
     scores = {"split": None, "num_rows": 0, "seed": 7, "metrics": {}, "rows_per_second": 0.0}
     Result(output_dir="secret", **scores, facts=RunFacts(**facts)).save(folder / "results.json")
     return folder
