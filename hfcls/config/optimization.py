@@ -15,6 +15,7 @@ MOST_SEEDS = 100
 EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
 EPOCHS_OF_MORE = 3
 WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
+MOST_RANK = 2**10
 
 
 @dataclass
@@ -85,11 +86,17 @@ class OptimizationConfig(Config):
     layerwise_lr_decay: float = option(
         1.0, "the rate of each layer is this times that of the layer above it; 1.0: all have the same"
     )
+    lora_rank: int | None = option(
+        None, "train low-rank updates of this rank in place of all weights of the encoder (extra lora)"
+    )
     max_grad_norm: float = option(1.0, "clip the gradient to this norm; 0: no clipping")
 
     def check(self) -> None:
         for name in ("num_train_epochs", "max_steps", "gradient_accumulation_steps"):
             check_at_least(name, getattr(self, name), 1)
+        check_at_least("lora_rank", self.lora_rank, 1, MOST_RANK)
+        if self.lora_rank and getattr(self, "freeze_encoder", False):
+            raise HfclsError("lora_rank trains updates of the encoder that freeze_encoder leaves alone: drop one")
         check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
         rate, decay = self.learning_rate, self.weight_decay
         check_range("learning_rate", rate, rate is None or 0 < rate < float("inf"), "above 0")

@@ -54,6 +54,7 @@ class TrainOptions(TypedDict, total=False):
     lr_gamma: float
     warmup_ratio: float
     layerwise_lr_decay: float
+    lora_rank: int | None
     max_grad_norm: float
     label_smoothing: float
     class_weights: str

@@ -116,7 +116,14 @@ def _add_average(
         if not save_average([folder / name for name in results], Path(aside)):
             logger.warning("the models of these seeds have weights of different shapes: they have no average")
             return
-        unchanged = {"model": aside, "warm_head": True, "freeze_encoder": True, "pooling": "first", "layers": "all"}
+        unchanged = {
+            "model": aside,
+            "warm_head": True,
+            "freeze_encoder": True,
+            "pooling": "first",
+            "layers": "all",
+            "lora_rank": None,
+        }
         again = {"resume": False, "overwrite_output_dir": True}
         average = _of_one_seed(config, folder / AVERAGE, **unchanged, **again)
         results[AVERAGE] = run(average)

@@ -64,6 +64,7 @@ class ClassificationTrainingArguments(TrainingArguments):
     )
     lr_gamma: float = field(default=0.9, metadata={"help": "the rate is multiplied by this after each epoch"})
     layerwise_lr_decay: float = field(default=1.0, metadata={"help": "rate of a layer by that of the layer above it"})
+    lora_rank: int | None = field(default=None, metadata={"help": "train updates of this rank, and the head"})
     class_weights: list[float] | None = field(
         default=None, metadata={"help": "what the loss of a row of each class is multiplied by"}
     )

@@ -16,6 +16,7 @@ from hfcls.batching.collate import for_training
 from hfcls.batching.packing import enable_packing, packing_support
 from hfcls.errors import HfclsError
 from hfcls.models.classes import fold_into_head, scale_head
+from hfcls.models.compact.lora import add_lora, merge_lora
 from hfcls.scoring.confidence.fitting import fit_temperature, lowest_confidence, why_not_calibrated
 from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.metrics import metrics_for
@@ -60,6 +61,8 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         signals: StopSignals | None = None,
         **kwargs: Any,
     ) -> None:
+        if args.lora_rank:
+            add_lora(model, args.lora_rank, args.seed)
         if packing_support(model) is None:
             enable_packing(model)
         if (changed := _loss_options(args)) and kwargs.get("compute_loss_func"):
@@ -122,6 +125,12 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             )
             self._created_lr_scheduler = True  # as Trainer's own create_scheduler does
         return super().create_scheduler(num_training_steps, optimizer)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Trainer's own; with `lora_rank`, what it has learned is then in plain weights."""
+        trained = super().train(*args, **kwargs)
+        merge_lora(self.model)
+        return trained
 
     def train_nothing(self, seconds: float) -> None:
         """In place of `train`, for a model that is as it shall be, which took `seconds`: it is evaluated once."""
