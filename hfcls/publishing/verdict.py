@@ -86,8 +86,8 @@ NEXT: dict[str, Sentence] = {
         "More training rows help most; else save time with --early_stopping_patience 1.",
     ),
     "over": (
-        "확률을 문턱값으로 쓰려면 --label_smoothing 0.1로 다시 학습하세요.",
-        "Train again with --label_smoothing 0.1 if you put a threshold on the probabilities.",
+        "확률을 문턱값으로 쓰려면 --calibrate로 다시 학습하세요.",
+        "Train again with --calibrate if you put a threshold on the probabilities.",
     ),
     "errors": (
         "높은 확률로 틀린 예측을 아래에서 읽고 잘못 달린 레이블을 고치세요.",
