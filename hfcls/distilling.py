@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from hfcls.baseline.model import BASELINE
 from hfcls.config.commands import DistillConfig, PredictConfig
 from hfcls.config.options import resumable_options, with_options
-from hfcls.data.columns import with_columns
+from hfcls.data.columns import text_columns, with_columns
 from hfcls.data.corpora import load_corpus
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import input_files
@@ -68,6 +68,8 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
         raise HfclsError("distill needs texts: give a file or folder of them as --dataset")
     if config.model == BASELINE:
         raise HfclsError("a student learns probabilities, and the baseline learns labels: choose another --student")
+    if config.text_column and len(text_columns(config.text_column)) > 1:
+        raise HfclsError(f"distill reads one column of texts, found {config.text_column}: write them into one column")
     args = training_arguments(**config.training_options())
     with main_process_speaks(args.should_log), ExitStack() as held:
         folder, choice = Path(config.output_dir), {"resume": config.resume, "overwrite": config.overwrite_output_dir}

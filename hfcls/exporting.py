@@ -118,11 +118,12 @@ def _check_free(folder: Path) -> None:
 
 def _held_to(original: Classifier, folder: Path, config: ExportConfig) -> tuple[float, Agreement, str]:
     """The largest difference of a logit, the labels, and what the texts were; raises HfclsError if it is too much."""
-    texts, true, name = _texts(config.model)
+    texts, true, name = _texts(config.model, original.takes_pairs)
     exported = OnnxClassifier.from_pretrained(folder)
     before, after = original.logits(texts).numpy(), exported.logits(texts)
     difference = float(np.abs(before - after).max())
-    if exported.model.takes_token_types or "token_type_ids" not in original.tokenizer.model_input_names:
+    tells_pairs = exported.model.takes_token_types or "token_type_ids" not in original.tokenizer.model_input_names
+    if tells_pairs and not original.columns.get("text_columns"):  # whose texts are joined
         pairs = _pairs(texts[:PAIRS])
         difference = max(difference, float(np.abs(original.logits(pairs).numpy() - exported.logits(pairs)).max()))
     labels_before, labels_after = (decided_labels(original.task, logits) for logits in (before, after))
@@ -143,11 +144,11 @@ def _held_to(original: Classifier, folder: Path, config: ExportConfig) -> tuple[
     return difference, agreement, name
 
 
-def _texts(model: str) -> tuple[list[Text], NDArray[Any] | None, str]:
+def _texts(model: str, takes_pairs: bool) -> tuple[list[Text], NDArray[Any] | None, str]:
     """Texts to check with, the true labels of the first of them if they are known, and what they are."""
     rows = held_out(Path(model))
     texts, true = (rows[0], rows[1]) if rows else ([], None)
-    pairs = bool(texts) and isinstance(texts[0], tuple)
+    pairs = takes_pairs or (bool(texts) and isinstance(texts[0], tuple))
     demo = load_corpus("demo")["train"]["text"][: CHECKED_ROWS - len(texts)]
     name = " and ".join(
         f"{count:,} {what}"

@@ -29,7 +29,7 @@ from hfcls.data.tasks import origin_of_labels, task_of
 from hfcls.errors import HfclsError
 from hfcls.fitting.baseline import fit_baseline
 from hfcls.fitting.seeds import run_seeds
-from hfcls.models.loading import model_and_tokenizer
+from hfcls.models.loading import joined_columns, joint_of, model_and_tokenizer
 from hfcls.models.pooling import take_shape, warm_start
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo_id
@@ -111,8 +111,7 @@ def whole_run(
     vars(args).update(num_train_epochs=config.num_train_epochs, learning_rate=config.learning_rate)
     check_metric(str(config.metric_for_best_model), run.task.problem_type)
     check_confidence(run.task.problem_type, **config.confidence_options())
-    names = config.metrics if is_main else None
-    further = further_metrics(names, run.task, trust_remote_code=config.trust_remote_code)
+    further = further_metrics(config.metrics, run.task, config.trust_remote_code) if is_main else None
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
     splits = split_facts(run.corpus)
     args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
@@ -175,7 +174,8 @@ class _Preparation:
 
 def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     """Encode `data` (`config.dataset`, or its object) and load the model with a head for it, or raise HfclsError."""
-    corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data})
+    joint = joint_of(config.text_column, config.model, trust_remote_code=config.trust_remote_code)
+    corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data, "joint": joint})
     if "train" not in corpus:
         raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
     carved = not ("validation" in corpus or config.select_on_test or config.validation_size == 0)
@@ -190,7 +190,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         problem_type=task.problem_type,
     )
     check_batching(model, tokenizer, config.batching, max_length=config.max_length)
-    model.config.data_columns = config.columns()  # which later commands take
+    model.config.data_columns = config.columns() | joined_columns(config.text_column, joint)  # for later commands
     encoded = encode(corpus, tokenizer, config.max_length, task)
     check_tokens(corpus["train"], encoded["train"], tokenizer, config.max_length, allow_unknown=config.allow_unknown)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))

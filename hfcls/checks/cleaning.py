@@ -25,6 +25,7 @@ from hfcls.data.formats.table import ReadOptions
 from hfcls.data.labels import rows_with_label
 from hfcls.data.origins.chosen import raw_splits, row_places
 from hfcls.data.origins.files import has_header_line
+from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.origins.selection import prepared_columns
 from hfcls.data.tasks import label_names, true_labels
 from hfcls.errors import HfclsError
@@ -124,6 +125,7 @@ def _places(
     if len(raw) != count:
         wanted = wanted_columns(config.text_column, config.text_pair_column, config.label_column)
         where, headless = f"{config.dataset} ({split})", config.no_header if has_header_line(files) else None
+        raw = with_joined_texts(raw, where, config.text_column)
         kept = rows_with_label(prepared_columns(raw, where, wanted, headless), where, config.label_column)
     known = row_places(config.dataset, files[split], _reading(config)) if files else [("", None)] * len(raw)
     return [{"split": split, "row": i + 1, "file": known[i][0], "line": known[i][1]} for i in kept.tolist()]

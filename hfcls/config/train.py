@@ -29,7 +29,7 @@ class DataConfig(Config):
         recorded=False,
         in_card="never",
     )
-    text_column: str = option("text", "column with the text")
+    text_column: str = option("text", "column with the text, or several between commas, which are joined")
     text_pair_column: str | None = option(None, "column with a second text, for sentence pairs")
     label_column: str = option("label", "column with the class, or the number of a regression")
     label_columns: str | None = option(

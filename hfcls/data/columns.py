@@ -1,5 +1,6 @@
 """Which columns of a table are meant: by name, by a path into nested values, or by a name that is usual for them."""
 
+import csv
 import difflib
 import logging
 import unicodedata
@@ -122,16 +123,26 @@ def _by_content(rows: Dataset, wanted: Mapping[str, str]) -> dict[str, str]:
     return {"text_column": second if label == first else first, "label_column": label}
 
 
+def text_columns(text_column: str) -> list[str]:
+    """The names in a `text_column`, between commas; one that holds a comma stands in double quotes."""
+    names = [name.strip() for name in next(csv.reader([text_column], skipinitialspace=True), [])]
+    if not all(names) or len(set(names)) < len(names):
+        raise HfclsError(f"text_column must name different columns between commas, found {text_column!r}")
+    return names if len(names) > 1 or names[0] != text_column.strip() else [text_column]
+
+
 def wanted_columns(text_column: str, text_pair_column: str | None, label_column: str) -> dict[str, str]:
     """Option -> the name given for it."""
     wanted = {"text_column": text_column, "text_pair_column": text_pair_column or "", "label_column": label_column}
     wanted = {option: name for option, name in wanted.items() if name}
-    if len(set(wanted.values())) < len(wanted):
-        *texts, label = wanted.values()
+    *texts, label = [*text_columns(text_column), *list(wanted.values())[1:]]
+    if len(set(wanted.values())) < len(wanted) or label in texts:
         raise HfclsError(
             f"text_column, text_pair_column and label_column must be different columns, found {', '.join(texts)} and "
             f"{label}"
         )
+    if text_pair_column and len(text_columns(text_column)) > 1:
+        raise HfclsError(f"text_column names several columns, {text_column}: drop text_pair_column, or add it to them")
     return wanted
 
 

@@ -11,6 +11,7 @@ from hfcls.data.labels import class_names, labelled_splits, plain_labels, same_c
 from hfcls.data.origins.chosen import raw_splits, shown_name
 from hfcls.data.origins.files import has_header_line
 from hfcls.data.origins.given import described
+from hfcls.data.origins.joined import JOINT, with_joined_texts
 from hfcls.data.origins.selection import prepared_columns, selected
 from hfcls.data.origins.unlabelled import Unlabelled, label_places, lacks_labels, unlabelled
 from hfcls.data.targets.lists import (
@@ -60,7 +61,7 @@ def load_corpus(
         dataset_config: configuration of a Hub dataset; for any other one log line says that it is not used.
         data_dir: where NSMC lies or is downloaded to, see `nsmc_files`; for `nsmc` only.
         text_column: name, or path into nested values such as `annotation.text`; where `text` is asked for and absent,
-            the one column with a usual name for it is taken.
+            the one column with a usual name for it is taken. Several between commas are joined by ` [SEP] `.
         text_pair_column: of a second text.
         label_column: as `text_column`, for `label`. Lists of several labels make the corpus a multi-label one.
         label_columns: names of columns of 0 and 1, between commas: a row has each label whose column is 1.
@@ -98,6 +99,7 @@ def load_splits(
     label_separator: str | None = None,
     task: str | None = None,
     drop_unlabelled: bool = False,
+    joint: str = JOINT,
     **reading: Any,
 ) -> tuple[DatasetDict, Unlabelled | None]:
     """`load_corpus`, and the test split that it leaves out since it has no label; None if there is no such split.
@@ -105,6 +107,7 @@ def load_splits(
     Args:
         output_columns: to hand in beside the answers, such as "id"; default: all but the texts.
         most: the first N rows of that split only.
+        joint: between the texts of several columns.
         **reading: how files are read, as in `load_corpus`, whose other arguments are taken too.
 
     Raises:
@@ -115,6 +118,8 @@ def load_splits(
     raw, headless = _read(dataset, dataset_config, data_dir, options)
     if is_taught(raw) and not output_columns:
         return raw, None
+    for split, rows in raw.items():
+        raw[split] = with_joined_texts(rows, f"{name} ({split})", text_column, joint)
     secret = None
     if lacks_labels(raw, label_column, label_columns):
         where, test = f"{name} (test)", raw["test"].select(range(min(len(raw["test"]), most or len(raw["test"]))))

@@ -21,6 +21,7 @@ from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.data.splits import carve_validation, limit_rows, split_facts
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
+from hfcls.models.loading import joined_columns
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.submission import save_submission
 from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE, WEIGHTS
@@ -65,7 +66,7 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         task = task_of(corpus["train"], config.label_column)
         if not isinstance(task, SingleLabel):
             raise HfclsError("a baseline is kept where each text has one class: choose an encoder for this data")
-        further = further_metrics(config.metrics, task, trust_remote_code=config.trust_remote_code)
+        further = further_metrics(config.metrics, task, config.trust_remote_code)
         splits = split_facts(corpus)
         hashes = {name: split.sha256 for name, split in splits.items()}
         prepare_output_dir(folder, options, hashes, write=True, **choice)
@@ -75,7 +76,7 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         seconds = time.perf_counter() - start
         for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
             path.unlink()  # of the run that is replaced
-        save_baseline(fitted, task.names, folder, data_columns=config.columns())
+        save_baseline(fitted, task.names, folder, data_columns=config.columns() | joined_columns(config.text_column))
         facts = RunFacts(
             model=BASELINE,
             architecture=BASELINE,

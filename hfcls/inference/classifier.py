@@ -12,9 +12,10 @@ from hfcls.baseline.model import BaselineModel, is_baseline
 from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import PackedCollator
 from hfcls.data.encoding import tokenize
+from hfcls.data.origins.joined import JOINT
 from hfcls.errors import HfclsError
 from hfcls.inference.agreement import verify_precision
-from hfcls.inference.texts import Text, as_batch, check_texts
+from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
 from hfcls.models.classes import task_of_config
 from hfcls.models.compact.precision import check_exact, check_float32, lower_precision
 from hfcls.models.loading import load_classifier
@@ -83,10 +84,16 @@ class Classifier:
             batching="longest" if self.exact else batching,
         )
         self.labels: list[str] = self.task.names
-        self.columns: dict[str, str | None] = getattr(model.config, "data_columns", None) or {}  # of the training data
+        self.columns: dict[str, Any] = getattr(model.config, "data_columns", None) or {}  # of the training data
         self.takes_pairs = bool(self.columns.get("text_pair_column"))
         # The first call sets the tokenizer's truncation; two first calls at once would fail with "Already borrowed".
         self._rows([("", "")] if self.takes_pairs else [""])
+
+    @property
+    def joint(self) -> str:
+        """What stands between the texts of several columns."""
+        own = getattr(self.tokenizer, "sep_token", None)
+        return str(self.columns.get("joint") or (f" {own} " if own else JOINT))
 
     def __repr__(self) -> str:
         config = self.model.config
@@ -153,6 +160,7 @@ class Classifier:
             HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
         batch, single = as_batch(texts)
+        check_parts(batch, self.columns)
         given = [self.task.answer(row, all_scores=all_scores) for row in self.probabilities(batch).tolist()]
         return given[0] if single else given
 
@@ -183,15 +191,11 @@ class Classifier:
 
     def _rows(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
         check_texts(texts)
+        texts = as_fitted(texts, self.columns)
         if not texts:
             return []
         firsts = [text if isinstance(text, str) else text[0] for text in texts]
         pairs = None if isinstance(texts[0], str) else [text[1] for text in texts]
-        if pairs is None and self.takes_pairs:
-            raise HfclsError(
-                f"the model was fine-tuned on pairs of texts (columns {self.columns['text_column']!r} and "
-                f"{self.columns['text_pair_column']!r}), found single texts: give pairs"
-            )
         encoded = tokenize(self.tokenizer, firsts, pairs, max_length=self.max_length)
         return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
@@ -229,4 +233,4 @@ class _BaselineClassifier(Classifier):
 
     def logits(self, texts: Sequence[Text]) -> torch.Tensor:
         check_texts(texts)
-        return self.model.logits(list(texts))
+        return self.model.logits(list(as_fitted(texts, self.columns)))

@@ -127,7 +127,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     first = _load(config.model, config)
     second = _load(config.compare, config) if config.compare else None
     names = _named(first.labels, config.label_names, config.model)
-    further = further_metrics(config.metrics, first.task, trust_remote_code=config.trust_remote_code)
+    further = further_metrics(config.metrics, first.task, config.trust_remote_code)
     columns = remembered_columns(config.columns(), {} if config.dataset in BUILT_IN else first.columns)
     problem_type = first.task.problem_type
     split, rows = load_held_out(
@@ -135,7 +135,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         split=config.split,
         max_rows=config.max_samples,
         problem_type=problem_type,
-        **config.corpus_options() | columns | {"dataset": data},
+        **config.corpus_options() | columns | {"dataset": data, "joint": first.joint},
     )
     other_names = []
     if config.compare and second:

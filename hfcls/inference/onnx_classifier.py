@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from hfcls.errors import HfclsError
-from hfcls.inference.texts import Text, as_batch, check_texts
+from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
 from hfcls.models.compact.exported import OnnxModel
 from hfcls.scoring.tasks import MultiLabel, Regression
 
@@ -38,6 +38,7 @@ class OnnxClassifier:
         """
         self.model, self.tokenizer, self.labels, self.batch_size = model, tokenizer, model.labels, batch_size
         self.task = model.task
+        self.columns: dict[str, Any] = model.config.get("data_columns") or {}  # of the training data
         self.max_length = max_length or model.max_length
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = bool(model.export.get("split_special_tokens"))
@@ -82,6 +83,7 @@ class OnnxClassifier:
             HfclsError: neither a text, a pair nor a list of them; or see `logits`.
         """
         batch, single = as_batch(texts)
+        check_parts(batch, self.columns)
         given = [self.task.answer(row, all_scores=all_scores) for row in self.probabilities(batch).tolist()]
         return given[0] if single else given
 
@@ -100,9 +102,11 @@ class OnnxClassifier:
         """Float32 [len(texts), num_labels], in the order of `texts`.
 
         Raises:
-            HfclsError: a text is not a str (or pair of str), or not valid Unicode; names its index.
+            HfclsError: a text is not a str (or pair of str), not of the kind the model learned from, or not valid
+                Unicode; names its index.
         """
         check_texts(texts)
+        texts = as_fitted(texts, self.columns)
         encoded = self.tokenizer.encode_batch_fast(list(texts))
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
         logits = np.empty((len(encoded), len(self.labels)), np.float32)

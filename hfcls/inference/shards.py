@@ -17,6 +17,7 @@ from hfcls.config.options import with_options
 from hfcls.data.columns import remembered_columns, whole_numbers, with_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import has_header_line, input_files
+from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
@@ -88,7 +89,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     config = with_options(config, remembered_columns(columns, classifier.columns))
     if config.format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
         raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
-    shards = _shards(tables, output, config, classifier.task, is_main=rank == 0)
+    shards = _shards(tables, output, config, classifier, is_main=rank == 0)
     single = _by_file(shards, output, config.format) if config.single_file else {}
     if taken := [path for path in single if path.resolve() in [file.resolve() for file in files]]:
         raise HfclsError(f"{taken[0]} is the input and would be the output: choose another --output")
@@ -104,7 +105,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
         missing = [shard for shard in shards if shard.path not in done and not _is_whole(shard.path, [shard], added)]
         total, left = (sum(len(shard.indices) for shard in some) for some in (shards, missing))
         with tqdm(
-            total=total, initial=total - left, unit="rows", desc="predict", disable=True if rank else None
+            total=total, initial=total - left, unit="rows", desc="predict", disable=bool(rank) or None
         ) as progress:
             for shard in missing:
                 write_table(_labelled(shard, classifier, config, progress), shard.path, bom=config.bom)
@@ -119,11 +120,11 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
 
 
 def _shards(
-    tables: dict[Path, Dataset], output: Path, config: PredictConfig, task: Task, *, is_main: bool
+    tables: dict[Path, Dataset], output: Path, config: PredictConfig, classifier: Classifier, *, is_main: bool
 ) -> list[_Shard]:
     shards, folder = [], output / PARTS_FOLDER if config.single_file else output
     for path, rows in tables.items():
-        texts = _texts(path, rows, config, task)
+        texts = _texts(path, rows, config, classifier)
         if is_main and (missing := without_text(texts, texts.column_names).sum()):
             logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
         kept = _kept_columns(path, rows, config.output_columns)
@@ -173,16 +174,17 @@ def _integers_everywhere(shards: list[_Shard]) -> list[str]:
     return sorted(names - others)
 
 
-def _texts(path: Path, rows: Dataset, config: PredictConfig, task: Task) -> Dataset:
+def _texts(path: Path, rows: Dataset, config: PredictConfig, classifier: Classifier) -> Dataset:
     """The columns to label."""
-    wanted = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
-    wanted = {option: column for option, column in wanted.items() if column is not None}
+    wanted = {"text_column": str(config.text_column), "text_pair_column": config.text_pair_column or ""}
+    wanted = {option: column for option, column in wanted.items() if column}
     no_header = config.no_header if has_header_line({"rows": [path]}) else None
-    texts = with_columns(rows, str(path), wanted, no_header=no_header)
+    joined = with_joined_texts(rows, str(path), wanted["text_column"], classifier.joint)
+    texts = with_columns(joined, str(path), wanted, no_header=no_header)
     for option, column in wanted.items():
         if problem := text_problem(texts, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
-    ours = _added_columns(task, all_scores=True)
+    ours = _added_columns(classifier.task, all_scores=True)
     if taken := [column for column in ours if column in rows.column_names]:
         raise HfclsError(f"{path} already has the column {quoted(taken)}: rename it, since predictions go there")
     return texts

@@ -5,7 +5,7 @@ from typing import Any
 
 from hfcls.errors import HfclsError
 
-Text = str | tuple[str, str]
+Text = str | tuple[str, str]  # a model of joined columns takes longer tuples, too
 
 
 def as_batch(texts: Any) -> tuple[list[Any], bool]:
@@ -22,7 +22,7 @@ def as_batch(texts: Any) -> tuple[list[Any], bool]:
 def check_texts(texts: Sequence[Text]) -> None:
     """Raises HfclsError, naming the index, if one is not a str (or pair of str), not of one kind, or not Unicode."""
     for index, text in enumerate(texts):
-        parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
+        parts = text if isinstance(text, tuple) and len(text) > 1 else (text,)
         if not all(isinstance(part, str) for part in parts):
             raise HfclsError(f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}")
         if isinstance(text, str) != isinstance(texts[0], str):
@@ -36,6 +36,47 @@ def check_texts(texts: Sequence[Text]) -> None:
                     f"text {index} has half a character (U+{ord(part[error.start]):04X}) at {error.start}: it was "
                     "read with the wrong encoding; read it as UTF-8"
                 ) from error
+
+
+def as_fitted(texts: Sequence[Any], columns: Mapping[str, Any]) -> Sequence[Text]:
+    """The texts as the model learned from them: those of several columns are joined as they were in training.
+
+    Args:
+        columns: of the training data, as the model remembers them.
+
+    Raises:
+        HfclsError: single texts for a model of pairs, or a tuple of another number of texts than it has columns.
+    """
+    names = columns.get("text_columns")
+    for index, text in enumerate(texts):
+        if isinstance(text, tuple) and len(text) != len(names or ("text", "text_pair")):
+            if names:
+                raise HfclsError(f"text {index} has {len(text)} parts: {_wanted_parts(columns)}")
+            raise HfclsError(f"text {index} is not a text (or pair of texts) but {type(text).__name__}: {text!r:.80}")
+    if names:
+        return [columns["joint"].join(text) if isinstance(text, tuple) else text for text in texts]
+    if columns.get("text_pair_column") and texts and isinstance(texts[0], str):
+        raise HfclsError(
+            f"the model was fine-tuned on pairs of texts (columns {columns['text_column']!r} and "
+            f"{columns['text_pair_column']!r}), found single texts: give pairs"
+        )
+    return texts
+
+
+def check_parts(texts: Sequence[Any], columns: Mapping[str, Any]) -> None:
+    """Raises HfclsError for a single text where the model joins several, unless it is one that was joined before."""
+    names, joint = columns.get("text_columns"), str(columns.get("joint")).strip()
+    for index, text in enumerate(texts):
+        if names and isinstance(text, str) and text.count(joint) < len(names) - 1:
+            raise HfclsError(f"text {index} is a single text: {_wanted_parts(columns)}")
+
+
+def _wanted_parts(columns: Mapping[str, Any]) -> str:
+    names, joint = columns["text_columns"], columns["joint"].strip()
+    return (
+        f"the model was fine-tuned on the columns {', '.join(map(repr, names))}: give tuples of {len(names)} texts, or "
+        f"these with {joint} between them"
+    )
 
 
 def rounded(value: Any) -> Any:

@@ -9,6 +9,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from hfcls.baseline.model import BASELINE
+from hfcls.data.columns import text_columns
+from hfcls.data.origins.joined import JOINT
 from hfcls.errors import HfclsError
 from hfcls.models.classes import (
     carry_classes,
@@ -34,6 +37,29 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+
+
+def joint_of(text_column: str, name: str | None, *, trust_remote_code: bool = False) -> str:
+    """What stands between the texts of several columns for this encoder: the separator of its tokenizer.
+
+    Raises:
+        HfclsError: `text_column` names several columns, and the tokenizer has no separator.
+    """
+    if name in (None, SCRATCH, BASELINE) or len(text_columns(text_column)) == 1:
+        return JOINT
+    separator = load_tokenizer(str(name), trust_remote_code=trust_remote_code).sep_token
+    if not separator:
+        raise HfclsError(
+            f"text_column names several columns, and the tokenizer of {name} has no separator to join them: "
+            "choose one column, or another --model"
+        )
+    return f" {separator} "
+
+
+def joined_columns(text_column: str, joint: str = JOINT) -> dict[str, Any]:
+    """What a model must remember of texts that are joined beside the name of their columns; {} of one column."""
+    names = text_columns(text_column)
+    return {"text_columns": names, "joint": joint} if len(names) > 1 else {}
 
 
 def model_and_tokenizer(

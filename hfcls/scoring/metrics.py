@@ -109,7 +109,7 @@ class _Metric:
     options: dict[str, Any]
 
 
-def further_metrics(names: str | None, task: Task, *, trust_remote_code: bool = False) -> "FurtherMetrics | None":
+def further_metrics(names: str | None, task: Task, trust_remote_code: bool = False) -> "FurtherMetrics | None":
     """The metrics of these names, between commas; None of none. Each is tried on made-up labels.
 
     Names are those of `evaluate.load`, which runs the code of a metric: `f1` is one of Hugging Face's, `./mine` one of

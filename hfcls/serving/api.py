@@ -18,7 +18,7 @@ from hfcls.serving.metrics import Metrics
 from hfcls.serving.middleware import BearerToken, BodyLimit, Observed, max_body
 from hfcls.version import __version__
 
-Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+Pair = Annotated[list[str], Field(min_length=2)]  # or as many texts as the model has columns
 
 
 class Asked(BaseModel):
@@ -55,7 +55,7 @@ class Asked(BaseModel):
             return [self.text if self.text_pair is None else (self.text, self.text_pair)]
         if self.text_pair is not None:
             raise HTTPException(422, "text_pair goes with text; in texts, a pair is a list of two texts")
-        batch: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in self.texts]
+        batch: list[Any] = [text if isinstance(text, str) else tuple(text) for text in self.texts]
         if len({type(text) for text in batch}) > 1:
             raise HTTPException(422, "texts holds texts and pairs: give all of one kind")
         return batch

@@ -75,6 +75,7 @@ def workplace(tmp_path, tiny_model, monkeypatch):
         ["comment", "grade", "text", "label"],
         [(*row, row[0], LABEL_NAMES[row[1]]) for row in rows],
     )
+    write(Path("news.csv"), ["title", "body", "comment", "label"], [(row[0], row[0], *row) for row in rows])
     Path("metrics").mkdir()
     Path("metrics/mine.py").write_text(METRIC, encoding="utf-8")
     write(Path("articles.csv"), ["text", "label"], rows)

@@ -12,6 +12,7 @@ from hfcls.data.labels import known_name, labelled, plain_labels, value_names
 from hfcls.data.origins.chosen import read_splits, shown_name
 from hfcls.data.origins.files import has_header_line, local_files
 from hfcls.data.origins.given import described, given_splits
+from hfcls.data.origins.joined import JOINT, with_joined_texts
 from hfcls.data.origins.selection import prepared_columns, selected
 from hfcls.data.targets.lists import as_label_lists, names_in, with_joined_columns
 from hfcls.data.targets.numbers import as_numbers
@@ -40,6 +41,7 @@ def load_held_out(
     task: str | None = None,
     problem_type: str = SingleLabel.problem_type,
     drop_unlabelled: bool = True,
+    joint: str = JOINT,
     **reading: Any,
 ) -> tuple[str, Dataset]:
     """The rows of one split that a model can be scored on, with its class ids; the name of the split comes first.
@@ -55,6 +57,7 @@ def load_held_out(
         task: has no effect here, as `drop_unlabelled`; the model says what its labels are.
         problem_type: of the model.
         drop_unlabelled: has no effect here.
+        joint: between the texts of several columns.
         **reading: how files are read, as in `load_corpus`.
 
     Raises:
@@ -79,6 +82,7 @@ def load_held_out(
         raw = read_splits(name, {split: files[split]} if files else None, dataset_config, options)
     rows = raw[split].select(range(min(len(raw[split]), max_rows or len(raw[split]))))
     where = f"{name} ({split})"
+    rows = with_joined_texts(rows, where, text_column, joint)
     if label_columns:
         rows = with_joined_columns(rows, where, label_columns)
     headless = options.no_header if has_header_line(files) else None

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from hfcls.data.columns import column_values, likely_columns
+from hfcls.data.columns import column_values, likely_columns, text_columns
 from hfcls.data.targets.lists import column_list
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
@@ -109,6 +109,7 @@ def unlabelled(
     asked = zip(("text_column", "text_pair_column"), texts.column_names, strict=False)
     used = {column for option, name in asked for column in likely_columns(rows.column_names, option, name)}
     used |= {column for place in places for column in place if column}
+    used |= {column for name in texts.column_names for column in text_columns(name)}  # that were joined
     used |= {place.split(".")[0] for place in used if place not in rows.column_names}  # a path begins there
     chosen = [name for name in rows.column_names if name not in used]
     if output_columns:
