@@ -298,3 +298,11 @@ def test_links_to_colab_and_kaggle_name_the_repository():
         notebook = f"{repository}/blob/main/notebooks/nsmc_kcbert.ipynb"
         assert f"https://colab.research.google.com/github/{notebook}" in text
         assert f"https://kaggle.com/kernels/welcome?src=https://github.com/{notebook}" in text
+
+
+def test_the_tables_of_options_are_those_of_all_commands():
+    """`make docs` looks them up by these names."""
+    configs = {name for name in hfcls.config.__all__ if name.endswith("Config")}
+    for page in ("options.md", "options.ko.md"):
+        text = (ROOT / "docs/reference" / page).read_text("utf-8")
+        assert set(re.findall(r"<!-- options: (\w+) -->", text)) == configs
