@@ -18,7 +18,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_multi_gpu_env
 from conftest import ROOT
 
-from hfcls import cli
+from hfcls import cli, config
 from hfcls.config.commands import EvaluateConfig
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.train import TrainConfig
@@ -302,7 +302,7 @@ def test_links_to_colab_and_kaggle_name_the_repository():
 
 def test_the_tables_of_options_are_those_of_all_commands():
     """`make docs` looks them up by these names."""
-    configs = {name for name in hfcls.config.__all__ if name.endswith("Config")}
+    configs = {name for name in config.__all__ if name.endswith("Config")}
     for page in ("options.md", "options.ko.md"):
         text = (ROOT / "docs/reference" / page).read_text("utf-8")
         assert set(re.findall(r"<!-- options: (\w+) -->", text)) == configs
