@@ -120,7 +120,7 @@ def test_tokens_know_their_words_and_a_long_text_becomes_several():
 
 def test_labels_are_tokens_of_training_rows_only(tmp_path):
     path = tmp_path / "rated.parquet"
-    frame = pd.DataFrame({"review": [f"정말 재미있다 {i} " * 9 for i in range(30)], "rating": [1, 10, None] * 10})
+    frame = pd.DataFrame({"review": [f"정말 재미있다 {i} " * 12 for i in range(30)], "rating": [1, 10, None] * 10})
     frame.astype({"rating": "Int64"}).to_parquet(path)
     texts = load_texts(str(path), "review", "rating")
     assert texts["label"][:3] == ["1", "10", None]
