@@ -33,6 +33,8 @@ def options(tmp_path_factory, tiny_model) -> list[str]:
         "max_length": 64,
         "batch_size": 16,
         "eval_batch_size": 8,
+        "lr_scheduler": "exponential",  # a rate that does not depend on how many steps there will be
+        "warmup_ratio": 0.0,
         "learning_rate": 1e-3,
         "logging_steps": 1,
     }
