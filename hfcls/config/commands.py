@@ -196,8 +196,6 @@ class DistillConfig(TrainConfig):
         for name, default in (("class_weights", "none"), ("focal_gamma", 0.0)):
             if getattr(self, name) != default:
                 raise HfclsError(f"{name} is for labels that are certain, and those of a teacher are not: drop it")
-        if self.seeds > 1:
-            raise HfclsError("distill makes one student: drop seeds, or give one command for each seed")
 
 
 @dataclass

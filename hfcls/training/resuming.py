@@ -41,6 +41,7 @@ class ResumableTrainer(Trainer):
     args: Any
     _seconds_before = 0.0  # of the parts of this run that ended in the checkpoint it goes on from
     _began = 0.0  # on the monotonic clock
+    _earlier_steps: int | None = None  # that the run was to take when its checkpoint was written
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """Trainer's own, from a checkpoint that this class wrote; True: from the newest whole one.
@@ -53,8 +54,7 @@ class ResumableTrainer(Trainer):
             if newest is None:
                 raise HfclsError(f"no whole checkpoint to resume from in {self.args.output_dir}")
             resume_from_checkpoint = str(newest)
-        if resume_from_checkpoint:
-            check_resumable(Path(resume_from_checkpoint))
+        self._earlier_steps = check_resumable(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
         self._began, self._seconds_before = time.monotonic(), 0.0
         output: TrainOutput = super().train(resume_from_checkpoint, *args, **kwargs)
         self.training_seconds = self._seconds()
@@ -71,6 +71,20 @@ class ResumableTrainer(Trainer):
             if self.state.global_step % STEPS_OF_MEMORY == 0:
                 give_back_memory()
         return loss
+
+    def create_scheduler(
+        self, num_training_steps: int, *args: Any, **kwargs: Any
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Trainer's own; tells where a resumed run has another number of steps, on which its rates depend."""
+        kind = str(getattr(self.args.lr_scheduler_type, "value", self.args.lr_scheduler_type))
+        follows = kind not in ("exponential", "constant") or self.args.get_warmup_steps(num_training_steps) > 0
+        if follows and self._earlier_steps not in (None, num_training_steps):
+            logger.warning(
+                "the run was to take %d steps and is to take %d now: its rates follow the new number from here on, and "
+                "may rise again",
+                *(self._earlier_steps, num_training_steps),
+            )
+        return super().create_scheduler(num_training_steps, *args, **kwargs)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Trainer's own, after which the random numbers of training go on as if nothing had been evaluated."""
@@ -178,11 +192,11 @@ class ResumableTrainer(Trainer):
         return str(Path(super()._get_output_dir(trial)) / ASIDE)
 
 
-def check_resumable(checkpoint: Path) -> None:
-    """Raises `HfclsError` for a checkpoint from which `ResumableTrainer` cannot go on exactly."""
+def check_resumable(checkpoint: Path) -> int:
+    """The steps that a run was to take; raises `HfclsError` if it cannot go on exactly from this checkpoint."""
     try:
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-        written_here = UNLOGGED in state["stateful_callbacks"]
+        written_here, steps = UNLOGGED in state["stateful_callbacks"], int(state["max_steps"])
     except (OSError, ValueError, KeyError, TypeError):
         written_here = False
     if not written_here:
@@ -195,6 +209,7 @@ def check_resumable(checkpoint: Path) -> None:
             f"cannot resume from {checkpoint}: it was saved without its optimizer (save_only_model); train from its "
             "weights instead, as those of a pretrained model"
         )
+    return steps
 
 
 class ExactResumeCallback(TrainerCallback):

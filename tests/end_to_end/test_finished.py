@@ -116,6 +116,18 @@ def test_more_epochs_go_on_and_count_the_time_of_all_parts(options, finished, tm
     assert again.facts == longer.facts
 
 
+@pytest.mark.parametrize("schedule", ["exponential", "linear"])
+def test_more_epochs_of_a_schedule_that_follows_their_number_are_warned_of(
+    options, finished, tmp_path, caplog, schedule
+):
+    run = {**finished, "lr_scheduler": schedule, "output_dir": str(tmp_path / "run")}
+    hfcls.fine_tune(**run)
+    assert "rise again" not in caplog.text
+    hfcls.fine_tune(**{**run, "num_train_epochs": 3}, resume=True)
+    told = "the run was to take 6 steps and is to take 9 now: its rates follow the new number from here on"
+    assert (told in caplog.text) == (schedule == "linear")
+
+
 def test_a_run_that_was_killed_before_its_results_does_not_say_it_took_no_time(options):
     earlier = hfcls.load_results(options["output_dir"])
     (Path(options["output_dir"]) / "results.json").unlink()
