@@ -140,7 +140,10 @@ def test_layers_by_number_and_what_cannot_be(caplog):
     unknown.config.model_type = "mystery"
     with pytest.raises(HfclsError, match="the head of a mystery model is not known; leave out --freeze_encoder"):
         warm_start(unknown, rows, padded, needed=True)
-    assert warm_start(unknown, rows, padded) < 60  # the head stays random, and the run goes on
+    before = {name: tensor.clone() for name, tensor in unknown.state_dict().items()}
+    warm_start(unknown, rows, padded, layers="auto", pooling="mean")  # the run goes on
+    assert before.keys() == unknown.state_dict().keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in unknown.state_dict().items())
     model.config.architectures = ["BertForSequenceClassification"]
     before = model.classifier.weight.clone()
     warm_start(model, rows, padded, pooling="mean")

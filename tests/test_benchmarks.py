@@ -1,0 +1,32 @@
+"""benchmarks/accuracy.py: cells that are there are not run again, and the table has their means."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, reviews
+
+PROGRAM = str(ROOT / "benchmarks/accuracy.py")
+
+
+@pytest.mark.slow
+def test_accuracy_of_methods_beside_the_baseline(tiny_model, tmp_path):
+    for seed, split in enumerate(("train", "test")):
+        lines = ["text,label", *(",".join(row) for row in reviews(80, seed))]
+        (tmp_path / "data/set").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"data/set/{split}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    output = tmp_path / "accuracy.jsonl"
+    run = [sys.executable, PROGRAM, "run", tmp_path / "data", "--model", tiny_model, "--output", output, "--rows", "60"]
+    run += ["--seeds", "1", "2", "--methods", "probe", "book", "--option", "max_length=64"]
+    subprocess.run([*run, "--part", "1/2"], check=True, capture_output=True, timeout=300)
+    half = output.read_text()
+    subprocess.run(run, check=True, capture_output=True, timeout=300)
+    assert output.read_text().startswith(half)
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len({(line["method"], line["seed"]) for line in lines}) == len(lines) == 4
+    table = subprocess.run([sys.executable, PROGRAM, "table", output], check=True, capture_output=True, text=True)
+    cells = table.stdout.splitlines()[-1].strip("| ").split(" | ")
+    probe = [line["metrics"]["accuracy"] for line in lines if line["method"] == "probe"]
+    assert (cells[0], cells[1]) == ("60", "set")
+    assert cells[3].startswith(f"{sum(probe) / 2:.3f}")
