@@ -113,5 +113,8 @@ def could_not_load(what: str, name: str, error: Exception) -> str:
         where = " (there is no folder of that name here)"
         if isinstance(error, OSError) and not hub_answers():
             asked = "is not asked (HF_HUB_OFFLINE)" if is_offline_mode() else "does not answer"
-            why = f"{constants.ENDPOINT} {asked}, and no earlier download of it is kept here"
+            why = (
+                f"{constants.ENDPOINT} {asked}, and no earlier download of it is kept here: give --model a folder, or "
+                f"train {SHIPPED[0]}, which comes with hfcls"
+            )
     return f"could not load the {what} of {name!r}{where}: {why}"
