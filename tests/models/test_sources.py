@@ -59,8 +59,8 @@ def test_without_the_hub_a_name_fails_within_seconds_and_in_one_line(kind, limit
         assert float(seconds) < limit
         assert message == (
             f"could not load the {what} of 'nobody/nothing' (there is no folder of that name here): {endpoint} does "
-            "not answer, and no earlier download of it is kept here: give --model a folder, or train hfcls-small-ko, which "
-            "comes with hfcls"
+            "not answer, and no earlier download of it is kept here: give --model a folder, or train hfcls-small-ko, "
+            "which comes with hfcls"
         )
     assert "Retrying" not in done.stderr
 
