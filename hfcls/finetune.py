@@ -75,11 +75,11 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
     config, data = with_data(config or TrainConfig(), options)
+    if config.model == BASELINE:
+        return fit_baseline(config, data)
     if (config := config.settled()).seeds > 1:
         return run_seeds(config, data, lambda one: fine_tune(one, dataset=data))
     args = training_arguments(**config.training_options())
-    if config.model == BASELINE:
-        return fit_baseline(config, data, args.world_size)
     with main_process_speaks(args.should_log), ExitStack() as held:
         return whole_run(config, data, args, held)
 

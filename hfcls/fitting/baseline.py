@@ -2,18 +2,19 @@
 
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import DatasetDict
 
 from hfcls.baseline.beside import labels_of, texts_of
 from hfcls.baseline.linear import Baseline
 from hfcls.baseline.model import BASELINE, save_baseline
 from hfcls.config.options import changed_options, resumable_options
-from hfcls.config.train import TrainConfig
+from hfcls.config.train import SplitConfig, TrainConfig
 from hfcls.data.corpora import load_splits
 from hfcls.data.duplicates import kept_train_rows
 from hfcls.data.labels import warn_of_labels
@@ -35,21 +36,28 @@ from hfcls.system.locks import sole_run
 
 logger = logging.getLogger(__name__)
 
+# The options that decide what a baseline is, or what its run leaves; all others are of an encoder.
+HEEDED = {f.name for f in fields(SplitConfig)} - {"select_on_test"} | {
+    *("model", "seed", "split_seed", "trust_remote_code", "baseline", "metrics", "report")
+}
 
-def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
+
+def fit_baseline(config: TrainConfig, data: Any) -> Result:
     """Fit a baseline on labelled texts; it, its numbers, report and model card end in `output_dir`.
 
     Args:
         data: `config.dataset`, or the object of Python that it stands for.
-        world_size: processes that were started.
 
-    Nothing is selected, so that a validation split is only scored, where there is no test split.
+    Nothing is selected, so that a validation split is only scored, where there is no test split. A recipe for an
+    encoder may serve: the log names the options that have no effect, and the record leaves them out.
 
     Raises:
         HfclsError: data, options or output folder are not what is needed; says what to do.
     """
-    if world_size > 1:
+    if (world_size := PartialState().num_processes) > 1:
         raise HfclsError(f"a baseline is fitted by one process, found {world_size}: start it without accelerate launch")
+    if config.seeds > 1:
+        raise HfclsError("a baseline is the same with every seed: drop seeds")
     if config.push_to_hub:
         raise HfclsError("the Hub has no code to run a baseline: drop push_to_hub, and copy its folder")
     if config.calibrate or config.target_accuracy is not None:
@@ -62,6 +70,9 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
         if config.resume and (folder / RESULTS_FILE).exists():
             logger.info("the baseline in %s is finished and left as it is", folder)
             return load_results(folder)
+        changed = changed_options(config)
+        if ignored := sorted(changed.keys() - HEEDED):
+            logger.warning("a baseline has no encoder, so these options have no effect: %s", ", ".join(ignored))
         corpus, carved, unlabelled = _rows(config, data)
         task = task_of(corpus["train"], config.label_column)
         if not isinstance(task, SingleLabel):
@@ -86,7 +97,7 @@ def fit_baseline(config: TrainConfig, data: Any, world_size: int = 1) -> Result:
             selected_on=None,
             protocol=_protocol(scored, carved, unlabelled is not None),
             submission_rows=len(unlabelled.rows) if unlabelled else 0,
-            options=changed_options(config),
+            options={name: value for name, value in changed.items() if name in HEEDED},
             batching="",
             padding={},
             tokens_per_text=0.0,

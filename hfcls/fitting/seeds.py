@@ -11,7 +11,6 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hfcls.baseline.model import BASELINE
 from hfcls.config.options import changed_options, resumable_options
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
@@ -75,8 +74,6 @@ def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Resul
 
 
 def _check(config: TrainConfig, data: Any, folder: Path) -> None:
-    if config.model == BASELINE:
-        raise HfclsError("a baseline is the same with every seed: drop seeds")
     if config.freeze_encoder:
         raise HfclsError("with freeze_encoder nothing is drawn by the seed: drop seeds, or freeze_encoder")
     if config.validation_size == 0 and not config.select_on_test:

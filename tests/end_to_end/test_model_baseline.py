@@ -1,6 +1,7 @@
 """`--model baseline`: a folder that every command takes as a classifier, or refuses in a line."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,26 @@ def test_a_run_with_its_rows_shows_the_same_baseline_and_is_kept(out, corpus):
     assert again == hfcls.load_results(out)
     with pytest.raises(HfclsError, match="holds a finished run"):
         hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(out))
+
+
+def test_the_options_of_a_recipe_for_an_encoder_are_told_and_not_recorded(table, tmp_path, caplog):
+    caplog.set_level(logging.WARNING, logger="hfcls")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("learning_rate: 0.001\nearly_stopping_patience: 2\nmax_length: 64\nvalidation_size: 0.2\n")
+    config = hfcls.load_recipe(recipe)
+    options = {"dataset": str(table(count=100)), "model": "baseline", "output_dir": str(tmp_path / "out")}
+    result = hfcls.fine_tune(config, **options, report=False)
+    assert "no effect: early_stopping_patience, learning_rate, max_length" in caplog.text
+    assert result.facts.options == {
+        "dataset": options["dataset"], "model": "baseline", "validation_size": 0.2, "report": False
+    }  # fmt: skip
+    card = (tmp_path / "out/README.md").read_text("utf-8")
+    assert "| `validation_size` | 0.2 |" in card
+    assert "learning_rate" not in card
+    assert "not held-out ones" not in card  # nothing was chosen by the validation split
+    caplog.clear()
+    hfcls.fine_tune(**options, report=False, overwrite_output_dir=True)
+    assert "no effect" not in caplog.text
 
 
 def test_an_encoder_may_take_its_place_and_the_other_way_round(out, corpus, tiny_model):
