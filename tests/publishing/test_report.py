@@ -114,6 +114,20 @@ def test_both_languages_stand_in_page_and_figures(out):
     assert "학습률\u00a0/\u00a0learning rate" in (out / "report/learning_rate.svg").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("metric", "split", "korean"),
+    [
+        ("last", "validation", "마지막 체크포인트를 남겼습니다. 검증 데이터(40행)로 고르지 않았습니다. 테스트"),
+        ("eval_loss", "validation", "검증 데이터(40행)에서 손실이 가장 낮은 체크포인트를 남겼습니다. 테스트"),
+        ("macro_f1", "validation", "검증 데이터(40행)에서 매크로 F1 점수가 가장 높은 체크포인트를 남겼습니다. 테스트"),
+        ("eval_loss", "test", "테스트 데이터(61행)에서 손실이 가장 낮은 체크포인트를 남겼습니다. 그러므로"),
+    ],
+)
+def test_korean_says_which_checkpoint_was_kept_as_english_does(run, metric, split, korean):
+    facts = replace(run.facts, selected_on=split, options={**run.facts.options, "metric_for_best_model": metric})
+    assert korean in render(replace(run, facts=facts), {}, [], None)
+
+
 def test_the_errors_are_the_most_confident_ones(run, out):
     errors = confident_errors(out, 20)
     assert EVIL in [row["text"] for row in errors]
