@@ -90,8 +90,8 @@ NEXT: dict[str, Sentence] = {
         "Train again with --calibrate if you put a threshold on the probabilities.",
     ),
     "errors": (
-        "높은 확률로 틀린 예측을 아래에서 읽고 잘못 달린 레이블을 고치세요.",
-        "Read the most confident errors below, and correct the labels that are wrong.",
+        "아래에 모은 틀린 예측을 읽고 잘못 달린 레이블을 고치세요.",
+        "Read the errors below, and correct the labels that are wrong.",
     ),
 }
 
@@ -120,7 +120,8 @@ def verdict(result: Result, eval_loss: Points) -> Verdict | None:
     name, score = result.analysis.headline()[0]
     assert isinstance(score, Estimate), "the first score of an analysis has an interval"
     width = score.high - score.low
-    todo = _next(learning, outcome, width, sure)
+    is_calibrated = result.confidence is not None and result.confidence.temperature is not None
+    todo = _next(learning, outcome, width, "" if is_calibrated else sure)
     words = {"epoch": f"{epoch:g}", "confidence": f"{confidence:.2f}", "width": f"{100 * width:.0f}"}
     korean, english = ((LEARNING[learning][i] + SURENESS[sure][i]).format(**words) + "." for i in range(2))
     advice = (NEXT[todo][0].format(**words), NEXT[todo][1].format(**words))

@@ -1,5 +1,6 @@
 """Three sentences about a run, on made-up histories of its losses."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from hfcls.publishing.names import decimals
 from hfcls.publishing.verdict import course, sureness, verdict
 from hfcls.runs.results import Result
 from hfcls.scoring.analysis import Analysis, analyse
+from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.intervals import McNemar
 
 
@@ -76,6 +78,13 @@ FALLING, RISEN, FLAT = [(1, 0.6), (2, 0.4)], [(1, 0.3), (2, 0.5)], [(1, 0.4), (2
 )
 def test_what_to_do_next_is_what_helps_most(result, losses, todo):
     assert verdict(result, losses).states[2] == todo
+
+
+def test_a_run_that_was_calibrated_is_not_told_to_calibrate():
+    sure = replace(of(confidence=0.99), confidence=Confidence(num_rows=100, temperature=1.1))
+    assert verdict(sure, FLAT).states == ("finished", "over", "errors")
+    asked = replace(sure, confidence=Confidence(num_rows=100, target_accuracy=0.9))
+    assert verdict(asked, FLAT).states[2] == "over"
 
 
 def test_the_sentences_hold_the_numbers_of_the_run():
