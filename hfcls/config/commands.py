@@ -16,7 +16,7 @@ class CheckConfig(DataConfig):
         None, "Hub id or folder of an encoder: count its tokens, measure its training steps", path=True
     )
     max_length: int = option(128, "tokens per text, as in training")
-    batch_size: int = option(32, "rows per optimizer step, as in training")
+    batch_size: int = option(16, "rows per optimizer step, as in training")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     baseline: bool = option(True, "score character n-grams with logistic regression")
     seed: int = option(7, "seed of the random batches, and of a validation split where the data has none")
