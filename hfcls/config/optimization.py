@@ -25,14 +25,16 @@ class StartConfig(Config):
     warm_head: bool = option(
         True, "fit the head on the features of the training texts before all weights train, where it is known"
     )
-    freeze_encoder: bool = option(False, "stop after --warm_head: the encoder stays as it is; takes a minute")
+    freeze_encoder: bool = option(False, "stop after --warm_head: the encoder stays as it is")
     pooling: Literal["first", "mean"] | None = option(
         None,
-        "the head reads a text's first token, as the model does, or the mean of all (default: mean with --warm_head)",
+        "the head reads a text's first token, as the model does, or the mean of all (default: mean with --warm_head "
+        "and a pretrained model)",
     )
     layers: str | None = option(
         None,
-        "layers of the encoder to keep: all, a number, or auto: as many as serve the task (default with --warm_head)",
+        "layers of the encoder to keep: all, a number, or auto: as many as serve the task (default with --warm_head "
+        "and a pretrained model)",
     )
 
     def check(self) -> None:
