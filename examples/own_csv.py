@@ -18,13 +18,12 @@ result = hfcls.fine_tune(
     dataset=str(Path(__file__).with_name("inquiries.csv")),
     text_column="message",
     label_column="topic",
-    validation_size=0.25,  # the file has one split: a quarter of its rows chooses the checkpoint
+    validation_size=0.25,  # the file has one split: a quarter of its rows is held out to score on
     model=args.model,
     output_dir=args.output_dir,
     overwrite_output_dir=True,
     max_length=64,
     batch_size=8,  # 54 training rows: smaller batches, more steps
-    learning_rate=1e-4,
     num_train_epochs=8,
 )
 print(result.table())

@@ -61,8 +61,6 @@ result = hfcls.fine_tune(
     output_dir=args.output_dir,
     overwrite_output_dir=True,
     max_length=64,
-    learning_rate=1e-4,
-    num_train_epochs=3,
 )
 print(result.table())
 
