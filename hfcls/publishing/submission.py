@@ -13,6 +13,7 @@ from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.runs.folder import SUBMISSION_FILE
 from hfcls.scoring.tasks import MultiLabel, Regression, Task
 from hfcls.system.files import whole
+from hfcls.system.quoting import label_cell
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def _answers(task: Task, outputs: NDArray[Any], columns: int, between: str) -> l
     if not isinstance(task, MultiLabel):
         return [decided]
     if columns == 1:
-        return [[between.join(labels) for labels in decided]]
+        return [[label_cell(labels, task.names, between) for labels in decided]]
     return [[int(name in labels) for labels in decided] for name in task.names]
 
 

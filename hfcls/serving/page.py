@@ -15,7 +15,7 @@ from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import Part, occlusion
 from hfcls.scoring.tasks import MultiLabel, Regression, Task, shown
 from hfcls.serving.reading import limited, read_rows
-from hfcls.system.quoting import one_line, spreadsheet_cell
+from hfcls.system.quoting import label_cell, one_line, spreadsheet_cell
 
 T = TypeVar("T")
 
@@ -111,7 +111,10 @@ def build_page(
         if getattr(classifier.task, "abstain_below", None) is not None:
             added["abstain"] = "abstain"
         header = [*header, *added]
-        rows = [[*row, *(cell(a[key]) for key in added.values())] for row, a in zip(rows, answers, strict=True)]
+        rows = [
+            [*row, *(cell(a[key], classifier.labels) for key in added.values())]
+            for row, a in zip(rows, answers, strict=True)
+        ]
         with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
             path = Path(aside) / "labelled.csv"
             with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark tells Excel that it is UTF-8
@@ -154,12 +157,12 @@ def build_page(
     return page
 
 
-def cell(value: Any) -> str:
-    """What stands in a table for a label, several of them, a number, or yes and no."""
+def cell(value: Any, names: Sequence[str] = ()) -> str:
+    """What stands in a table for a label, several of these names, a number, or yes and no."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ",".join(value)
+        return label_cell(value, names)
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

@@ -4,8 +4,9 @@ HTML is escaped by `html.escape` and Jinja, a shell's word by `shlex.quote`, YAM
 """
 
 import html
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 # What a terminal obeys, what XML and UTF-8 cannot hold, and what turns the direction of the text that follows.
@@ -66,6 +67,13 @@ def spreadsheet_cell(text: str) -> str:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def label_cell(labels: Sequence[str], names: Collection[str], between: str = ",") -> str:
+    """The labels of a text in one cell, with `between` between them; as JSON where one of all `names` holds that."""
+    if any(between in name for name in names):
+        return json.dumps(labels, ensure_ascii=False)
+    return between.join(labels)
 
 
 def shown(names: Collection[object], between: str = ", ") -> str:

@@ -201,6 +201,18 @@ def test_several_labels_and_numbers_are_handed_in_too(train, tmp_path, options, 
             assert [name for name in NAMES if row[name] == "1"] == answer["labels"]
 
 
+def test_labels_with_commas_are_handed_in_as_lists(train, tmp_path):
+    rows = [{"text": text, "label": ["좋음, 매우", "가격"][i % 2 :]} for i, (text, _) in enumerate(ROWS)]
+    write(tmp_path / "data/train.jsonl", jsonl(rows))
+    write(tmp_path / "data/test.jsonl", jsonl({"text": row["text"]} for row in rows[:20]))
+    train(str(tmp_path / "data"), max_steps=6)
+    with (tmp_path / "out/submission.csv").open(encoding="utf-8", newline="") as file:
+        found = [json.loads(row["label"]) for row in csv.DictReader(file)]
+    answers = hfcls.Classifier.from_pretrained(str(tmp_path / "out"))([row["text"] for row in rows[:20]])
+    assert found == [answer["labels"] for answer in answers]
+    assert any(found)
+
+
 @pytest.mark.slow
 def test_folders_patterns_and_tables_of_other_programs(train, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="hfcls")

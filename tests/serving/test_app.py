@@ -302,6 +302,29 @@ def test_the_page_says_when_a_person_should_decide():
     assert (cell(True), cell(0.5)) == ("true", "0.5000")
 
 
+@LEFT_OPEN
+def test_labels_with_commas_stand_in_the_table_as_lists(classifier_folder, tmp_path, monkeypatch):
+    folder = shutil.copytree(classifier_folder, tmp_path / "several")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config |= {"problem_type": "multi_label_classification", "id2label": {"0": "좋음, 매우", "1": "가격"}}
+    config["label2id"] = {name: int(i) for i, name in config["id2label"].items()}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    several = Classifier.from_pretrained(str(folder))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    page = build_page(several, name="a", max_chars=100, max_texts=10)
+    label = next(function.fn for function in page.fns.values() if function.name == "label")
+    texts = ["최고 추천", "별로"]
+    label("\n".join(texts), None)
+    (path,) = (tmp_path / "gradio").rglob("*.csv")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        assert [json.loads(row["predicted_labels"]) for row in csv.DictReader(file)] == [
+            answer["labels"] for answer in several(texts)
+        ]
+    assert cell(["가", "나"], ["가", "나"]) == "가,나"
+    del page, label
+    gc.collect()
+
+
 def test_a_port_that_is_taken_and_a_folder_without_a_model_are_named(capsys, classifier_folder, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
