@@ -1,8 +1,10 @@
 """The command line: `hfcls COMMAND`, with a subcommand for each."""
 
 import argparse
+import atexit
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -59,10 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"hfcls: error: {error}", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
+        _leave_once()
         if speaks_first():
             print(f"\nhfcls: {interrupted}", file=sys.stderr)
         status = 128 + interrupted.signal
     except KeyboardInterrupt:
+        _leave_once()
         if speaks_first():
             print(
                 "hfcls: interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
@@ -74,6 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
     leave_process_group()
     return status
+
+
+def _leave_once() -> None:
+    """A second Ctrl-C, which `timeout` and launchers send after the first, does not break the exit of the process."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -224,3 +224,28 @@ def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
         "a field that holds the delimiter or quotes must be quoted"
     )
     assert done.stdout == ""
+
+
+STOPPED = """
+import os, signal, sys
+from hfcls import cli, commands
+
+class Late:
+    def __del__(self):  # when Python takes its modules apart
+        os.kill(os.getpid(), signal.SIGINT)
+
+def stop(args):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+commands.run_recipes, late = stop, Late()
+late.itself = late
+sys.exit(cli.main(["recipes"]))
+"""
+
+
+def test_a_second_ctrl_c_does_not_break_the_exit():
+    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("hfcls: interrupted; ")
+    assert done.stderr.count("\n") == 1
