@@ -45,9 +45,9 @@ def joint_of(text_column: str, name: str | None, *, trust_remote_code: bool = Fa
     Raises:
         HfclsError: `text_column` names several columns, and the tokenizer has no separator.
     """
-    if name in (None, SCRATCH, BASELINE) or len(text_columns(text_column)) == 1:
+    if len(text_columns(text_column)) == 1 or name in (None, BASELINE) or scratch_shape(name):
         return JOINT
-    separator = load_tokenizer(str(name), trust_remote_code=trust_remote_code).sep_token
+    separator = load_tokenizer(name, trust_remote_code=trust_remote_code).sep_token
     if not separator:
         raise HfclsError(
             f"text_column names several columns, and the tokenizer of {name} has no separator to join them: "

@@ -33,8 +33,8 @@ def run(news, tiny_model, tmp_path):
     def train(**options):
         defaults = {"max_length": 48, "max_steps": 6, "baseline": False, "report": False, "report_to": "none"}
         return hfcls.fine_tune(
-            dataset=news(), model=tiny_model, output_dir=str(tmp_path / "out"), allow_unknown=True,
-            **{"text_column": "제목, 본문,댓글"} | defaults | options,
+            dataset=news(), output_dir=str(tmp_path / "out"), allow_unknown=True,
+            **{"text_column": "제목, 본문,댓글", "model": tiny_model} | defaults | options,
         )  # fmt: skip
 
     return train
@@ -60,6 +60,11 @@ def test_columns_are_joined_and_the_model_remembers_them(run, news, tmp_path):
     table = parquet.read_table(shard)
     assert table.column_names == [*HEADER, "predicted_label", "predicted_score"]
     assert table["predicted_label"].to_pylist() == [answer["label"] for answer in answers]
+
+
+def test_a_model_of_a_shape_has_no_tokenizer_yet_that_tells_a_separator(run, tmp_path):
+    run(model="2x64", max_steps=1)
+    assert json.loads((tmp_path / "out/config.json").read_text(encoding="utf-8"))["data_columns"]["joint"] == " [SEP] "
 
 
 def test_what_such_a_model_refuses(run, tmp_path):
