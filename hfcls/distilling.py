@@ -86,8 +86,12 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
 def _ask(config: DistillConfig, folder: Path) -> list[Path]:
     """The files with the answers of the teacher; what is there already is not asked again."""
     teacher = str(config.teacher)
-    if not isinstance(task_of_config(load_config(teacher, trust_remote_code=config.trust_remote_code)), SingleLabel):
+    about = load_config(teacher, trust_remote_code=config.trust_remote_code)
+    if not isinstance(task_of_config(about), SingleLabel):
         raise HfclsError(f"{teacher} does not give a text one label, and distill is for models that do")
+    pair = (getattr(about, "data_columns", None) or {}).get("text_pair_column")
+    if pair and not config.text_pair_column:  # predict would take it, and the student would not
+        raise HfclsError(f"{teacher} was fine-tuned on pairs of texts: set --text_pair_column, there it was {pair!r}")
     asked = ("text_column", "text_pair_column", "delimiter", "encoding", "quoting", "no_header", "sheet")
     predict_files(
         PredictConfig(

@@ -170,6 +170,18 @@ def test_what_cannot_be_taught_is_one_line(options, tmp_path, changed, message):
     assert not (tmp_path / "out/results.json").exists()
 
 
+def test_a_teacher_of_pairs_does_not_teach_one_half_of_them(options, classifier_folder, tmp_path):
+    """It would be asked about the pair that it remembers, and the student would read the first text alone."""
+    teacher = tmp_path / "pairs"
+    shutil.copytree(classifier_folder, teacher)
+    config = json.loads((teacher / "config.json").read_text(encoding="utf-8"))
+    config["data_columns"] = {"text_column": "text", "text_pair_column": "id"}
+    (teacher / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(HfclsError, match="pairs was fine-tuned on pairs of texts: set --text_pair_column, .* 'id'"):
+        hfcls.distill(**options | {"teacher": str(teacher)})
+    assert not (tmp_path / "out/teacher").exists()
+
+
 def test_a_class_that_the_teacher_does_not_know(options, tmp_path):
     options["labelled"] = write(tmp_path / "other.csv", ["text", "label"], [("가", "기쁨"), ("나", "슬픔")] * 20)
     with pytest.raises(HfclsError, match="has the class '기쁨', '슬픔', and the probabilities are of"):
