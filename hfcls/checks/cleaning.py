@@ -95,9 +95,16 @@ def clean(config: CleanConfig | None = None, /, **options: "Unpack[CleanOptions]
         for i in errors.order.tolist()
     ]
     found = Suspects(config.dataset, {split: len(corpus[split]) for split in splits}, weights, suspects, config.output)
-    found.save()
-    if config.apply:
-        write_cleaned(raw, found, Path(config.apply), header=not config.no_header)
+    target = config.output
+    try:
+        found.save()
+        if config.apply:
+            target = config.apply
+            write_cleaned(raw, found, Path(target), header=not config.no_header)
+    except OSError as error:  # a full disk
+        raise HfclsError(
+            f"cannot write {target}: {error.strerror or error}; make room, or choose another place"
+        ) from error
     return found
 
 

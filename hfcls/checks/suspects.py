@@ -104,6 +104,12 @@ class Suspects:
 
 def check_targets(output: str, apply: str | None, raw: DatasetDict) -> None:
     """Raises HfclsError unless the csv file and the copy can be written, and take the place of nothing else."""
+    path, copy = Path(output).resolve(), Path(apply).resolve() if apply else None
+    if copy and (path == copy or path in copy.parents or copy in path.parents):
+        raise HfclsError(
+            "output is the list of rows and apply the copy of the data: give each a name of its own, neither within "
+            "the other"
+        )
     path = Path(output)
     if path.is_file() and not path.read_bytes().removeprefix(b"\xef\xbb\xbf").startswith(b"split,row,file,line,text"):
         raise HfclsError(f"{path} is there, and no list of hfcls clean: choose another --output")

@@ -53,8 +53,6 @@ class CleanConfig(DataConfig):
     def check(self) -> None:
         check_at_least("max_length", self.max_length, 3, MOST_TOKENS)
         check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
-        if self.apply and self.apply == self.output:
-            raise HfclsError("output is the list of rows and apply the copy of the data: give each a name of its own")
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """`hfcls clean` finds flipped labels, tells where they stand, and changes nothing unasked."""
 
 import csv
+import errno
+import os
 import random
 
 import numpy as np
@@ -66,6 +68,31 @@ def test_the_copy_lacks_the_doubted_rows_and_nothing_else(flipped, tmp_path):
         package.clean(dataset=str(path), output=str(tmp_path / "list.csv"), apply=str(copy))
     with pytest.raises(HfclsError, match="is there, and no list of hfcls clean"):
         package.clean(dataset=str(path), output=str(path))
+
+
+@pytest.mark.parametrize(("output", "apply"), [("a.csv", "b/../a.csv"), ("a", "a/b.csv"), ("a/b.csv", "a")])
+def test_list_and_copy_do_not_take_each_others_place(flipped, tmp_path, output, apply):
+    with pytest.raises(HfclsError, match="give each a name of its own, neither within the other"):
+        package.clean(dataset=str(flipped[0]), output=str(tmp_path / output), apply=str(tmp_path / apply))
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_disk_that_fills_is_one_line_and_leaves_no_part(flipped, tmp_path, monkeypatch, suffix):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    options = {"dataset": str(flipped[0]), "output": str(tmp_path / "list.csv")}
+    package.clean(**options)
+    before = (tmp_path / "list.csv").read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(HfclsError, match="cannot write .*list.csv: No space left on device; make room"):
+        package.clean(**options)
+    monkeypatch.setattr("hfcls.checks.suspects.Suspects.save", lambda self: None)
+    with pytest.raises(HfclsError, match=f"cannot write .*copy{suffix}: No space left on device; make room"):
+        package.clean(**options, apply=str(tmp_path / f"copy{suffix}"))
+    assert (tmp_path / "list.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "reviews.csv"]
 
 
 def test_an_encoder_judges_beside_the_baseline(flipped, tmp_path, tiny_model):
