@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from datasets import DatasetDict
+from safetensors import SafetensorError
 
 from hfcls.baseline.beside import labels_of, texts_of
 from hfcls.baseline.linear import Baseline
@@ -85,9 +88,13 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         start, train = time.perf_counter(), corpus["train"]
         fitted = Baseline.fit(texts_of(train), labels_of(train), len(task.names), seed=config.seed)
         seconds = time.perf_counter() - start
-        for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
-            path.unlink()  # of the run that is replaced
-        save_baseline(fitted, task.names, folder, data_columns=config.columns() | joined_columns(config.text_column))
+        with _one_line(folder):
+            for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
+                path.unlink()  # of the run that is replaced
+            columns = config.columns() | joined_columns(config.text_column)
+            save_baseline(fitted, task.names, folder, data_columns=columns)
+            if unlabelled:
+                save_submission(unlabelled, task, fitted.probabilities(texts_of(unlabelled.texts)), folder)
         facts = RunFacts(
             model=BASELINE,
             architecture=BASELINE,
@@ -109,13 +116,21 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
             weights_sha256=weights_sha256(folder),
             problem_type=task.problem_type,
         )
-        if unlabelled:
-            save_submission(unlabelled, task, fitted.probabilities(texts_of(unlabelled.texts)), folder)
         probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
         result = scored_result(corpus, scored, probabilities, task, facts, config.output_dir, config.seed, further)
         save_run(result, corpus[scored] if scored else None, probabilities, task, folder)
         publish(folder, report=config.report, repo_id=None, hub_private=False)
     return result
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    """What goes wrong while the folder is written to, such as a full disk, becomes an `HfclsError`."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HfclsError(f"cannot write the baseline to {folder}: {reason}; solve that, and run it again") from error
 
 
 def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str, Unlabelled | None]:

@@ -1,5 +1,6 @@
 """`--model baseline`: a folder that every command takes as a classifier, or refuses in a line."""
 
+import errno
 import json
 import logging
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hub_server import card_errors
 from pyarrow import parquet
+from safetensors import SafetensorError
 
 import hfcls
 from hfcls import cli
@@ -75,6 +77,25 @@ def test_the_options_of_a_recipe_for_an_encoder_are_told_and_not_recorded(table,
     caplog.clear()
     hfcls.fine_tune(**options, report=False, overwrite_output_dir=True)
     assert "no effect" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("writer", "error"),
+    [
+        ("model.write_whole", OSError(errno.ENOSPC, "No space left")),
+        ("linear.Baseline.save", SafetensorError("No space")),
+    ],
+)
+def test_a_disk_that_fills_is_one_line_and_the_run_may_be_repeated(corpus, tmp_path, monkeypatch, writer, error):
+    def full(*args, **options):
+        raise error
+
+    options = {"dataset": corpus, "model": "baseline", "output_dir": str(tmp_path / "out"), "report": False}
+    with monkeypatch.context() as patched:
+        patched.setattr(f"hfcls.baseline.{writer}", full)
+        with pytest.raises(HfclsError, match="cannot write the baseline to .*out: No space"):
+            hfcls.fine_tune(**options)
+    assert hfcls.fine_tune(**options, overwrite_output_dir=True).metrics["accuracy"] > 0.9
 
 
 def test_an_encoder_may_take_its_place_and_the_other_way_round(out, corpus, tiny_model):
