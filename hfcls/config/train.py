@@ -105,7 +105,8 @@ class ModelConfig(Config):
 
     model: str = option(
         "beomi/kcbert-base",
-        "Hub id or folder of a pretrained encoder; scratch or a shape, 4x256: random weights; baseline: no encoder",
+        "Hub id or folder of a pretrained encoder, or hfcls-small-ko, which ships with hfcls; scratch or a shape, "
+        "4x256: random weights; baseline: no encoder",
         path=True,
         in_card="never",
     )
