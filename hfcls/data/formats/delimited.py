@@ -40,7 +40,10 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
     with opened() as file:
         header = next(row for row, _ in records(dialect, file) if row)
     if any("\0" in name for name in header):
-        raise HfclsError(f"{path}: its first line holds NUL characters; name the encoding with --encoding")
+        raise HfclsError(
+            f"{path}: its first line holds NUL characters; save the file as UTF-8, or name its encoding with "
+            "--encoding where the command has it"
+        )
     if options.no_header:
         header = [str(i) for i in range(1, len(header) + 1)]
     names = unique_names(header)

@@ -239,7 +239,10 @@ def test_a_zip_of_two_tables_is_refused_by_name(tmp_path):
 def test_a_broken_line_of_utf_8_is_not_taken_for_cp949(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("text,label\n가나,1\n다라,0\n".encode() + b"\xb0\xa1,1\n")
-    with pytest.raises(HfclsError, match="t.csv, line 4 is not UTF-8 text; save the file as UTF-8, or name its"):
+    with pytest.raises(
+        HfclsError,
+        match="t.csv, line 4 is not UTF-8 text; save the file as UTF-8, or name its encoding with --encoding where",
+    ):
         rows_of(path)
 
 
