@@ -155,4 +155,7 @@ def _not_decodable(path: Path, encoding: str) -> str:
         with open_bytes(path) as file:
             bad = (number for number, line in enumerate(file, start=1) if not _line_decodes(line, encoding))
             line = f", line {number}" if (number := next(bad, 0)) else ""
-    return f"{path}{line} is not {name} text; save the file as UTF-8, or name its encoding with --encoding where the command has it"
+    return (
+        f"{path}{line} is not {name} text; save the file as UTF-8, or name its encoding with --encoding where the "
+        "command has it"
+    )

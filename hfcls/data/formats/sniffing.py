@@ -94,8 +94,8 @@ def _with_or_without(path: Path, plain: Trial, unquoted: Trial) -> tuple[Dialect
     if plain.swallowing and (plain.odd or not plain.quotes_header):
         raise HfclsError(
             f"{path}, line {plain.swallowing[0]}: a quote opens a field there that takes in lines below, which look "
-            'like rows: inside quotes write "" for a quote; or say how the file was written, with --quoting none or csv '
-            "where the command has it"
+            'like rows: inside quotes write "" for a quote; or say how the file was written, with --quoting none or '
+            "csv where the command has it"
         )
     if plain.lossy and not plain.wrong:
         return (
