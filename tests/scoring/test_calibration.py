@@ -143,3 +143,11 @@ def test_an_answer_says_whether_a_person_should_decide():
     assert task.answer([0.9, 0.1], all_scores=False)["abstain"] is False
     assert task.columns(np.array([[0.3, 0.7], [0.9, 0.1]]), all_scores=False)["abstain"].tolist() == [True, False]
     assert "abstain" not in SingleLabel(task.names).answer([0.3, 0.7], all_scores=False)
+
+
+def test_a_step_that_fails_ends_the_search_and_few_errors_at_its_begin_do_not():
+    confidence, right = np.linspace(0.99, 0.5, 200), np.ones(200, bool)
+    right[:2] = False  # 18 of the first 20 would not show 0.8, and 38 of the first 40 do
+    assert lowest_confidence(right, confidence, 0.8) == 0.0
+    right[:12] = False  # 28 of 40; all rows would show it, and are not looked at
+    assert lowest_confidence(right, confidence, 0.8) is None
