@@ -1,6 +1,5 @@
 """Which columns of a table are meant: by name, by a path into nested values, or by a name that is usual for them."""
 
-import csv
 import difflib
 import logging
 import unicodedata
@@ -12,7 +11,7 @@ from datasets import Dataset, Features, Value
 
 from hfcls.data.formats.json_tables import Seen
 from hfcls.errors import HfclsError
-from hfcls.system.quoting import quoted
+from hfcls.system.quoting import different_names, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -125,10 +124,11 @@ def _by_content(rows: Dataset, wanted: Mapping[str, str]) -> dict[str, str]:
 
 def text_columns(text_column: str) -> list[str]:
     """The names in a `text_column`, between commas; one that holds a comma stands in double quotes."""
-    names = [name.strip() for name in next(csv.reader([text_column], skipinitialspace=True), [])]
-    if not all(names) or len(set(names)) < len(names):
-        raise HfclsError(f"text_column must name different columns between commas, found {text_column!r}")
-    return names if len(names) > 1 or names[0] != text_column.strip() else [text_column]
+    if text_column.strip() and "," not in text_column and not text_column.startswith('"'):
+        return [text_column]
+    if names := different_names(text_column):
+        return names
+    raise HfclsError(f"text_column must name different columns between commas, found {text_column!r}")
 
 
 def wanted_columns(text_column: str, text_pair_column: str | None, label_column: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 HTML is escaped by `html.escape` and Jinja, a shell's word by `shlex.quote`, YAML by PyYAML.
 """
 
+import csv
 import html
 import json
 import re
@@ -74,6 +75,18 @@ def label_cell(labels: Sequence[str], names: Collection[str], between: str = ","
     if any(between in name for name in names):
         return json.dumps(labels, ensure_ascii=False)
     return between.join(labels)
+
+
+def different_names(text: str) -> list[str]:
+    """The names between commas, of which one with a comma or a line break stands in double quotes; [] if they are bad.
+
+    Bad are a name that is empty and one that is given twice.
+    """
+    try:
+        names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
+    except csv.Error:  # a line break outside quotes
+        return []
+    return names if all(names) and len(set(names)) == len(names) else []
 
 
 def shown(names: Collection[object], between: str = ", ") -> str:

@@ -135,6 +135,14 @@ def test_names_with_commas_and_columns_that_do_not_go_together(news):
     with pytest.raises(HfclsError, match="has a column '의견, 건의사항', and text_column names several between commas"):
         load_corpus(path, text_column="의견, 건의사항")
     assert load_corpus(path, text_column='"의견, 건의사항"')["train"]["text"] == [row[1] for row in ROWS]
+    path = news("broken.csv", [(row[0], row[1], row[3]) for row in ROWS], ["제목", "본문\n(자유)", "label"])
+    assert load_corpus(path, text_column="본문\n(자유)")["train"]["text"] == [row[1] for row in ROWS]
+    assert load_corpus(path, text_column='제목,"본문\n(자유)"')["train"]["text"][0] == f"제목 0 [SEP] {ROWS[0][1]}"
+    with pytest.raises(HfclsError, match="must name different columns between commas, found '제목,본문.*자유"):
+        load_corpus(path, text_column="제목,본문\n(자유)")
+    for option, names in (("text_column", " "), ("label_columns", "a\nb,c"), ("label_columns", "a,a")):
+        with pytest.raises(HfclsError, match=f"{option} must name"):
+            load_corpus(path, **{option: names})
     with pytest.raises(HfclsError, match="column '수' is not text but int64"):
         load_corpus([{"글": "가", "수": 1, "label": "a"}], text_column="글,수")
 

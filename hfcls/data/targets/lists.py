@@ -1,6 +1,5 @@
 """Columns of several labels as lists of their names, whatever they look like in the file."""
 
-import csv
 from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
@@ -8,12 +7,13 @@ from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_dat
 from hfcls.data.columns import chosen_column
 from hfcls.data.labels import name_of
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import different_names
 
 
 def column_list(label_columns: str) -> list[str]:
     """The names in `label_columns`; raises HfclsError unless there are several different ones."""
-    names = [name.strip() for name in next(csv.reader([label_columns]))]
-    if len(set(names)) < len(names) or len(names) < 2 or not all(names):
+    names = different_names(label_columns)
+    if len(names) < 2:
         raise HfclsError(
             f"label_columns must name several different columns, such as 배송,품질,가격, found {label_columns!r}"
         )
