@@ -82,7 +82,7 @@ def run_distill(args: argparse.Namespace) -> None:
     if not PartialState().is_main_process:
         return
     print(visible(f"\n{result.table()}\n"))
-    if config.teacher and config.labelled:
+    if config.teacher and config.labelled and result.split == "test":  # else its rows have trained the student
         words = ["--model", config.output_dir, "--compare", config.teacher, "--dataset", config.labelled]
         print(f"Beside its teacher: {command_of('hfcls')} evaluate {visible(shlex.join(words))}")
 

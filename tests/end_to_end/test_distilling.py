@@ -188,10 +188,20 @@ def test_a_class_that_the_teacher_does_not_know(options, tmp_path):
         hfcls.distill(**options)
 
 
-def test_the_command(options, capsys):
+@pytest.mark.parametrize("has_test", [False, True])
+def test_the_command_offers_to_compare_on_rows_that_did_not_train_the_student(options, tmp_path, capsys, has_test):
+    if has_test:
+        (tmp_path / "labelled").mkdir()
+        names = Classifier.from_pretrained(options["teacher"]).labels
+        rows = [(text, names[int(label)]) for text, label in reviews(20, 4)]
+        write(tmp_path / "labelled/test.csv", ["text", "label"], rows)
+        shutil.move(options["labelled"], tmp_path / "labelled/train.csv")
+        options["labelled"] = str(tmp_path / "labelled")
     words = [f"--{name}={value}" for name, value in options.items() if name not in ("model", "report")]
     assert cli.main(["distill", *words, f"--student={options['model']}", "--no-report"]) == 0
     printed = capsys.readouterr().out
-    assert "Beside its teacher: " in printed
-    compared = printed.split("evaluate ")[-1].split()
-    assert cli.main(["evaluate", *compared]) == 0
+    assert ("Beside its teacher: " in printed) == has_test
+    if has_test:
+        compared = printed.split("evaluate ")[-1].split()
+        assert cli.main(["evaluate", *compared]) == 0
+        assert "test (20 rows" in capsys.readouterr().out
