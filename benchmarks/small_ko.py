@@ -4,6 +4,7 @@
     ACCELERATE_MIXED_PRECISION=bf16 hfcls adapt recipes/small_ko.yaml --dataset crawl_rated.parquet
     python benchmarks/small_ko.py ship outputs/small_ko
     python benchmarks/small_ko.py score --seeds 3
+    python benchmarks/small_ko.py speed --against kcbert-base --nsmc ~/Korpora/nsmc
 
 `crawl.parquet` is NSMC's raw crawl (CC0), columns `text` and `rating`. Left out are the reviews that also stand in
 NSMC's test split or in the demonstration corpus, in any spelling that `hfcls check` takes for the same.
@@ -14,16 +15,18 @@ import csv
 import json
 import statistics
 import tempfile
+import time
 from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import hfcls
 from hfcls.data.duplicates import normalized
 from hfcls.models.sources import SHIPPED, local_folder
+from hfcls.models.tokenizers import load_tokenizer
 
 
 def main() -> None:
@@ -40,6 +43,12 @@ def main() -> None:
     score = commands.add_parser("score", help="fine-tune it on the demonstration corpus")
     score.add_argument("--seeds", type=int, default=3)
     score.set_defaults(run=print_scores)
+    speed = commands.add_parser("speed", help="reviews/s through Classifier beside an encoder of another shape")
+    speed.add_argument("--against", required=True, help="folder with config.json and a tokenizer; weights are drawn")
+    speed.add_argument("--nsmc", type=Path, required=True, help="folder with ratings_test.txt")
+    speed.add_argument("--reviews", type=int, default=512, help="per round, others in each")
+    speed.add_argument("--rounds", type=int, default=4)
+    speed.set_defaults(run=print_speed)
     args = parser.parse_args()
     args.run(args)
 
@@ -84,6 +93,36 @@ def print_scores(args: argparse.Namespace) -> None:
         baseline = result.baseline.analysis.accuracy.value if result.baseline else float("nan")
         print(f"seed {seed}: accuracy {scores[-1]:.4f}, baseline {baseline:.4f}, {result.facts.training_seconds:.0f} s")
     print(f"mean {statistics.mean(scores):.4f}")
+
+
+def print_speed(args: argparse.Namespace) -> None:
+    """Rounds of the first test reviews, the two sides in turn; both have heads and weights of chance."""
+    table = pd.read_csv(args.nsmc / "ratings_test.txt", sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False)
+    texts = [text for text in table["document"] if text.strip()]
+    sides = {name: drawn_classifier(name) for name in (SHIPPED[0], args.against)}
+    for classifier in sides.values():
+        classifier(texts[:64])
+    ratios = []
+    for start in range(0, args.rounds * args.reviews, args.reviews):
+        batch = texts[start : start + args.reviews]
+        seconds = []
+        for classifier in sides.values():
+            began = time.perf_counter()
+            classifier(batch)
+            seconds.append(time.perf_counter() - began)
+        small, large = seconds
+        ratios.append(large / small)
+        print(f"{len(batch) / small:,.0f} and {len(batch) / large:,.1f} reviews/s, {ratios[-1]:.1f} x", flush=True)
+    print(f"median {statistics.median(ratios):.1f} x, {torch.get_num_threads()} threads")
+
+
+def drawn_classifier(source: str) -> hfcls.Classifier:
+    """A classifier of two classes in an encoder's shape, with its tokenizer. Speed does not depend on the weights."""
+    torch.manual_seed(7)
+    folder = local_folder(source) or source
+    config = AutoConfig.from_pretrained(folder, num_labels=2)
+    model = AutoModelForSequenceClassification.from_config(config)
+    return hfcls.Classifier(model, load_tokenizer(folder))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""benchmarks/accuracy.py: cells that are there are not run again, and the table has their means."""
+"""benchmarks/: cells of accuracy.py that are there are not run again, and small_ko.py times two shapes in turn."""
 
 import json
 import subprocess
@@ -30,3 +30,14 @@ def test_accuracy_of_methods_beside_the_baseline(tiny_model, tmp_path):
     probe = [line["metrics"]["accuracy"] for line in lines if line["method"] == "probe"]
     assert (cells[0], cells[1]) == ("60", "set")
     assert cells[3].startswith(f"{sum(probe) / 2:.3f}")
+
+
+@pytest.mark.slow
+def test_speed_of_the_shipped_encoder_beside_another_shape(tiny_model, tmp_path):
+    lines = ["id\tdocument\tlabel", *(f"{i}\t{text}\t{label}" for i, (text, label) in enumerate(reviews(80)))]
+    (tmp_path / "ratings_test.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run = [sys.executable, str(ROOT / "benchmarks/small_ko.py"), "speed", "--against", str(tiny_model)]
+    run += ["--nsmc", str(tmp_path), "--reviews", "20", "--rounds", "3"]
+    printed = subprocess.run(run, check=True, capture_output=True, text=True, timeout=300).stdout.splitlines()
+    ratios = sorted(float(line.split()[-2]) for line in printed[:3])
+    assert printed[3].startswith(f"median {ratios[1]:.1f} x")
