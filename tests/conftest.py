@@ -25,9 +25,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from hfcls.data.origins import nsmc
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
+from hfcls.system import retries
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"  # real reviews and models, which are not part of the repository
@@ -54,7 +54,7 @@ def all_cores() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that fails is tried again at once."""
-    monkeypatch.setattr(nsmc, "RETRY_WAITS", (0.0, 0.0))
+    monkeypatch.setattr(retries, "WAITS", (0.0, 0.0))
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from hfcls.runs.checkpoints import newest_whole_checkpoint, rotate_checkpoints
 from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
 from hfcls.runs.sealing import put_in_place, seal, why_broken
 from hfcls.system.memory import give_back_memory
+from hfcls.system.retries import with_retries
 from hfcls.training.callbacks import check_finite
 from hfcls.training.preemption import Interrupted
 
@@ -54,7 +55,7 @@ class ResumableTrainer(Trainer):
             if newest is None:
                 raise HfclsError(f"no whole checkpoint to resume from in {self.args.output_dir}")
             resume_from_checkpoint = str(newest)
-        self._earlier_steps = check_resumable(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
+        self._earlier_steps = planned_steps(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
         self._began, self._seconds_before = time.monotonic(), 0.0
         output: TrainOutput = super().train(resume_from_checkpoint, *args, **kwargs)
         self.training_seconds = self._seconds()
@@ -152,14 +153,12 @@ class ResumableTrainer(Trainer):
             "last_logged_step": self._globalstep_last_logged,
         }
         stored[SECONDS] = self._seconds()
-        for pause in (1, 5, None):
-            try:
-                return self._save_whole_checkpoint(model, trial)
-            except OSError as error:
-                if pause is None or error.errno not in PASSING_ERRORS or self.accelerator.num_processes > 1:
-                    raise
-                logger.warning("writing a checkpoint failed (%s): trying again in %d s", error.strerror, pause)
-                time.sleep(pause)
+        alone = self.accelerator.num_processes == 1  # the others would wait for one that begins again
+        with_retries(
+            lambda: self._save_whole_checkpoint(model, trial),
+            "writing a checkpoint",
+            may_pass=lambda error: alone and isinstance(error, OSError) and error.errno in PASSING_ERRORS,
+        )
 
     def _save_whole_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         parent, state = Path(self.args.output_dir), self.state
@@ -192,8 +191,8 @@ class ResumableTrainer(Trainer):
         return str(Path(super()._get_output_dir(trial)) / ASIDE)
 
 
-def check_resumable(checkpoint: Path) -> int:
-    """The steps that a run was to take; raises `HfclsError` if it cannot go on exactly from this checkpoint."""
+def planned_steps(checkpoint: Path) -> int:
+    """The steps that the run of a checkpoint was to take; raises `HfclsError` if it cannot go on exactly from there."""
     try:
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
         written_here, steps = UNLOGGED in state["stateful_callbacks"], int(state["max_steps"])

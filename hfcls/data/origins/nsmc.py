@@ -8,11 +8,11 @@ import os
 import shutil
 import socket
 import tempfile
-import time
 from http.client import HTTPException
 from pathlib import Path
 
 from hfcls.errors import HfclsError
+from hfcls.system.retries import WAITS, with_retries
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ OFFICIAL = {
     "ratings_train.txt": (14_628_807, "ac0dba272895dc1d0b3dd5f11afbeaeb7abe7876"),
     "ratings_test.txt": (4_893_335, "b6cfcd8cd1557bcd9bf06617b0e429ed73e9a367"),
 }
-RETRY_WAITS = (1.0, 5.0)  # seconds before the second and third try
+# Korpora passes on what urllib raises, and fails with TypeError or ValueError over a bad Content-Length.
+FAILURES = (OSError, HTTPException, TypeError, ValueError, HfclsError)
 STALLED_AFTER = 30.0  # seconds without a byte
 LABEL_NAMES = {"0": "부정", "1": "긍정"}
 
@@ -63,17 +64,11 @@ def _fetch(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HfclsError(f"cannot write to {folder}: {error.strerror}; name another folder with --data_dir") from error
-    for wait in (*RETRY_WAITS, None):
-        try:
-            logger.info("downloading NSMC through Korpora into %s", folder)
-            return _download(folder)
-        # Korpora passes on what urllib raises, and fails with TypeError or ValueError over a bad Content-Length.
-        except (OSError, HTTPException, TypeError, ValueError, HfclsError) as error:
-            if wait is None:
-                tries = len(RETRY_WAITS) + 1
-                raise HfclsError(f"could not fetch NSMC in {tries} tries: {error!s:.300}; {by_hand}") from error
-            logger.info("the download failed (%.300s); trying again in %g s", error, wait)
-            time.sleep(wait)
+    logger.info("downloading NSMC through Korpora into %s", folder)
+    try:
+        with_retries(lambda: _download(folder), "the download", may_pass=lambda error: isinstance(error, FAILURES))
+    except FAILURES as error:
+        raise HfclsError(f"could not fetch NSMC in {len(WAITS) + 1} tries: {error!s:.300}; {by_hand}") from error
 
 
 def _download(folder: Path) -> None:
