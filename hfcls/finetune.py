@@ -19,14 +19,13 @@ from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
-from hfcls.data.corpora import load_splits
-from hfcls.data.duplicates import kept_train_rows
+from hfcls.data.corpora import load_trainable
+from hfcls.data.duplicates import drop_copies
 from hfcls.data.encoding import check_tokens, encode
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.origins.unlabelled import Unlabelled
-from hfcls.data.splits import SplitFacts, carve, limit_rows, selecting_split, split_facts
+from hfcls.data.splits import SplitFacts, carve, carving, limit_rows, selecting_split, split_facts
 from hfcls.data.tasks import origin_of_labels, task_of
-from hfcls.errors import HfclsError
 from hfcls.fitting.baseline import fit_baseline
 from hfcls.fitting.seeds import run_seeds
 from hfcls.models.loading import joined_columns, joint_of, model_and_tokenizer
@@ -132,8 +131,8 @@ def whole_run(
 
     # Score.
     facts = _facts(config, trainer, run, splits, num_parameters)
-    given = (config.output_dir, config.seed, further, trainer.fitted)
-    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, *given)
+    given: dict[str, Any] = {"output_dir": config.output_dir, "seed": config.seed, "further": further}
+    result = scored_result(run.corpus, run.scored, outputs, run.task, facts, **given, fitted=trainer.fitted)
     if config.baseline and is_main and run.scored:
         result.baseline = score_baseline(run.corpus, run.scored, run.task, outputs, seed=config.seed)
 
@@ -175,9 +174,7 @@ class _Preparation:
 def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     """Encode `data` (`config.dataset`, or its object) and load the model with a head for it, or raise HfclsError."""
     joint = joint_of(config.text_column, config.model, trust_remote_code=config.trust_remote_code)
-    corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data, "joint": joint})
-    if "train" not in corpus:
-        raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
+    corpus, unlabelled = load_trainable(**config.split_options() | {"dataset": data, "joint": joint})
     carved = not ("validation" in corpus or config.select_on_test or config.validation_size == 0)
     task = task_of(corpus["train"], config.label_column)
     set_seed(config.seed)  # the new head starts from random weights
@@ -196,9 +193,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:
         corpus, encoded = carve(corpus, encoded, config.validation_size, config.cut_seed, config.max_validation_samples)
-    if config.drop_duplicates or config.drop_overlap:
-        kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
-        corpus["train"], encoded["train"] = corpus["train"].select(kept), encoded["train"].select(kept)
+    drop_copies(corpus, encoded, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
     warn_of_labels(corpus["train"])
     if unlabelled:
         encoded["unlabelled"] = encode(unlabelled.texts, tokenizer, config.max_length)
@@ -209,7 +204,7 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
         tokenizer=tokenizer,
         corpus=corpus,
         encoded=encoded,
-        carved=f"{config.validation_size:.0%} of train (stratified, by text, seed {config.cut_seed})" if carved else "",
+        carved=carving(config.validation_size, config.cut_seed) if carved else "",
         selected_on=selected_on,
         scored="test" if "test" in corpus else selected_on,
         unlabelled=unlabelled,

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.cells import cell_len
-
 from hfcls.baseline.beside import BaselineScores
 from hfcls.checks.cost import Cost
 from hfcls.checks.giveaways import Giveaway
@@ -15,7 +13,7 @@ from hfcls.data.labels import label_warnings
 from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import shown
-from hfcls.system.terminal import duration
+from hfcls.system.terminal import duration, padded
 
 # Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
 # mistake, 74 %.
@@ -194,5 +192,5 @@ def _table(rows: list[list[str]]) -> list[str]:
     """The first column to the left, the others to the right; Hangul takes two columns of a terminal."""
     lines = []
     for first, *others in (row or [""] for row in rows):
-        lines.append((first + " " * (26 - cell_len(first)) + "".join(cell.rjust(12) for cell in others)).rstrip())
+        lines.append((padded(first, 26) + "".join(cell.rjust(12) for cell in others)).rstrip())
     return lines

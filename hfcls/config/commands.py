@@ -8,7 +8,7 @@ from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CheckConfig(DataConfig):
     """All options of `hfcls check` and `hfcls.check`."""
 
@@ -28,7 +28,7 @@ class CheckConfig(DataConfig):
         check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CleanConfig(DataConfig):
     """All options of `hfcls clean` and `hfcls.clean`."""
 
@@ -55,7 +55,7 @@ class CleanConfig(DataConfig):
         check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EvaluateConfig(DataConfig):
     """All options of `hfcls evaluate` and `hfcls.evaluate`."""
 
@@ -90,7 +90,7 @@ class EvaluateConfig(DataConfig):
         check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PredictConfig(Config):
     """All options of `hfcls predict`."""
 
@@ -141,7 +141,7 @@ class PredictConfig(Config):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ExportConfig(Config):
     """All options of `hfcls export` and `hfcls.export`."""
 
@@ -152,7 +152,7 @@ class ExportConfig(Config):
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DistillConfig(TrainConfig):
     """All options of `hfcls distill` and `hfcls.distill`."""
 
@@ -196,7 +196,7 @@ class DistillConfig(TrainConfig):
                 raise HfclsError(f"{name} is for labels that are certain, and those of a teacher are not: drop it")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PushConfig(Config):
     """All options of `hfcls push`."""
 
@@ -208,7 +208,7 @@ class PushConfig(Config):
     dry_run: bool = option(False, "list what would be uploaded, and send nothing")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ServeConfig(Config):
     """All options of `hfcls serve`."""
 

@@ -18,7 +18,7 @@ WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin 
 MOST_RANK = 2**10
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StartConfig(Config):
     """From where the training starts."""
 
@@ -47,7 +47,7 @@ class StartConfig(Config):
                 raise HfclsError(f"{name} belongs to a head that is fitted first: set --warm_head, or drop --{name}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class OptimizationConfig(Config):
     """Steps and rates."""
 
@@ -125,7 +125,7 @@ class OptimizationConfig(Config):
             raise HfclsError("bf16 and fp16 are two ways to compute: choose one")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LossConfig(Config):
     """What an error costs."""
 
@@ -142,7 +142,7 @@ class LossConfig(Config):
         check_range("focal_gamma", self.focal_gamma, 0 <= self.focal_gamma < float("inf"), "at least 0")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ConfidenceConfig(Config):
     """What the probabilities of the trained model mean."""
 
@@ -162,7 +162,7 @@ class ConfidenceConfig(Config):
         return {f.name: getattr(self, f.name) for f in fields(ConfidenceConfig)}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SelectionConfig(Config):
     """Which checkpoint is kept."""
 
@@ -188,7 +188,7 @@ class SelectionConfig(Config):
                 raise HfclsError(f"{name} needs a number to go by, and metric_for_best_model is last: drop one of them")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SeedConfig(Config):
     """What is drawn by chance, and how often."""
 
@@ -213,7 +213,7 @@ class SeedConfig(Config):
         return self.seed if self.split_seed is None else self.split_seed
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LeftOpen(Config):
     """Fills in the options of `TrainConfig` that are None, since they follow from others, or from rows and encoder."""
 
@@ -238,7 +238,7 @@ class LeftOpen(Config):
         return with_options(self, {name: value for name, value in values.items() if getattr(self, name) is None})
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingConfig(
     LeftOpen, SeedConfig, ConfidenceConfig, SelectionConfig, LossConfig, OptimizationConfig, StartConfig
 ):

@@ -52,7 +52,7 @@ def option(
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Config:
     """Base of all option groups: checks each value against its annotation, then the group's own rules.
 

@@ -12,7 +12,7 @@ SCRATCH_SHAPE, SCRATCH_VOCABULARY = "4x256", 8000
 MOST_LAYERS, MOST_WIDTH, MOST_WORDS = 2**8, 2**15, 2**22
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TextConfig(Config):
     """Which unlabelled texts."""
 
@@ -33,7 +33,7 @@ class TextConfig(Config):
         check_at_least("validation_size", self.validation_size, 0)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EncoderConfig(Config):
     """Which encoder goes on learning, or begins."""
 
@@ -74,7 +74,7 @@ class EncoderConfig(Config):
         return layers, width
 
 
-@dataclass
+@dataclass(kw_only=True)
 class MaskingConfig(Config):
     """What is hidden from the model."""
 
@@ -85,7 +85,7 @@ class MaskingConfig(Config):
         check_range("mlm_probability", self.mlm_probability, 0 < self.mlm_probability < 1, "above 0 and below 1")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PretrainingConfig(Config):
     """AdamW with a linear warm-up and a linear decay of the rate to 0."""
 
@@ -119,7 +119,7 @@ class PretrainingConfig(Config):
             )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdaptRunConfig(FollowedConfig):
     """Where a run lives and how it is followed."""
 
@@ -141,7 +141,7 @@ class AdaptRunConfig(FollowedConfig):
         check_at_least("eval_steps", self.eval_steps, 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdaptConfig(AdaptRunConfig, PretrainingConfig, MaskingConfig, EncoderConfig, TextConfig):
     """All options of `hfcls adapt` and `hfcls.adapt`."""
 

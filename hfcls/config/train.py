@@ -10,7 +10,7 @@ from hfcls.errors import HfclsError
 MOST_WORKERS = 2**10
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataConfig(Config):
     """Which labelled texts."""
 
@@ -64,7 +64,7 @@ class DataConfig(Config):
         return {f.name: getattr(self, f.name) for f in fields(DataConfig)}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SplitConfig(DataConfig):
     """Which rows train, which select the checkpoint, which are scored once at the end."""
 
@@ -99,7 +99,7 @@ class SplitConfig(DataConfig):
             check_at_least(name, getattr(self, name), 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ModelConfig(Config):
     """Which encoder, and how texts become its input."""
 
@@ -139,7 +139,7 @@ class ModelConfig(Config):
             )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FollowedConfig(Config):
     """Where a run lives and how it is followed."""
 
@@ -183,7 +183,7 @@ class FollowedConfig(Config):
             raise HfclsError("resume continues an earlier run and overwrite_output_dir deletes it: choose one")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunConfig(FollowedConfig):
     """What a run leaves beside its model."""
 
@@ -202,7 +202,7 @@ class RunConfig(FollowedConfig):
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class HubConfig(Config):
     """Whether the model is published on the Hugging Face Hub."""
 
@@ -226,7 +226,7 @@ class HubConfig(Config):
                 raise HfclsError(f"{name} applies to push_to_hub only: set that too, or drop {name}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainConfig(HubConfig, RunConfig, TrainingConfig, ModelConfig, SplitConfig):
     """All options of `hfcls train` and `hfcls.fine_tune`."""
 

@@ -130,7 +130,25 @@ def load_splits(
         del raw["test"]
     elif output_columns:
         raise HfclsError(f"output_columns are of a test split without labels, and {name} has none: drop output_columns")
-    return _labelled(raw, name, wanted, headless, label_columns, label_separator, task, drop_unlabelled), secret
+    corpus = _labelled(
+        raw,
+        name,
+        wanted,
+        headless,
+        label_columns=label_columns,
+        label_separator=label_separator,
+        task=task,
+        drop_unlabelled=drop_unlabelled,
+    )
+    return corpus, secret
+
+
+def load_trainable(dataset: Any, **options: Any) -> tuple[DatasetDict, Unlabelled | None]:
+    """`load_splits`, with a train split; raises HfclsError as it does, and if there is none."""
+    corpus, secret = load_splits(dataset, **options)
+    if "train" not in corpus:
+        raise HfclsError(f"{described(dataset)} has no train split; it has {', '.join(corpus)}")
+    return corpus, secret
 
 
 def _read(
@@ -146,6 +164,7 @@ def _labelled(
     name: str,
     wanted: dict[str, str],
     headless: bool | None,
+    *,
     label_columns: str | None,
     label_separator: str | None,
     task: str | None,
@@ -172,7 +191,8 @@ def _labelled(
             check_targets(raw[main], f"{name} ({main})", label_column)
         return DatasetDict({split: selected(rows, split, texts, label_column) for split, rows in raw.items()})
     if label_columns or label_separator or any(holds_several(rows, label_column) for rows in raw.values()):
-        return _multi_label(raw, main, name, texts, label_column, label_columns, label_separator, drop_unlabelled)
+        several = {"label_columns": label_columns, "label_separator": label_separator}
+        return _multi_label(raw, main, name, texts, label_column, **several, drop_unlabelled=drop_unlabelled)
     values: dict[str, dict[Any, str | None]] = {}
     for split, rows in raw.items():
         raw[split] = plain_labels(rows, label_column)
@@ -189,7 +209,9 @@ def _labelled(
     corpus = {}
     for split, rows in raw.items():
         ids = {str(value): names.index(found) for value, found in values[split].items() if found in names}
-        corpus[split] = selected(rows, split, texts, label_column, ids, names, ClassLabel(names=shown))
+        corpus[split] = selected(
+            rows, split, texts, label_column, ids=ids, known=names, feature=ClassLabel(names=shown)
+        )
     return DatasetDict(corpus)
 
 
@@ -199,14 +221,15 @@ def _multi_label(
     name: str,
     texts: list[str],
     column: str,
+    *,
     label_columns: str | None,
-    separator: str | None,
+    label_separator: str | None,
     drop_unlabelled: bool,
 ) -> DatasetDict:
     """The splits of a corpus whose rows have any number of labels: each a list of ids, in their order."""
     declared = declared_names(raw[main], column)
     raw = DatasetDict(
-        {split: as_label_lists(rows, f"{name} ({split})", column, separator) for split, rows in raw.items()}
+        {split: as_label_lists(rows, f"{name} ({split})", column, label_separator) for split, rows in raw.items()}
     )
     raw = labelled_splits(raw, name, column, {}, drop_unlabelled)
     names = declared or (column_list(label_columns) if label_columns else None)
@@ -216,5 +239,8 @@ def _multi_label(
     ids = {label: names.index(spelled) for label, spelled in spelling.items() if spelled in names}
     feature = List(ClassLabel(names=list(names)))
     return DatasetDict(
-        {split: selected(rows, split, texts, column, ids, names, feature) for split, rows in raw.items()}
+        {
+            split: selected(rows, split, texts, column, ids=ids, known=names, feature=feature)
+            for split, rows in raw.items()
+        }
     )

@@ -62,6 +62,14 @@ def seen_in_train(corpus: DatasetDict, split: str = "test") -> np.ndarray:
     return stands_in(text_keys(corpus[split]), text_keys(corpus["train"]))
 
 
+def drop_copies(corpus: DatasetDict, *encoded: DatasetDict, drop_duplicates: bool, drop_overlap: bool) -> None:
+    """Leave in train what `kept_train_rows` keeps, in the corpus and in what was made of its rows; may be nothing."""
+    if drop_duplicates or drop_overlap:
+        kept = kept_train_rows(corpus, drop_duplicates=drop_duplicates, drop_overlap=drop_overlap)
+        for splits in (corpus, *encoded):
+            splits["train"] = splits["train"].select(kept)
+
+
 def kept_train_rows(corpus: DatasetDict, *, drop_duplicates: bool, drop_overlap: bool) -> np.ndarray:
     """Indices of the train rows that stay; logs how many do not.
 

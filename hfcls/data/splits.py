@@ -59,6 +59,11 @@ def carve(
     return _with_validation(corpus, kept, carved[:most]), _with_validation(encoded, kept, carved[:most])
 
 
+def carving(size: float, seed: int) -> str:
+    """How a run tells that validation was cut from train."""
+    return f"{size:.0%} of train (stratified, by text, seed {seed})"
+
+
 def _with_validation(splits: DatasetDict, kept: NDArray[np.int64], carved: NDArray[np.int64]) -> DatasetDict:
     return DatasetDict({**splits, "train": splits["train"].select(kept), "validation": splits["train"].select(carved)})
 
@@ -79,7 +84,8 @@ def _carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int
     alone = np.flatnonzero((np.bincount(labels, minlength=len(names)) == 1) | (in_texts == 1))
     common = ~np.isin(labels, alone)
     _check_classes_divide(labels, common, size, divisible=bool(in_texts.sum()))
-    carved = _carved_texts(text_of, firsts, counts, labels, movable, size, seed, common)[text_of]
+    texts = {"text_of": text_of, "firsts": firsts, "counts": counts, "movable": movable}
+    carved = _carved_texts(**texts, labels=labels, common=common, size=size, seed=seed)[text_of]
     if not carved.any():
         raise _cannot_carve(size, len(train), REPEATED)
     if len(alone):
@@ -92,14 +98,15 @@ def _carved_rows(train: Dataset, size: float, seed: int) -> tuple[NDArray[np.int
 
 
 def _carved_texts(
+    *,
     text_of: NDArray[np.int64],
     firsts: NDArray[np.int64],
     counts: NDArray[np.int64],
-    labels: NDArray[np.int64],
     movable: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    common: NDArray[np.bool_],
     size: float,
     seed: int,
-    common: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Bool [T]: whether a text becomes validation.
 
@@ -107,8 +114,8 @@ def _carved_texts(
         text_of: the text of each row, from 0 to T - 1.
         firsts: [T], the row where a text stands first.
         counts: [T], the rows that a text has.
-        labels: of the rows.
         movable: [T], whether a text may become validation.
+        labels: of the rows.
         common: of the rows, whether their class stands in both parts.
     """
     from sklearn.model_selection import train_test_split  # imported here: it takes two seconds
@@ -118,12 +125,13 @@ def _carved_texts(
     carved = np.isin(firsts, held) & movable  # the other rows of a text go where its first one goes
     for label in np.unique(labels[rows]):  # and other texts make up for these, so that each class keeps its share
         of_class = movable & (labels[firsts] == label)
-        gap = (labels[held] == label).sum() - counts[carved & of_class].sum()
-        right = of_class & (carved == (gap < 0))
-        for text in dict.fromkeys(text_of[kept if gap > 0 else held].tolist()):
-            if right[text] and counts[text] <= abs(gap):
-                carved[text] = gap > 0
-                gap -= np.sign(gap) * counts[text]
+        missing = int((labels[held] == label).sum() - counts[carved & of_class].sum())
+        wanted, left = missing > 0, abs(missing)  # texts that move to validation, or back
+        elsewhere = of_class & (carved != wanted)
+        for text in dict.fromkeys(text_of[kept if wanted else held].tolist()):
+            if elsewhere[text] and counts[text] <= left:
+                carved[text] = wanted
+                left -= counts[text]
     return carved
 
 

@@ -18,11 +18,11 @@ from hfcls.baseline.linear import Baseline
 from hfcls.baseline.model import BASELINE, save_baseline
 from hfcls.config.options import changed_options, resumable_options
 from hfcls.config.train import SplitConfig, TrainConfig
-from hfcls.data.corpora import load_splits
-from hfcls.data.duplicates import kept_train_rows
+from hfcls.data.corpora import load_trainable
+from hfcls.data.duplicates import drop_copies
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.origins.unlabelled import Unlabelled
-from hfcls.data.splits import carve_validation, limit_rows, split_facts
+from hfcls.data.splits import carve_validation, carving, limit_rows, split_facts
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.models.loading import joined_columns
@@ -117,7 +117,8 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
             problem_type=task.problem_type,
         )
         probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
-        result = scored_result(corpus, scored, probabilities, task, facts, config.output_dir, config.seed, further)
+        given: dict[str, Any] = {"output_dir": config.output_dir, "seed": config.seed, "further": further}
+        result = scored_result(corpus, scored, probabilities, task, facts, **given)
         save_run(result, corpus[scored] if scored else None, probabilities, task, folder)
         publish(folder, report=config.report, repo_id=None, hub_private=False)
     return result
@@ -135,17 +136,13 @@ def _one_line(folder: Path) -> Iterator[None]:
 
 def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str, Unlabelled | None]:
     """The splits that are used, how validation was cut from train (empty if it was not), and a test without labels."""
-    corpus, unlabelled = load_splits(**config.split_options() | {"dataset": data})
-    if "train" not in corpus:
-        raise HfclsError(f"{config.dataset} has no train split; it has {', '.join(corpus)}")
+    corpus, unlabelled = load_trainable(**config.split_options() | {"dataset": data})
     corpus, carved = limit_rows(corpus, config.row_limits()), ""
     if not ({"validation", "test"} & set(corpus) or config.validation_size == 0):
         corpus = carve_validation(corpus, config.validation_size, config.cut_seed)
         corpus = limit_rows(corpus, config.row_limits())
-        carved = f"{config.validation_size:.0%} of train (stratified, by text, seed {config.cut_seed})"
-    if config.drop_duplicates or config.drop_overlap:
-        kept = kept_train_rows(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
-        corpus["train"] = corpus["train"].select(kept)
+        carved = carving(config.validation_size, config.cut_seed)
+    drop_copies(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
     warn_of_labels(corpus["train"])
     return corpus, carved, unlabelled
 

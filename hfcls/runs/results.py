@@ -21,7 +21,7 @@ from hfcls.scoring.intervals import Estimate, wilson
 from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Task, analysis_from_dict, shown
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import one_line, shortened
-from hfcls.system.terminal import aligned, columns
+from hfcls.system.terminal import aligned, columns, padded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,10 +119,9 @@ class Result:
         names = [one_line(example.predicted) for example in self.examples]
         width = max(map(cell_len, names))
         for example, name in zip(self.examples, names, strict=True):
-            predicted = name + " " * (width - cell_len(name))
             texts = [shortened(text, SHOWN_CHARS) for text in (example.text, example.text_pair) if text is not None]
             score = "" if example.score is None else f"{example.score:6.1%}"
-            lines.append(f"  {predicted} {score}  {' / '.join(texts)}  [{one_line(example.label)}]")
+            lines.append(f"  {padded(name, width)} {score}  {' / '.join(texts)}  [{one_line(example.label)}]")
         return lines
 
     def _repr_html_(self) -> str:
@@ -152,6 +151,7 @@ def scored_result(
     outputs: "NDArray[np.float64] | None",
     task: Task,
     facts: RunFacts,
+    *,
     output_dir: str,
     seed: int,
     further: "FurtherMetrics | None" = None,

@@ -15,6 +15,7 @@ def classification_loss(
     outputs: SequenceClassifierOutput | Mapping[str, torch.Tensor],
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
+    *,
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
     focal_gamma: float = 0.0,

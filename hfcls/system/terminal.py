@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.cells import cell_len
+
 
 @contextmanager
 def main_process_speaks(is_main: bool) -> Iterator[None]:
@@ -39,6 +41,11 @@ def aligned(rows: list[tuple[str, str]]) -> list[str]:
     """Lines with the values below each other."""
     width = max(12, *(len(name) + 2 for name, _ in rows))
     return [f"  {name:<{width}}{value}" for name, value in rows]
+
+
+def padded(text: str, width: int) -> str:
+    """The text with spaces up to `width` columns of a terminal, of which a syllable of Hangul takes two."""
+    return text + " " * (width - cell_len(text))
 
 
 def columns(*cells: object) -> str:

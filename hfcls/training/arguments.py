@@ -42,7 +42,7 @@ REFUSED = {  # arguments of Trainer that would do nothing here, or something els
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ClassificationTrainingArguments(TrainingArguments):
     """`TrainingArguments` plus those of ours that are not the parent's, such as `lr_gamma` and `class_weights`.
 

@@ -18,7 +18,7 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "vertical bar"}
 SAMPLE = 1 << 18  # characters
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Trial:
     """What a file is under one dialect; lines are numbered from 1.
 
@@ -106,7 +106,7 @@ def _with_or_without(path: Path, plain: Trial, unquoted: Trial) -> tuple[Dialect
 
 
 def _try(dialect: Dialect, open_text: OpenText) -> Trial:
-    trial, number, delimiter = Trial(dialect), 1, dialect.delimiter
+    trial, number, delimiter = Trial(dialect=dialect), 1, dialect.delimiter
     by_line = None
     with open_text() as file:
         for line in file:

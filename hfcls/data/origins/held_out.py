@@ -109,8 +109,10 @@ def load_held_out(
         )
     rows = labelled(rows, where, label_column, None if several else names)
     ids = {str(value): known.index(found) for value, found in names.items() if found is not None}
-    feature = ClassLabel(names=list(known))
-    return split, selected(rows, split, texts, label_column, ids, known, List(feature) if several else feature)
+    one = ClassLabel(names=list(known))
+    return split, selected(
+        rows, split, texts, label_column, ids=ids, known=known, feature=List(one) if several else one
+    )
 
 
 def _known(name: str | None, known: Sequence[str], dataset: str) -> str | None:

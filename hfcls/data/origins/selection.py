@@ -35,6 +35,7 @@ def selected(
     split: str,
     texts: list[str],
     label: str,
+    *,
     ids: Mapping[str, int] | None = None,
     known: Sequence[str] = (),
     feature: Any = None,
