@@ -109,7 +109,7 @@ def _ask(config: DistillConfig, folder: Path) -> list[Path]:
 
 def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:
     """Train, with soft labels, and the splits that choose and are scored, with true labels where there are such."""
-    reading = ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
+    reading = ReadOptions.of(config)
     tables = {path: read_table(path, ReadOptions() if config.teacher else reading) for path in answers}
     classes = probability_classes(next(iter(tables.values())), str(answers[0]))
     taught = concatenate_datasets([_taught(config, path, rows, classes) for path, rows in tables.items()])

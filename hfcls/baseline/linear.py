@@ -25,7 +25,7 @@ LBFGS_WORK = 20_000_000
 SAGA_WORK = 4_000_000_000
 ABSENT_LOGIT = -30.0  # of a class without a training row: no probability, but a finite loss
 
-WEIGHTS, SETTINGS = "baseline.safetensors", "baseline.json"
+WEIGHTS_FILE, SETTINGS_FILE = "baseline.safetensors", "baseline.json"
 
 
 class Baseline:
@@ -90,14 +90,14 @@ class Baseline:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"idf": self.ngrams.idf, "weight": self.weight, "bias": self.bias}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS)
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS_FILE)
         settings = {
             "pairs": self.ngrams.pairs,
             "cut": self.ngrams.cut,
             "multi_label": self.multi_label,
             "ngrams": self.ngrams.ngrams,
         }
-        (folder / SETTINGS).write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
+        (folder / SETTINGS_FILE).write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Baseline":
@@ -111,8 +111,8 @@ class Baseline:
 
         folder = Path(folder)
         try:
-            arrays = load_file(folder / WEIGHTS)
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+            arrays = load_file(folder / WEIGHTS_FILE)
+            settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
             ngrams = Ngrams(settings["ngrams"], arrays["idf"], pairs=settings["pairs"], cut=settings["cut"])
             weight, bias = arrays["weight"], arrays["bias"]
             if weight.shape != (len(bias), ngrams.width):
@@ -120,7 +120,8 @@ class Baseline:
             return cls(ngrams, weight, bias, multi_label=settings["multi_label"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise HfclsError(
-                f"{folder} holds no whole baseline ({WEIGHTS} and {SETTINGS} are needed): {error}; train it again"
+                f"{folder} holds no whole baseline ({WEIGHTS_FILE} and {SETTINGS_FILE} are needed): {error}; train it "
+                "again"
             ) from error
 
 

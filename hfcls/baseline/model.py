@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfcls.baseline.linear import SETTINGS, Baseline
+from hfcls.baseline.linear import SETTINGS_FILE, Baseline
 from hfcls.baseline.ngrams import Text
 from hfcls.errors import HfclsError
 from hfcls.system.files import write_whole
@@ -20,7 +20,7 @@ CONFIG = "config.json"
 
 def is_baseline(folder: Path | None) -> bool:
     """Whether a run with `--model baseline` left this folder."""
-    if folder is None or not (folder / SETTINGS).is_file():
+    if folder is None or not (folder / SETTINGS_FILE).is_file():
         return False
     try:  # its files may lie beside those of an encoder, from an earlier run in the folder
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

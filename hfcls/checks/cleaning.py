@@ -109,7 +109,7 @@ def clean(config: CleanConfig | None = None, /, **options: "Unpack[CleanOptions]
 
 
 def _reading(config: CleanConfig) -> ReadOptions:
-    return ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
+    return ReadOptions.of(config)
 
 
 def _chosen_splits(corpus: DatasetDict, split: str | None) -> list[str]:

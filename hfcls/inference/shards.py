@@ -71,7 +71,7 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     output, files = Path(config.output or ""), input_files(config.input)
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
-    reading = ReadOptions(config.delimiter, config.encoding, config.quoting, config.no_header, config.sheet)
+    reading = ReadOptions.of(config)
     tables = {path: read_table(path, reading) for path in files}
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if config.single_file and world_size > 1:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
 
 from hfcls.baseline.model import BASELINE
@@ -31,12 +32,7 @@ from hfcls.scoring.tasks import Regression, SingleLabel
 logger = logging.getLogger(__name__)
 
 VOCABULARY = 8_000  # of a tokenizer for a model of a given shape
-WEIGHT_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
+WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
 
 
 def joint_of(text_column: str, name: str | None, *, trust_remote_code: bool = False) -> str:

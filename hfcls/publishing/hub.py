@@ -16,13 +16,13 @@ from hfcls.baseline.model import is_baseline
 from hfcls.errors import HfclsError
 from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.publishing.card import FIGURES, for_repository
-from hfcls.runs.folder import CARD_FILE, WEIGHTS
+from hfcls.runs.folder import CARD_FILE, CONFIG_FILE, WEIGHTS
 from hfcls.runs.weights import TAG, check_same_weights
 
 TOKENIZER = (*TOKENIZER_FILES, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 # Nothing else in the folder of a run is meant for others: checkpoints and optimizer, run.yaml and results.json with
 # paths of this machine, predictions and report with texts of the data.
-UPLOADED = (CARD_FILE, "config.json", *WEIGHTS, *TOKENIZER)
+UPLOADED = (CARD_FILE, CONFIG_FILE, *WEIGHTS, *TOKENIZER)
 # What tells one model from another; a run with another seed or more data makes the same model again.
 IDENTITY = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN, with a token that can write (huggingface.co/settings/tokens)"
@@ -48,7 +48,7 @@ def push(
     repo_id = writable_repo_id(hub_model_id or default_name(folder))
     files = upload(folder, repo_id)
     try:
-        config = json.loads(_read(folder / "config.json"))
+        config = json.loads(_read(folder / CONFIG_FILE))
     except json.JSONDecodeError as error:
         raise HfclsError(f"{folder / 'config.json'} is not JSON: {error}") from error
     parent = replaceable_commit(repo_id, config, hub_private=hub_private, overwrite=overwrite)
@@ -160,10 +160,10 @@ def _other_content(repo_id: str, config: Mapping[str, Any], files: set[str], tag
     """Why a repository is not an earlier push of the model with this config; None if it is."""
     if TAG not in tags:
         return f"its model card does not have the tag {TAG}"
-    if "config.json" not in files:
-        return "it has no config.json"
+    if CONFIG_FILE not in files:
+        return f"it has no {CONFIG_FILE}"
     with tempfile.TemporaryDirectory() as aside:  # the user's cache keeps the revision it knows
-        path = HfApi().hf_hub_download(repo_id, "config.json", local_dir=aside)
+        path = HfApi().hf_hub_download(repo_id, CONFIG_FILE, local_dir=aside)
         there, here = (_identity(found) for found in (json.loads(Path(path).read_text(encoding="utf-8")), config))
     differing = [f"{key} {there[key]} there, {here[key]} here" for key in here if there[key] != here[key]]
     return "; ".join(differing) or None
@@ -180,7 +180,7 @@ def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
 def _check_finished(folder: Path) -> None:
     if is_baseline(folder):
         raise HfclsError(f"{folder} holds a baseline, which the Hub has no code to run: copy the folder instead")
-    for patterns in ((CARD_FILE,), ("config.json",), WEIGHTS, TOKENIZER):
+    for patterns in ((CARD_FILE,), (CONFIG_FILE,), WEIGHTS, TOKENIZER):
         if not _glob(folder, patterns):
             raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
     check_same_weights(folder)

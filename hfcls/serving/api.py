@@ -168,7 +168,7 @@ def build_api(
 
     @app.exception_handler(RequestValidationError)
     async def wrong_body(request: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": _told(error)}, 422)
+        return JSONResponse({"detail": _what_is_wrong(error)}, 422)
 
     @app.exception_handler(400)  # FastAPI's for what the JSON parser fails on: bytes that are not UTF-8, deep nesting
     async def no_json(request: Request, error: Exception) -> JSONResponse:
@@ -208,7 +208,7 @@ def _wanted(answer: dict[str, Any], asked: Asked) -> dict[str, Any]:
     return dict(rounded(given))
 
 
-def _told(error: RequestValidationError) -> str:
+def _what_is_wrong(error: RequestValidationError) -> str:
     """The first thing that is wrong, with its place but without what was sent, which may be long or no valid text."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part != "body")

@@ -90,23 +90,23 @@ def build_page(
     """The page and the API `/classify`, `/classify_many` and `/explain`, which take the same limits."""
 
     def classify(text: str) -> dict[str, Any]:
-        return _told(lambda: classifier(limited([text], max_chars, 1)[0], all_scores=True))
+        return _with_errors_shown(lambda: classifier(limited([text], max_chars, 1)[0], all_scores=True))
 
     def classify_many(texts: list[str]) -> list[dict[str, Any]]:
-        return _told(lambda: classifier(limited(texts, max_chars, max_texts), all_scores=True))
+        return _with_errors_shown(lambda: classifier(limited(texts, max_chars, max_texts), all_scores=True))
 
     def explain(text: str) -> dict[str, Any]:
-        scores, parts = _told(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
+        scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
         return {"scores": scores, "parts": [vars(part) for part in parts]}
 
     def show(text: str) -> tuple[str, Any]:
-        scores, parts = _told(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
+        scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
         return answer(scores, parts, classifier.task), gr.Markdown(visible=True)
 
     def label(texts: str, file: str | None) -> tuple[Any, Any]:
-        header, rows = _told(lambda: read_rows(texts, file, max_chars, max_texts))
+        header, rows = _with_errors_shown(lambda: read_rows(texts, file, max_chars, max_texts))
         column = header.index("text")
-        answers = _told(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
+        answers = _with_errors_shown(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
         added = {"predicted_labels": "labels"} if isinstance(classifier.task, MultiLabel) else dict(PREDICTED)
         if getattr(classifier.task, "abstain_below", None) is not None:
             added["abstain"] = "abstain"
@@ -191,7 +191,7 @@ def answer(scores: dict[str, float], parts: list[Part], task: Task) -> str:
     return f'<div class="hfcls-label">{html.escape(decision)}</div>{bars}<p class="hfcls-words">{" ".join(words)}</p>'
 
 
-def _told(work: Callable[[], T]) -> T:
+def _with_errors_shown(work: Callable[[], T]) -> T:
     """Our errors reach the page, which reads them as HTML, and the API; Gradio hides all others."""
     try:
         return work()

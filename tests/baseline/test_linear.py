@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from hfcls.baseline import linear as module
-from hfcls.baseline.linear import SETTINGS, WEIGHTS, Baseline
+from hfcls.baseline.linear import SETTINGS_FILE, WEIGHTS_FILE, Baseline
 from hfcls.errors import HfclsError
 
 
@@ -77,13 +77,13 @@ def test_a_loaded_baseline_gives_the_same_bits_and_is_deterministic(rows, tmp_pa
     loaded = Baseline.load(tmp_path / "new" / "baseline").probabilities(texts)
     assert np.array_equal(loaded, fitted.probabilities(texts))
     assert np.array_equal(loaded, Baseline.fit(texts, labels, 3).probabilities(texts))
-    assert sorted(path.name for path in (tmp_path / "new" / "baseline").iterdir()) == [SETTINGS, WEIGHTS]
+    assert sorted(path.name for path in (tmp_path / "new" / "baseline").iterdir()) == [SETTINGS_FILE, WEIGHTS_FILE]
 
 
 @pytest.mark.parametrize("damage", ["absent", "no json", "other shape", "no key", "no tensors", "a list"])
 def test_a_damaged_baseline_is_one_line(damage, tmp_path):
     Baseline.fit(*texts_and_labels(50), 2).save(tmp_path)
-    settings_file = tmp_path / SETTINGS
+    settings_file = tmp_path / SETTINGS_FILE
     if damage == "absent":
         shutil.rmtree(tmp_path)
     elif damage == "no json":
@@ -95,7 +95,7 @@ def test_a_damaged_baseline_is_one_line(damage, tmp_path):
     elif damage == "a list":
         settings_file.write_text("[]")
     else:
-        (tmp_path / WEIGHTS).write_bytes(b"\0" * 20)
+        (tmp_path / WEIGHTS_FILE).write_bytes(b"\0" * 20)
     with pytest.raises(HfclsError, match="holds no whole baseline .* train it again"):
         Baseline.load(tmp_path)
 

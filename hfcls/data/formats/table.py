@@ -2,7 +2,8 @@
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import pyarrow as pa
 from datasets import Features
@@ -44,6 +45,11 @@ class ReadOptions:
             codecs.lookup(self.encoding or "utf-8")
         except LookupError as error:
             raise HfclsError(f"encoding {self.encoding!r} is not known: such as utf-8, cp949 or utf-16") from error
+
+    @classmethod
+    def of(cls, config: Any) -> "ReadOptions":
+        """Those of a command that has options of the same names."""
+        return cls(**{f.name: getattr(config, f.name) for f in fields(cls)})
 
 
 @dataclass
