@@ -1,5 +1,6 @@
 """`hfcls check` counts what is there, and warns of what deserves a look."""
 
+import html
 import json
 import logging
 import os
@@ -69,6 +70,7 @@ def test_each_finding_is_counted(folder, tiny_model, tmp_path):
         "--drop_overlap",
     ):
         assert line in text
+    assert found._repr_html_() == f"<pre>{html.escape(text)}</pre>"  # in a notebook
 
 
 def test_padding_and_cost_are_those_of_training(table, tiny_model):

@@ -1,6 +1,7 @@
 """What a run leaves for its report and its model card, and what `hfcls evaluate` tells."""
 
 import hashlib
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,14 @@ def test_results_and_predictions_can_be_read_again(run):
     assert table["probability_1"].to_numpy() == pytest.approx(classifier.probabilities(texts)[:, 1].numpy(), abs=1e-6)
     assert sum(bucket.count for bucket in run.analysis.lengths) == 60
     assert run.analysis.lengths[-1].high == max(map(len, texts))
+
+
+def test_a_notebook_shows_what_a_terminal_shows(run):
+    """As text: a label of the data is no markup there."""
+    assert run._repr_html_() == f"<pre>{html.escape(run.table())}</pre>"
+    assert "<b>" not in replace(run, examples=[Example("<b>최고</b>", "1", "1", 0.9)])._repr_html_()
+    scored = hfcls.evaluate(model=run.output_dir, dataset=run.facts.dataset)
+    assert scored._repr_html_() == f"<pre>{html.escape(chr(10).join([scored.table(), '', *scored.details()]))}</pre>"
 
 
 def test_no_results_or_broken_ones(tmp_path):
