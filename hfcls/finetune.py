@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from hfcls.baseline.beside import score_baseline
 from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
+from hfcls.batching.windows import use_windows
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_trainable
@@ -105,7 +106,7 @@ def whole_run(
             publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private, again=True)
         return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
-        run = _prepare(config, data)
+        run = _prepare(config, data, args.device.type)
     config = config.fitted(len(run.encoded["train"]), getattr(run.model.config, "hidden_size", None))
     vars(args).update(num_train_epochs=config.num_train_epochs, learning_rate=config.learning_rate)
     check_metric(str(config.metric_for_best_model), run.task.problem_type)
@@ -152,8 +153,7 @@ class _Preparation:
 
     Attributes:
         task: what the model is to say of a text.
-        corpus: the splits as they are used, with texts.
-        encoded: the same rows as `input_ids`.
+        corpus: the splits as they are used, with texts; `encoded` has the same rows as `input_ids`.
         carved: how the validation split was cut from train; empty if it was not.
         selected_on: the split that chooses the checkpoint; None: nothing does.
         scored: the split that is scored at the end; None: nothing is.
@@ -171,7 +171,7 @@ class _Preparation:
     unlabelled: Unlabelled | None
 
 
-def _prepare(config: TrainConfig, data: Any) -> _Preparation:
+def _prepare(config: TrainConfig, data: Any, device: str) -> _Preparation:
     """Encode `data` (`config.dataset`, or its object) and load the model with a head for it, or raise HfclsError."""
     joint = joint_of(config.text_column, config.model, trust_remote_code=config.trust_remote_code)
     corpus, unlabelled = load_trainable(**config.split_options() | {"dataset": data, "joint": joint})
@@ -188,15 +188,18 @@ def _prepare(config: TrainConfig, data: Any) -> _Preparation:
     )
     check_batching(model, tokenizer, config.batching, max_length=config.max_length)
     model.config.data_columns = config.columns() | joined_columns(config.text_column, joint)  # for later commands
-    encoded = encode(corpus, tokenizer, config.max_length, task)
-    check_tokens(corpus["train"], encoded["train"], tokenizer, config.max_length, allow_unknown=config.allow_unknown)
+    stride = config.stride if config.long_texts == "windows" else None
+    reading: dict[str, Any] = {"tokenizer": tokenizer, "max_length": config.max_length, "stride": stride}
+    use_windows(model.config, device, **reading)
+    encoded = encode(corpus, task=task, **reading)
+    check_tokens(corpus["train"], encoded["train"], allow_unknown=config.allow_unknown, **reading)
     corpus, encoded = (limit_rows(rows, config.row_limits()) for rows in (corpus, encoded))
     if carved:
         corpus, encoded = carve(corpus, encoded, config.validation_size, config.cut_seed, config.max_validation_samples)
     drop_copies(corpus, encoded, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
     warn_of_labels(corpus["train"])
     if unlabelled:
-        encoded["unlabelled"] = encode(unlabelled.texts, tokenizer, config.max_length)
+        encoded["unlabelled"] = encode(unlabelled.texts, **reading)
     selected_on = selecting_split(corpus, select_on_test=config.select_on_test, patience=config.early_stopping_patience)
     return _Preparation(
         task=task,

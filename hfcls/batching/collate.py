@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import torch
 
 from hfcls.batching.bins import LANES, TRAINING_LANES, best_fit, tight_rows
+from hfcls.batching.windows import Row, split_windows, window_counts
 
-Row = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 
 
@@ -30,7 +30,8 @@ def make_collator(
     """The collator for `batching`: packed, longest or fixed.
 
     Rows hold `input_ids` (with special tokens, unpadded), and maybe `token_type_ids` and `labels` (a class id, or a
-    list of floats for multi-label classification); other keys are ignored.
+    list of floats for multi-label classification); other keys are ignored. If they have `window_lengths`, each window
+    takes the place of a text in what follows, and `window_counts` int64 [N] says how many each of the texts has.
 
     Args:
         max_length: width of `fixed` batches; default width of packed rows where `row_counts` is given.
@@ -70,11 +71,12 @@ class PaddedCollator:
     width: int | None
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
+        texts, rows = rows, split_windows(rows)
         longest = max(len(row["input_ids"]) for row in rows)
         width = self.width or longest
         if longest > width:
             raise ValueError(f"a text of {longest} tokens does not fit the width {width}: raise or apply max_length")
-        batch = _labels(rows)
+        batch = _by_text(texts)
         batch["input_ids"] = _filled([row["input_ids"] for row in rows], width, self.pad_token_id)
         batch["attention_mask"] = _filled([[1] * len(row["input_ids"]) for row in rows], width, 0)
         if "token_type_ids" in rows[0]:
@@ -101,6 +103,7 @@ class PackedCollator:
     pad_to_multiple_of: int = LANES
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
+        texts, rows = rows, split_windows(rows)
         lengths = [len(row["input_ids"]) for row in rows]
         if 0 in lengths:
             raise ValueError(f"text {lengths.index(0)} of the batch has no token: tokenize with special tokens")
@@ -116,7 +119,7 @@ class PackedCollator:
                 )
             packed += [[]] * (row_count - len(packed))
 
-        batch = _labels(rows)
+        batch = _by_text(texts)
         cls_index = [0] * len(rows)
         for r, indices in enumerate(packed):
             start = r * width
@@ -135,8 +138,12 @@ class PackedCollator:
         return batch
 
 
-def _labels(rows: Sequence[Row]) -> Batch:
-    return {"labels": torch.tensor([row["labels"] for row in rows])} if "labels" in rows[0] else {}
+def _by_text(rows: Sequence[Row]) -> Batch:
+    """What has an entry for each text, however many windows it has."""
+    batch = {"labels": torch.tensor([row["labels"] for row in rows])} if "labels" in rows[0] else {}
+    if (counts := window_counts(rows)) is not None:
+        batch["window_counts"] = counts
+    return batch
 
 
 def _positions(input_ids: Sequence[int], offset: int) -> list[int]:

@@ -83,6 +83,8 @@ class EpochSampler(Sampler[int]):
 def filler(row: Row) -> Row:
     """A row with the columns of `row`, one token, and labels that losses and metrics ignore: -100, or floats of it."""
     short = {name: value[:1] if isinstance(value, list) else value for name, value in row.items()}
+    if "window_lengths" in row:
+        short["window_lengths"] = [1]
     if "labels" in row:
         labels = row["labels"]
         ignored = float(IGNORED_LABEL) if isinstance(labels, list | float) else IGNORED_LABEL

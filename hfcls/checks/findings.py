@@ -110,7 +110,10 @@ class Findings:
                 "it is probably not one for this language, or lower-cases what its vocabulary holds otherwise"
             )
         if (found.truncated or 0) > MANY_TRUNCATED:
-            yield f"{split}: {found.truncated:.1%} of the texts are cut at max_length {self.max_length}: raise it"
+            yield (
+                f"{split}: {found.truncated:.1%} of the texts are cut at max_length {self.max_length}: raise it, or "
+                "read single texts whole with --long_texts windows"
+            )
         if missing := [name for name, count in found.classes.items() if count == 0]:
             yield f"{split}: no row of {shown(missing)}"
         yield from (f"{split}: {line}" for line in label_warnings(found.classes))

@@ -30,6 +30,7 @@ OTHER_NAMES = {  # of other programs' options -> ours, or what to do
     "dataset_config_name": "--dataset_config",
     "max_seq_length": "--max_length",
     "max_len": "--max_length",
+    "doc_stride": "--stride",
     "per_device_train_batch_size": "--batch_size",
     "train_batch_size": "--batch_size",
     "per_device_eval_batch_size": "--eval_batch_size",

@@ -111,8 +111,13 @@ class ModelConfig(Config):
         in_card="never",
     )
     max_length: int = option(
-        128, "tokens per text, special tokens included; longer texts are truncated", in_card="always"
+        128, "tokens per text, special tokens included; see long_texts for longer texts", in_card="always"
     )
+    long_texts: Literal["truncate", "windows"] = option(
+        "truncate",
+        "of more than max_length tokens: cut off the rest, or read windows and take the mean of their logits",
+    )
+    stride: int = option(32, "of windows: tokens that each shares with the one before")
     batching: Literal["packed", "longest", "fixed"] | None = option(
         None,
         "how a batch is laid out: packed (no padding), longest (of the batch) or fixed (max_length); "
@@ -128,6 +133,11 @@ class ModelConfig(Config):
     def check(self) -> None:
         check_at_least("max_length", self.max_length, 3, MOST_TOKENS)
         check_at_least("row_length", self.row_length, 3, MOST_TOKENS)
+        check_at_least("stride", self.stride, 0)
+        if self.long_texts == "truncate" and self.stride != ModelConfig.stride:
+            raise HfclsError("stride applies to long_texts: windows; set that too, or drop stride")
+        if self.long_texts == "windows" and getattr(self, "text_pair_column", None):
+            raise HfclsError("long_texts: windows is for single texts, found text_pair_column: drop one of them")
         if self.row_length is not None and self.batching in ("longest", "fixed"):
             raise HfclsError(
                 f"row_length applies to batching: packed, found batching: {self.batching}; drop one of them"

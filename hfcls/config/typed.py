@@ -4,8 +4,8 @@ to the dataclasses, but for `dataset`, which may be an object of Python there.""
 from typing import Any, Literal, TypedDict
 
 
-class TrainOptions(TypedDict, total=False):
-    """Of `TrainConfig`."""
+class DataOptions(TypedDict, total=False):
+    """Of `DataConfig`."""
 
     dataset: Any
     dataset_config: str | None
@@ -22,6 +22,11 @@ class TrainOptions(TypedDict, total=False):
     quoting: Literal["csv", "backslash", "none"] | None
     no_header: bool
     sheet: str | None
+
+
+class TrainOptions(DataOptions, total=False):
+    """Of `TrainConfig`."""
+
     validation_size: float
     select_on_test: bool
     drop_duplicates: bool
@@ -32,6 +37,8 @@ class TrainOptions(TypedDict, total=False):
     output_columns: str | None
     model: str
     max_length: int
+    long_texts: Literal["truncate", "windows"]
+    stride: int
     batching: Literal["packed", "longest", "fixed"] | None
     allow_unknown: bool
     trust_remote_code: bool
@@ -130,24 +137,9 @@ class AdaptOptions(TypedDict, total=False):
     report_to: str
 
 
-class CheckOptions(TypedDict, total=False):
+class CheckOptions(DataOptions, total=False):
     """Of `CheckConfig`."""
 
-    dataset: Any
-    dataset_config: str | None
-    data_dir: str | None
-    text_column: str
-    text_pair_column: str | None
-    label_column: str
-    label_columns: str | None
-    label_separator: str | None
-    task: Literal["classification", "regression"] | None
-    drop_unlabelled: bool
-    delimiter: str | None
-    encoding: str | None
-    quoting: Literal["csv", "backslash", "none"] | None
-    no_header: bool
-    sheet: str | None
     model: str | None
     max_length: int
     batch_size: int
@@ -157,24 +149,9 @@ class CheckOptions(TypedDict, total=False):
     output: str | None
 
 
-class CleanOptions(TypedDict, total=False):
+class CleanOptions(DataOptions, total=False):
     """Of `CleanConfig`."""
 
-    dataset: Any
-    dataset_config: str | None
-    data_dir: str | None
-    text_column: str
-    text_pair_column: str | None
-    label_column: str
-    label_columns: str | None
-    label_separator: str | None
-    task: Literal["classification", "regression"] | None
-    drop_unlabelled: bool
-    delimiter: str | None
-    encoding: str | None
-    quoting: Literal["csv", "backslash", "none"] | None
-    no_header: bool
-    sheet: str | None
     split: Literal["train", "validation", "test", "all"] | None
     model: str | None
     max_length: int

@@ -7,6 +7,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, List
 from transformers import PreTrainedTokenizerBase
 
+from hfcls.config.options import MOST_WINDOWS
 from hfcls.data.tasks import SOFT_LABEL
 from hfcls.errors import HfclsError
 from hfcls.scoring.tasks import Regression, Task, multi_hot
@@ -23,8 +24,13 @@ def tokenize(
     text_pairs: list[str] | None = None,
     *,
     max_length: int,
+    stride: int | None = None,
 ) -> dict[str, list[list[int]]]:
     """`input_ids`, and `token_type_ids` for pairs; special tokens included, cut at `max_length`, not padded.
+
+    With a `stride`, a single text of more tokens is not cut but read in windows of `max_length`, the first
+    `MOST_WINDOWS` of them, each of which begins with the last `stride` tokens of the one before: `input_ids` holds the
+    windows one behind the other, and `window_lengths` says how long they are. Pairs are cut.
 
     Training, evaluation and `Classifier` all come through here. A text of which no token is left, as an empty one is
     to a tokenizer without special tokens, becomes one padding token: a model must be given something.
@@ -38,11 +44,14 @@ def tokenize(
         raise HfclsError(
             f"max_length {max_length} leaves no room for {what} beside {special} special tokens: raise --max_length"
         )
+    in_windows = stride is not None and not pairs
     encoded = tokenizer(
         texts,
         text_pairs,
         truncation=True,
         max_length=max_length,
+        stride=stride or 0,
+        return_overflowing_tokens=in_windows,
         return_attention_mask=False,
         return_token_type_ids=text_pairs is not None and "token_type_ids" in tokenizer.model_input_names,
     )
@@ -50,31 +59,52 @@ def tokenize(
         encoded["input_ids"][i] = [tokenizer.pad_token_id or 0]
         if "token_type_ids" in encoded:
             encoded["token_type_ids"][i] = [0]
-    return dict(encoded)
+    return _joined_windows(encoded, len(texts)) if in_windows else dict(encoded)
 
 
-def encode(corpus: D, tokenizer: PreTrainedTokenizerBase, max_length: int, task: Task | None = None) -> D:
-    """A corpus of `load_corpus` with `input_ids` (int lists, unpadded), `token_type_ids` for pairs, and `labels`.
+def _joined_windows(encoded: Any, count: int) -> dict[str, list[list[int]]]:
+    """The windows of each of `count` texts one behind the other, and their lengths."""
+    windows: list[list[list[int]]] = [[] for _ in range(count)]
+    for ids, text in zip(encoded["input_ids"], encoded["overflow_to_sample_mapping"], strict=True):
+        windows[text].append(ids)
+    kept = [parts[:MOST_WINDOWS] for parts in windows]
+    return {
+        "input_ids": [[token for part in parts for token in part] for parts in kept],
+        "window_lengths": [[len(part) for part in parts] for parts in kept],
+    }
+
+
+def encode(
+    corpus: D,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    task: Task | None = None,
+    stride: int | None = None,
+) -> D:
+    """A corpus of `load_corpus` with the columns of `tokenize` (int lists, unpadded), and `labels`.
 
     Labels are class ids, 0 and 1 for each of several labels, targets, or the `soft_label` of a row that has one.
 
     Args:
         task: of a regression: its mean and scale standardise the targets.
+        stride: of windows, see `tokenize`.
     """
     if isinstance(corpus, DatasetDict):
-        return DatasetDict({split: encode(rows, tokenizer, max_length, task) for split, rows in corpus.items()})
+        return DatasetDict(
+            {split: encode(rows, tokenizer, max_length, task, stride=stride) for split, rows in corpus.items()}
+        )
     columns, label = corpus.column_names, corpus.features.get("label")
-    labels: dict[str, Any] = {}
+    given: dict[str, Any] = {} if stride is None else {"stride": stride}
     if isinstance(label, List):
-        labels["num_labels"] = len(label.feature.names)
+        given["num_labels"] = len(label.feature.names)
     if isinstance(task, Regression):
-        labels["scaling"] = (task.mean, task.scale)
+        given["scaling"] = (task.mean, task.scale)
     return corpus.map(
         _encode_batch,
         batched=True,
         remove_columns=columns,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 3, **labels},
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 3, **given},
         desc="tokenize",
     )
 
@@ -85,10 +115,12 @@ def _encode_batch(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     version: int,
+    stride: int | None = None,
     num_labels: int = 0,
     scaling: tuple[float, float] | None = None,
 ) -> dict[str, list[Any]]:
-    encoded: dict[str, list[Any]] = tokenize(tokenizer, batch["text"], batch.get("text_pair"), max_length=max_length)
+    texts, pairs = batch["text"], batch.get("text_pair")
+    encoded: dict[str, list[Any]] = tokenize(tokenizer, texts, pairs, max_length=max_length, stride=stride)
     if "label" in batch:
         encoded["labels"] = batch["label"]
     if SOFT_LABEL in batch:
@@ -101,29 +133,39 @@ def _encode_batch(
 
 
 def check_tokens(
-    texts: Dataset, encoded: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, allow_unknown: bool
+    texts: Dataset,
+    encoded: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    *,
+    allow_unknown: bool,
+    stride: int | None = None,
 ) -> None:
-    """Log how many of the training texts are cut at `max_length`, and warn of many tokens that are unknown.
+    """Log how many of the training texts are longer than `max_length`, and warn of many tokens that are unknown.
 
     Args:
         texts: training rows of `load_corpus`.
         encoded: the same rows, as `encode` made them.
         allow_unknown: however many they are.
+        stride: as it was given to `encode`.
 
     Raises:
         HfclsError: more than 40 % of the tokens are unknown.
     """
     tokens = unknown = 0
     full: list[int] = []
+    special = [index for index in tokenizer.all_special_ids if index != tokenizer.unk_token_id]
     for start in range(0, len(encoded), 10_000):
         rows = encoded.select_columns("input_ids").with_format("arrow")[start : start + 10_000]["input_ids"]
         ids, lengths = rows.combine_chunks().flatten().to_numpy(), rows.combine_chunks().value_lengths().to_numpy()
-        special = [index for index in tokenizer.all_special_ids if index != tokenizer.unk_token_id]
         tokens += int((~np.isin(ids, special)).sum())
         unknown += int((ids == tokenizer.unk_token_id).sum()) if tokenizer.unk_token_id is not None else 0
         full += (start + np.flatnonzero(lengths >= max_length)).tolist()
-    if cut := _longer(texts.select(full), tokenizer, max_length) / max(len(texts), 1):
-        logger.info("train: %.1f %% of the texts are longer than max_length %d and cut", 100 * cut, max_length)
+    longer = _lengths(texts.select(full), tokenizer)
+    if len(longer := longer[longer > max_length]):
+        found = f"train: {100 * len(longer) / len(texts):.1f} % of the texts are longer than max_length {max_length}"
+        told = _told(longer, tokenizer, max_length, stride, pairs="text_pair" in texts.features)
+        logger.info("%s and %s", found, told)
     share = unknown / max(tokens, 1)
     found = f"train: the tokenizer does not know {share:.0%} of the tokens"
     if share > MOST_UNKNOWN and not allow_unknown:
@@ -132,10 +174,21 @@ def check_tokens(
         logger.warning("%s: is the --model one for this language, and are the texts decoded rightly?", found)
 
 
-def _longer(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> int:
-    """How many of these texts, or pairs, have more than `max_length` tokens."""
-    count = 0
+def _told(
+    longer: np.ndarray, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int | None, *, pairs: bool
+) -> str:
+    """What becomes of texts that have more than `max_length` tokens, `longer` says how many, int64 [L]."""
+    if stride is None:
+        return "cut: raise it" + ("" if pairs else ", or read them whole with --long_texts windows")
+    new = max_length - tokenizer.num_special_tokens_to_add() - stride
+    cut = int((longer > max_length + (MOST_WINDOWS - 1) * new).sum())
+    return "read in windows" + (f"; {cut:,} texts are cut after {MOST_WINDOWS} windows" if cut else "")
+
+
+def _lengths(texts: Dataset, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """The tokens of each text, or pair, special tokens included, int64 [N]."""
+    lengths: list[int] = []
     for batch in texts.iter(1_000):
         ids = tokenizer(batch["text"], batch.get("text_pair"), truncation=False, verbose=False)["input_ids"]
-        count += sum(len(row) > max_length for row in ids)
-    return count
+        lengths += [len(row) for row in ids]
+    return np.array(lengths, int)

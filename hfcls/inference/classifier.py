@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hfcls.baseline.model import BaselineModel, is_baseline
 from hfcls.batching.choice import check_batching, collator_for
 from hfcls.batching.collate import PackedCollator
+from hfcls.batching.windows import Row, split_windows, window_counts, window_stride
 from hfcls.data.encoding import tokenize
 from hfcls.data.origins.joined import JOINT
 from hfcls.errors import HfclsError
@@ -18,6 +19,7 @@ from hfcls.inference.agreement import verify_precision
 from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
 from hfcls.models.classes import task_of_config
 from hfcls.models.compact.precision import check_exact, check_float32, lower_precision
+from hfcls.models.heads import mean_by_text
 from hfcls.models.loading import load_classifier
 from hfcls.models.positions import check_positions, usable_length
 from hfcls.models.sources import local_folder
@@ -51,8 +53,8 @@ class Classifier:
     ) -> None:
         """
         Args:
-            max_length: tokens per text; default: what the model was fine-tuned with, as far as it has positions for it;
-                512 where nothing is known of either.
+            max_length: tokens per text, or per window of a long one; default: what the model was fine-tuned with, as
+                far as it has positions for it; 512 where nothing is known of either.
             batch_size: texts per forward pass. They are dealt to batches by their length, so the result comes sooner;
                 it comes in the order of the input.
             batching: packed, longest, fixed or exact; default: packed where that gives a padded batch's logits, else
@@ -73,6 +75,7 @@ class Classifier:
         self.tokenizer = tokenizer
         self.max_length = max_length or usable_length(model.config, tokenizer)
         check_positions(model.config, self.max_length)
+        self.stride = window_stride(model.config, tokenizer, self.max_length)
         self.task = task_of_config(model.config)
         self.batch_size = batch_size
         self.exact = batching == "exact"
@@ -182,24 +185,25 @@ class Classifier:
             HfclsError: a text is not a str (or pair of str), or not valid Unicode; names its index.
         """
         rows = self._rows(texts)
+        counts, rows = window_counts(rows), split_windows(rows)
         logits = torch.empty(len(rows), len(self.labels))
         for indices in self._batches(rows):
             batch = self.collator([rows[i] for i in indices])
             batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
             logits[indices] = self.model(**batch).logits.float().cpu()
-        return logits
+        return mean_by_text(logits, counts)
 
-    def _rows(self, texts: Sequence[Text]) -> list[dict[str, list[int]]]:
+    def _rows(self, texts: Sequence[Text]) -> Sequence[Row]:
         check_texts(texts)
         texts = as_fitted(texts, self.columns)
         if not texts:
             return []
         firsts = [text if isinstance(text, str) else text[0] for text in texts]
         pairs = None if isinstance(texts[0], str) else [text[1] for text in texts]
-        encoded = tokenize(self.tokenizer, firsts, pairs, max_length=self.max_length)
+        encoded = tokenize(self.tokenizer, firsts, pairs, max_length=self.max_length, stride=self.stride)
         return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
-    def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[list[int]]:
+    def _batches(self, rows: Sequence[Row]) -> Iterator[list[int]]:
         lengths = [len(row["input_ids"]) for row in rows]
         order = sorted(range(len(rows)), key=lengths.__getitem__)
         if isinstance(self.collator, PackedCollator):  # long and short texts in each batch: they fill rows best
@@ -226,6 +230,7 @@ class _BaselineClassifier(Classifier):
     def __init__(self, model: BaselineModel, batch_size: int) -> None:
         self.model, self.tokenizer = model, None  # type: ignore[assignment]
         self.max_length, self.batch_size, self.exact = model.fitted.ngrams.cut, batch_size, True
+        self.stride = None
         self.task = task_of_config(model.config)
         self.columns = getattr(model.config, "data_columns", None) or {}
         self.takes_pairs = model.fitted.ngrams.pairs

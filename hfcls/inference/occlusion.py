@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from itertools import chain
 
 from hfcls.inference.classifier import Classifier
 
@@ -54,14 +55,16 @@ def _pieces(classifier: Classifier, text: str) -> list[tuple[int, int]]:
     if classifier.tokenizer is None or not classifier.tokenizer.is_fast:
         return [match.span() for match in re.finditer(r"\S+", text)]
     encoded = classifier.tokenizer(
-        text,
+        [text],
         truncation=True,
         max_length=classifier.max_length,
+        stride=classifier.stride or 0,
+        return_overflowing_tokens=classifier.stride is not None,
         return_offsets_mapping=True,
         return_attention_mask=False,
     )
     spans: list[tuple[int, int]] = []
-    for start, end in encoded["offset_mapping"]:
+    for start, end in chain.from_iterable(encoded["offset_mapping"]):  # of windows, which begin with what was before
         start = max(start, spans[-1][1] if spans else 0)  # tokens may share a character: a space put before, or bytes
         start += len(text[start:end]) - len(text[start:end].lstrip())
         if start < end:  # special tokens stand nowhere

@@ -6,8 +6,9 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
+from hfcls.config.options import MOST_WINDOWS
 from hfcls.errors import HfclsError
 from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
 from hfcls.models.compact.exported import OnnxModel
@@ -31,10 +32,14 @@ class OnnxClassifier:
         """
         Args:
             tokenizer: it is told where to cut texts.
-            max_length: tokens per text; default: what the model was fine-tuned with, at most 512.
+            max_length: tokens per text, or per window of a long one; default: what the model was fine-tuned with, at
+                most 512.
             batch_size: texts per forward pass, which are dealt to batches by their length.
 
         A classifier may be shared by threads.
+
+        Raises:
+            HfclsError: `max_length` is too small for the windows that the model reads.
         """
         self.model, self.tokenizer, self.labels, self.batch_size = model, tokenizer, model.labels, batch_size
         self.task = model.task
@@ -42,7 +47,13 @@ class OnnxClassifier:
         self.max_length = max_length or model.max_length
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = bool(model.export.get("split_special_tokens"))
-        tokenizer.enable_truncation(self.max_length, direction=model.export.get("truncation_side", "right"))
+        direction, self.stride = model.export.get("truncation_side", "right"), model.config.get("window_stride")
+        room = self.max_length - tokenizer.num_special_tokens_to_add(False)
+        if self.stride is not None and not 0 <= self.stride < room:
+            raise HfclsError(
+                f"windows of {self.max_length} tokens hold nothing new, the stride is {self.stride}: raise max_length"
+            )
+        tokenizer.enable_truncation(self.max_length, stride=self.stride or 0, direction=direction)
 
     def __repr__(self) -> str:
         return (
@@ -107,7 +118,7 @@ class OnnxClassifier:
         """
         check_texts(texts)
         texts = as_fitted(texts, self.columns)
-        encoded = self.tokenizer.encode_batch_fast(list(texts))
+        encoded, starts = self._windows(texts)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
         logits = np.empty((len(encoded), len(self.labels)), np.float32)
         for start in range(0, len(order), self.batch_size):
@@ -119,7 +130,20 @@ class OnnxClassifier:
                 _filled([[1] * len(row.ids) for row in rows], width, 0),
                 None if isinstance(texts[0], str) else _filled([row.type_ids for row in rows], width, 0),
             )
-        return logits
+        if len(encoded) == len(texts):
+            return logits
+        sums: NDArray[np.float32] = np.add.reduceat(logits, starts)
+        return sums / np.diff(starts, append=len(logits)).astype(np.float32)[:, None]
+
+    def _windows(self, texts: Sequence[Text]) -> tuple[list[Encoding], list[int]]:
+        """What is read of the texts, and where that of each begins: several windows of long ones, if asked for."""
+        encoded: list[Encoding] = []
+        starts = []
+        for text, first in zip(texts, self.tokenizer.encode_batch_fast(list(texts)), strict=True):
+            in_windows = self.stride is not None and isinstance(text, str)
+            starts.append(len(encoded))
+            encoded += [first, *(first.overflowing[: MOST_WINDOWS - 1] if in_windows else ())]
+        return encoded, starts
 
 
 def _filled(rows: list[list[int]], width: int, value: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ computed once, and the head becomes the logistic regression on them. Only weight
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ STRENGTHS = (
 )  # C of the regression on standardised features, weakest penalty first
 PROBES = (*STRENGTHS, 0.0001, 0.00003)  # labels of which some are wrong ask for stronger penalties
 FOLDS = 3
+MOST_TOKENS = 2**15  # of a batch whose features are computed: 64 texts of 512
 MAX_ROWS = 20_000  # a head has a few thousand weights: more rows change little
 
 
@@ -96,10 +98,9 @@ def head_features(
     model.eval()
     features = []
     try:
-        for indices in _even_batches([len(row["input_ids"]) for row in rows], batch_size):
-            batch = collator([rows[i] for i in indices])
-            model(**{name: value.to(model.device) for name, value in batch.items() if name != "labels"})
-            features.append((indices, caught["features"].float().cpu()))
+        for indices, batch, by_text in batches(rows, collator, batch_size, model.device):
+            model(**batch)
+            features.append((indices, by_text(caught["features"].float()).cpu()))
     finally:
         hook.remove()
         model.train(training)
@@ -107,11 +108,34 @@ def head_features(
     return torch.cat([part for _, part in features])[order.argsort()].clone()
 
 
-def _even_batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
-    """Texts of like length, so that padding wastes little; a packed batch does not mind."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def batches(
+    rows: Sequence[dict[str, Any]], collator: Callable[..., Any], batch_size: int, device: torch.device
+) -> Iterator[tuple[list[int], dict[str, Tensor], Callable[[Tensor], Tensor]]]:
+    """Batches for a model alone, the rows that each is of, and what makes values of its windows those of its texts.
+
+    They have texts of like length, so that padding wastes little; a packed batch does not mind.
+    """
+    lengths = [len(row["input_ids"]) for row in rows]
+    order = sorted(range(len(rows)), key=lengths.__getitem__)
+    while order:
+        count = next((n for n in range(batch_size, 1, -1) if sum(lengths[i] for i in order[:n]) <= MOST_TOKENS), 1)
+        indices, order = order[:count], order[count:]
+        batch = {name: value.to(device) for name, value in collator([rows[i] for i in indices]).items()}
+        by_text = partial(mean_by_text, counts=batch.pop("window_counts", None))
+        yield indices, {name: value for name, value in batch.items() if name != "labels"}, by_text
+
+
+def mean_by_text(values: Tensor, counts: Tensor | None) -> Tensor:
+    """The mean over the windows of each text, float32 [N, ...] of [windows, ...]; all values without `counts`.
+
+    Args:
+        counts: windows of each text, int64 [N], on the device of `values`.
+    """
+    if counts is None:
+        return values
+    sums = values.new_zeros(len(counts), *values.shape[1:], dtype=torch.float32)
+    sums = sums.index_add(0, torch.repeat_interleave(counts), values.float())
+    return sums / counts.view(-1, *[1] * (values.ndim - 1))
 
 
 def warm_head(model: PreTrainedModel, features: Tensor, labels: Tensor) -> float:

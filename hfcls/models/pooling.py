@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from hfcls.errors import HfclsError
 from hfcls.models.classes import class_names_of
-from hfcls.models.heads import MAX_ROWS, head_features, head_layers, out_of_fold_loss, unknown_head, warm_head
+from hfcls.models.heads import MAX_ROWS, batches, head_features, head_layers, out_of_fold_loss, unknown_head, warm_head
 from hfcls.scoring.tasks import SingleLabel
 
 logger = logging.getLogger(__name__)
@@ -139,18 +139,15 @@ def layer_means(
     states: list[Tensor] = []
     hooks = [layer.register_forward_hook(lambda module, args, output: states.append(output)) for layer in layers]
     means = torch.empty(len(layers), len(rows), model.config.hidden_size)
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     training = model.training
     model.eval()
     try:
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            batch = {name: value.to(model.device) for name, value in collator([rows[i] for i in indices]).items()}
+        for indices, batch, by_text in batches(rows, collator, batch_size, model.device):
             states.clear()
-            model(**{name: value for name, value in batch.items() if name != "labels"})
+            model(**batch)
             mask = batch["attention_mask"].unsqueeze(-1)
             for depth, state in enumerate(states):
-                means[depth, indices] = ((state * mask).sum(1) / mask.sum(1)).float().cpu()
+                means[depth, indices] = by_text(((state * mask).sum(1) / mask.sum(1)).float()).cpu()
     finally:
         for hook in hooks:
             hook.remove()

@@ -202,18 +202,22 @@ def batch_facts(
     encoded: Dataset, batch_size: int, max_length: int, row_length: int | None, seed: int
 ) -> dict[str, Any]:
     """`padding` and `tokens_per_text` of `RunFacts`, on up to 64 random batches of a split that `encode` made."""
-    lengths = sampled_lengths(encoded, batch_size, seed)
+    texts = sampled_lengths(encoded, batch_size, seed)
+    lengths = [length for windows in texts for length in windows]
     return {
-        "padding": padding_shares(lengths, batch_size, max_length, row_length),
-        "tokens_per_text": sum(lengths) / len(lengths),
+        "padding": padding_shares(lengths, round(batch_size * len(lengths) / len(texts)), max_length, row_length),
+        "tokens_per_text": sum(lengths) / len(texts),
     }
 
 
-def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[int]:
-    """Tokens of the texts of up to 64 random batches of a split that `encode` made."""
+def sampled_lengths(encoded: Dataset, batch_size: int, seed: int) -> list[list[int]]:
+    """Tokens of the windows, or the one, of each text of up to 64 random batches of a split that `encode` made."""
     count = min(len(encoded), SAMPLED_BATCHES * batch_size)
     chosen = np.random.default_rng(seed).choice(len(encoded), count, replace=False)
-    return [len(input_ids) for input_ids in encoded.select(chosen)["input_ids"]]
+    rows = encoded.select(chosen)
+    if "window_lengths" in rows.column_names:
+        return list(rows["window_lengths"])
+    return [[len(input_ids)] for input_ids in rows["input_ids"]]
 
 
 def hardware(device: torch.device, world_size: int) -> str:

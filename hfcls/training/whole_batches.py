@@ -9,6 +9,7 @@ from transformers.trainer_pt_utils import nested_truncate
 from transformers.trainer_utils import EvalLoopOutput
 
 from hfcls.batching.sampling import EpochSampler, FilledDataset
+from hfcls.batching.windows import over_windows, texts_in_batch
 from hfcls.scoring.losses import IGNORED_LABEL
 
 
@@ -32,8 +33,10 @@ class WholeBatchTrainer(Trainer):
         """Trainer's own, with every row once and in whole batches.
 
         It keeps no loader: with `dataloader_persistent_workers`, Trainer would evaluate the next dataset on the rows of
-        the first (transformers 5.23).
+        the first (transformers 5.23). Of texts in windows, so few are evaluated at once that a forward pass has as many
+        windows, about, as it would have texts.
         """
+        batch_size = batch_size if is_training else texts_in_batch(dataset, batch_size)
         filled = FilledDataset(dataset, batch_size * self.args.world_size)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         shuffled = is_training and self.args.train_sampling_strategy == "random"
@@ -42,6 +45,14 @@ class WholeBatchTrainer(Trainer):
         # so that the epoch reaches it also through the two wrappers of a run with several processes that is resumed
         _unwrapped(loader).set_sampler(sampler)
         return loader
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Trainer's own, with the mean of the logits of a text's windows in place of theirs."""
+        return super().compute_loss(over_windows(model), inputs, *args, **kwargs)
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Trainer's own, as `compute_loss`; without labels it asks the model itself."""
+        return super().prediction_step(over_windows(model), inputs, *args, **kwargs)
 
     def num_examples(self, dataloader: Any) -> int:
         """Rows of the loader's dataset, without filler."""

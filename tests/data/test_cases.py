@@ -256,7 +256,8 @@ def test_texts_that_are_cut_or_unknown_are_told(tmp_path, caplog):
         return [record.getMessage() for record in caplog.records]
 
     assert told(lone) == [
-        "train: 33.3 % of the texts are longer than max_length 8 and cut",
+        "train: 33.3 % of the texts are longer than max_length 8 and cut: raise it, or read them whole with "
+        "--long_texts windows",
         "train: the tokenizer does not know 17% of the tokens: is the --model one for this language, and are the texts "
         "decoded rightly?",
     ]
