@@ -65,7 +65,10 @@ class EvaluateConfig(DataConfig):
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier", path=True)
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
     compare: str | None = option(
-        None, "a second classifier to score on the same rows, with McNemar's paired test", path=True
+        None,
+        "other classifiers to score on the same rows, each with McNemar's paired test against the first",
+        path=True,
+        several=True,
     )
     split: Literal["train", "validation", "test"] | None = option(
         None, "split to score (default test, or the only one)"

@@ -70,7 +70,8 @@ class Config:
             value = coerced(f.name, value, hints[f.name])
             if f.metadata["path"] and value:
                 check_range(f.name, value, "://" not in value, "a path on this machine, not an address")
-                value = os.path.expanduser(value)
+                paths = value.split(",") if f.metadata["several"] else [value]
+                value = ",".join(map(os.path.expanduser, paths))
             setattr(self, f.name, value)
         for group in type(self).__mro__:
             if "check" in vars(group):

@@ -41,7 +41,7 @@ UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that was g
 
 @dataclass(frozen=True)
 class Comparison:
-    """A second model on the same rows: its scores, and McNemar's paired test of the first model against it."""
+    """Another model on the same rows: its scores, and McNemar's paired test of the first model against it."""
 
     model: str
     analysis: AnyAnalysis
@@ -61,7 +61,7 @@ class Evaluation:
             regression, see `Result`.
         rows_per_second: texts per second in prediction.
         analysis: all scores with their intervals.
-        comparison: with a second model, if there was one.
+        comparisons: with each other model that `compare` named.
         further: the metrics that `metrics` asked for.
     """
 
@@ -72,7 +72,7 @@ class Evaluation:
     metrics: dict[str, float]
     rows_per_second: float
     analysis: AnyAnalysis
-    comparison: Comparison | None = None
+    comparisons: list[Comparison] = field(default_factory=list)
     further: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
@@ -86,16 +86,17 @@ class Evaluation:
         return "\n".join(aligned([*rows, ("reviews/s", f"{self.rows_per_second:,.0f}"), ("model", self.model)]))
 
     def details(self) -> list[str]:
-        """The table of classes, and the comparison with a second model if there is one."""
+        """The table of classes, and the comparison with each other model."""
         texts = [self.analysis.table()]
-        if self.comparison:
-            other, test = self.comparison, self.comparison.mcnemar
-            name, score = other.analysis.headline()[0]
+        for other in self.comparisons:
+            test, (name, score) = other.mcnemar, other.analysis.headline()[0]
             texts.append(
                 f"{other.model} on the same rows: {name} {score}\n"
                 f"McNemar's test: {test.only_first:,} rows right by {self.model} alone, {test.only_second:,} by "
                 f"{other.model} alone, p = {test.p_value:.3g}"
             )
+        if (tests := len(self.comparisons)) > 1:
+            texts.append(f"{tests} tests: a difference is more than chance where p is below {0.05 / tests:.3g}")
         return texts
 
     def _repr_html_(self) -> str:
@@ -105,7 +106,7 @@ class Evaluation:
 
 
 def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[EvaluateOptions]") -> Evaluation:
-    """Every score of a classifier on one split of a corpus, with 95 % intervals; with `compare`, a second one's too.
+    """Every score of a classifier on one split of a corpus, with 95 % intervals; with `compare`, those of others too.
 
     Labels are matched by name: the data may list its classes in another order than the model, lack some of them, or
     hold one alone. Rows without a label are left out, and the log says how many there are.
@@ -125,29 +126,20 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         check_writable(output, "output")
     # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
     first = _load(config.model, config)
-    second = _load(config.compare, config) if config.compare else None
+    named = [name for part in (config.compare or "").split(",") if (name := part.strip())]
+    others = {name: _load(name, config) for name in named}
     names = _named(first.labels, config.label_names, config.model)
     further = further_metrics(config.metrics, first.task, config.trust_remote_code)
     columns = remembered_columns(config.columns(), {} if config.dataset in BUILT_IN else first.columns)
-    problem_type = first.task.problem_type
     split, rows = load_held_out(
         known=names,
         split=config.split,
         max_rows=config.max_samples,
-        problem_type=problem_type,
+        problem_type=first.task.problem_type,
         **config.corpus_options() | columns | {"dataset": data, "joint": first.joint},
     )
-    other_names = []
-    if config.compare and second:
-        if second.task.problem_type != problem_type or isinstance(first.task, Regression):
-            raise HfclsError(
-                f"compare is for two models that both give classes, or both labels: {config.model} is "
-                f"{problem_type}, {config.compare} {second.task.problem_type}; evaluate each alone"
-            )
-        unnamed = all(UNNAMED.fullmatch(name) for name in second.labels)
-        other_names = _named(second.labels, config.label_names if unnamed else None, config.compare)
-        _check_known(rows, other_names, config.compare)
-    analysis, right, rows_per_second, others = _score(config.model, first, names, rows, further)
+    other_names = {name: _names_beside(first, name, other, rows, config) for name, other in others.items()}
+    analysis, right, rows_per_second, further_scores = _score(config.model, first, names, rows, further)
     result = Evaluation(
         model=config.model,
         dataset=config.dataset,
@@ -156,11 +148,11 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         metrics=analysis.metrics(),
         rows_per_second=rows_per_second,
         analysis=analysis,
-        further=others,
+        further=further_scores,
     )
-    if config.compare and second:
-        other, other_right, _, _ = _score(config.compare, second, other_names, rows)
-        result.comparison = Comparison(config.compare, other, mcnemar(np.ones(len(rows), bool), right, other_right))
+    for name, other in others.items():
+        scores, other_right, _, _ = _score(name, other, other_names[name], rows)
+        result.comparisons.append(Comparison(name, scores, mcnemar(np.ones(len(rows), bool), right, other_right)))
     if output:
         try:
             result.save(output)
@@ -196,6 +188,19 @@ def _named(own: list[str], label_names: str | None, model: str) -> list[str]:
             f"{model} has the classes {', '.join(own)} in this order of their ids, but label_names is "
             f"{', '.join(names)}: leave it out"
         )
+    return names
+
+
+def _names_beside(first: Classifier, model: str, other: Classifier, rows: Dataset, config: EvaluateConfig) -> list[str]:
+    """The names of the classes of a model to score beside the first; raises HfclsError if these rows are not for it."""
+    if other.task.problem_type != first.task.problem_type or isinstance(first.task, Regression):
+        raise HfclsError(
+            f"compare is for models that all give classes, or all labels: {config.model} is {first.task.problem_type}, "
+            f"{model} {other.task.problem_type}; evaluate each alone"
+        )
+    unnamed = all(UNNAMED.fullmatch(name) for name in other.labels)
+    names = _named(other.labels, config.label_names if unnamed else None, model)
+    _check_known(rows, names, model)
     return names
 
 

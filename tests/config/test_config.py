@@ -1,6 +1,7 @@
 """Options come from YAML, flags and Python with the same checks."""
 
 import argparse
+import os
 import re
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
@@ -201,6 +202,8 @@ def test_an_option_of_several_values_takes_words_commas_and_lists():
     parsed = parse("--metrics", "f1", "./mine", "--seed", "3")
     assert (parsed.metrics, parsed.seed) == ("f1,./mine", 3)
     assert TrainConfig(metrics=["f1", "./mine"]).metrics == parse("--metrics", "f1,./mine").metrics == "f1,./mine"
+    home = os.path.expanduser("~")
+    assert EvaluateConfig(compare=["~/a", "~/b"]).compare == f"{home}/a,{home}/b"
 
 
 @pytest.mark.parametrize("config_class", [TrainConfig, AdaptConfig, EvaluateConfig])

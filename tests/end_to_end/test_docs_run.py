@@ -85,7 +85,8 @@ def workplace(tmp_path, tiny_model, monkeypatch):
 
     pandas.DataFrame(rows, columns=["comment", "text"]).to_parquet("comments.parquet")
     assert cli.main(["train", "recipes/nsmc.yaml", "--output_dir", "outputs/quickstart"]) == 0  # as `make train` does
-    shutil.copytree("outputs/quickstart", "outputs/other")
+    for other in ("other", "third"):
+        shutil.copytree("outputs/quickstart", f"outputs/{other}")
     return tmp_path
 
 

@@ -111,7 +111,8 @@ def test_several_labels_from_columns_to_answers(several, options, tmp_path, capl
     assert f"| 가격 | {config['thresholds'][2]:.3f} |" in card
     assert "Pearson" not in card
     both = hfcls.evaluate(model=out, dataset=several, compare=out)  # the model remembers its columns
-    assert (both.comparison.mcnemar.only_first, both.comparison.mcnemar.only_second) == (0, 0)
+    (beside,) = both.comparisons
+    assert (beside.mcnemar.only_first, beside.mcnemar.only_second) == (0, 0)
 
     table = parquet.read_table(Path(out) / "predictions.parquet")
     assert table["label"].to_pylist() == [chosen for _, chosen in labelled(50, 2)]

@@ -46,12 +46,29 @@ def test_classes_are_matched_by_name_whatever_the_order_of_their_ids(classifier_
     assert abs(accuracy - 0.5) > 0.02  # or a swap would not show
     for model, other in [(classifier_folder, turned), (turned, classifier_folder)]:
         result = hfcls.evaluate(model=model, compare=other, dataset=held_out)
-        assert result.comparison.analysis.accuracy == result.analysis.accuracy
-        assert (result.comparison.mcnemar.only_first, result.comparison.mcnemar.only_second) == (0, 0)
+        (beside,) = result.comparisons
+        assert beside.analysis.accuracy == result.analysis.accuracy
+        assert (beside.mcnemar.only_first, beside.mcnemar.only_second) == (0, 0)
         assert result.metrics["accuracy"] == pytest.approx(accuracy)
-        assert result.comparison.analysis.loss == pytest.approx(result.analysis.loss, abs=1e-6)
+        assert beside.analysis.loss == pytest.approx(result.analysis.loss, abs=1e-6)
     by_name = {row.label: row.recall.value for row in result.analysis.classes}
-    assert by_name == {row.label: row.recall.value for row in result.comparison.analysis.classes}
+    assert by_name == {row.label: row.recall.value for row in beside.analysis.classes}
+
+
+def test_several_models_are_compared_each_with_its_own_test(classifier_folder, held_out, tmp_path, capsys):
+    swapped = renamed(classifier_folder, tmp_path / "swapped", ["긍정", "부정"])  # answers the other class to each text
+    same = renamed(classifier_folder, tmp_path / "same", ["긍정", "부정"], order=[1, 0])
+    result = hfcls.evaluate(model=classifier_folder, compare=[swapped, same], dataset=held_out)
+    assert [beside.model for beside in result.comparisons] == [swapped, same]
+    away, equal = result.comparisons
+    assert away.analysis.accuracy.value == pytest.approx(1 - result.analysis.accuracy.value)
+    assert (away.mcnemar.only_first + away.mcnemar.only_second, equal.mcnemar.only_first) == (90, 0)
+    assert cli.main(["evaluate", "--model", classifier_folder, "--compare", swapped, same, "--dataset", held_out]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("McNemar's test: ") == 2
+    assert "2 tests: a difference is more than chance where p is below 0.025" in printed
+    with pytest.raises(HfclsError, match="no model folder ./nowhere"):
+        hfcls.evaluate(model=classifier_folder, compare=f"{swapped},./nowhere", dataset=held_out)
 
 
 def test_a_file_of_one_class_is_scored(classifier_folder, table):
@@ -109,7 +126,7 @@ def test_a_model_without_class_names_is_given_them(classifier_folder, held_out, 
     # in a comparison, the one that has names keeps them
     for model, other in [(unnamed, classifier_folder), (classifier_folder, unnamed)]:
         result = hfcls.evaluate(model=model, compare=other, dataset=held_out, label_names="부정,긍정")
-        assert result.comparison.analysis.accuracy == result.analysis.accuracy == named.analysis.accuracy
+        assert result.comparisons[0].analysis.accuracy == result.analysis.accuracy == named.analysis.accuracy
     quoted = renamed(classifier_folder, tmp_path / "quoted", ["a", "b"])
     with pytest.raises(HfclsError, match="the model only knows 아니오, 예, 맞아요"):
         hfcls.evaluate(model=quoted, dataset=held_out, label_names='아니오,"예, 맞아요"')

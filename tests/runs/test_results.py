@@ -127,8 +127,8 @@ def test_evaluate_compares_two_models_on_the_same_rows(run, tiny_model, tmp_path
     )  # fmt: skip
     assert status == 0
     scores = json.loads(output.read_text())
-    test = scores["comparison"]["mcnemar"]
-    first, second = scores["analysis"]["accuracy"], scores["comparison"]["analysis"]["accuracy"]
+    (beside,) = scores["comparisons"]
+    test, first, second = beside["mcnemar"], scores["analysis"]["accuracy"], beside["analysis"]["accuracy"]
     assert first["value"] == run.analysis.accuracy.value
     assert (test["only_first"] - test["only_second"]) / 60 == pytest.approx(first["value"] - second["value"])
     assert 0 <= test["p_value"] <= 1
