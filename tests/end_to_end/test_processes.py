@@ -7,7 +7,9 @@ from pathlib import Path
 
 import probe_processes
 import pytest
+import torch
 from conftest import ROOT
+from safetensors.torch import load_file
 
 import hfcls
 
@@ -69,3 +71,31 @@ def test_processes_evaluate_each_row_once_and_resume_in_mid_epoch(table, tiny_mo
     assert seen[0]["losses"] == pytest.approx(probe_processes.losses(one), abs=1e-5)
     assert len(seen[0]["losses"]) == 18
     assert seen[0]["resumed"] == seen[0]["losses"]
+
+
+def test_lora_in_two_processes_learns_what_one_learns_and_ends_as_a_plain_model(data, tiny_model, tmp_path):
+    pytest.importorskip("peft")
+    options = {"dataset": str(data), "model": tiny_model, "max_length": 64, "num_train_epochs": 2, "logging_steps": 1,
+               "learning_rate": 5e-3, "batch_size": 32, "lr_scheduler": "constant", "warmup_ratio": 0.0,
+               "lora_rank": 4}  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    result = hfcls.fine_tune(**options, output_dir=str(one))
+    flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    done = torchrun(2, ROOT / "train.py", *flags, "--output_dir", two)
+    assert done.returncode == 0, done.stderr
+    losses = [
+        [
+            entry["loss"]
+            for entry in json.loads((out / "trainer_state.json").read_text())["log_history"]
+            if "loss" in entry
+        ]
+        for out in (one, two)
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    assert losses[0][-1] < 0.7 * losses[0][0]
+    assert hfcls.load_results(two).metrics["accuracy"] == result.metrics["accuracy"]
+    weights, theirs = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    assert set(weights) == set(theirs)
+    assert not any("lora" in name for name in weights)
+    for name, weight in weights.items():
+        assert torch.allclose(weight, theirs[name], atol=1e-3), name
