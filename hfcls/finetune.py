@@ -48,8 +48,9 @@ from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 from hfcls.training.failures import explained
+from hfcls.training.optim import loss_for
 from hfcls.training.preemption import StopSignals
-from hfcls.training.trainer import ClassificationTrainer, loss_for
+from hfcls.training.trainer import ClassificationTrainer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

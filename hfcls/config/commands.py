@@ -187,6 +187,9 @@ class DistillConfig(TrainConfig):
     )
     drop_overlap: bool = option(True, "drop training rows whose text (normalised) stands in validation or test")
     learning_rate: float | None = option(2e-4, "the highest rate", in_card="always")
+    calibrate: bool | None = option(
+        False, "fit a temperature on validation; where no labels are given, to how often the teacher is agreed with"
+    )
 
     def check(self) -> None:
         for name in ("label_columns", "label_separator", "task"):

@@ -146,8 +146,8 @@ class LossConfig(Config):
 class ConfidenceConfig(Config):
     """What the probabilities of the trained model mean."""
 
-    calibrate: bool = option(
-        False, "fit a temperature on validation, so that of texts answered with 0.9 about 90 % are right"
+    calibrate: bool | None = option(
+        None, "fit a temperature on validation, so that 0.9 is right nine times in ten (default: from 50 rows on)"
     )
     target_accuracy: float | None = option(
         None, "such as 0.95: find on validation the confidence below which the model should hand over to a person"

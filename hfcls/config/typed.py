@@ -71,7 +71,7 @@ class TrainOptions(DataOptions, total=False):
     )
     eval_steps: int | None
     early_stopping_patience: int | None
-    calibrate: bool
+    calibrate: bool | None
     target_accuracy: float | None
     seed: int
     split_seed: int | None

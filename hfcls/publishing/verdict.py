@@ -86,8 +86,8 @@ NEXT: dict[str, Sentence] = {
         "More training rows help most; else save time with --early_stopping_patience 1.",
     ),
     "over": (
-        "확률을 문턱값으로 쓰려면 --calibrate로 다시 학습하세요.",
-        "Train again with --calibrate if you put a threshold on the probabilities.",
+        "확률을 문턱값으로 쓰려면 검증 데이터 50행 이상과 함께 --calibrate로 다시 학습하세요.",
+        "Train again with --calibrate and 50 validation rows or more if you put a threshold on the probabilities.",
     ),
     "errors": (
         "아래에 모은 틀린 예측을 읽고 잘못 달린 레이블을 고치세요.",

@@ -173,10 +173,12 @@ def scored_result(
     analysis = task.analyse(labels, outputs, lengths=text_lengths(rows))
     if len(called := set(map(shown, task.decided(outputs)))) == 1:
         logger.warning("the model calls every text of the %s split %s: it has not learned", split, called.pop())
-    chose = "held out" if facts.options.get("metric_for_best_model") == "last" else "also chose the checkpoint"
-    note = "scored once" if split != facts.selected_on else chose
-    if split == "validation" and isinstance(task, MultiLabel):
-        note += " and the thresholds"
+    chose = ["the checkpoint"] * (facts.options.get("metric_for_best_model") != "last")
+    chose += ["the thresholds"] * (split == "validation" and isinstance(task, MultiLabel))
+    held_out = f"also chose {' and '.join(chose)}" if chose else "held out"
+    note = "scored once" if split != facts.selected_on else held_out
+    if split == "validation" and fitted and fitted["temperature"]:
+        note += "; the temperature was fitted on it"
     if origin := origin_of_labels(rows):
         note += f"; {origin}"
     without_test = "the test split has no labels" if facts.submission_rows else "there is no test split"
@@ -218,10 +220,7 @@ def save_run(
 
 
 def load_results(folder: str | Path) -> Result:
-    """The outcome of the run in `folder`, as `fine_tune` returned it.
-
-    `result.analysis` has the scores with their intervals (None if the run held nothing out), `result.facts` what the
-    run was made of. The predictions behind them lie in `predictions.parquet`, see `hfcls.runs.predictions`.
+    """The outcome of the run in `folder`, as `fine_tune` returned it; the predictions lie in `predictions.parquet`.
 
     Raises:
         HfclsError: no finished run there, or its results.json cannot be read.

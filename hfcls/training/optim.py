@@ -1,12 +1,18 @@
-"""The book's optimizer, Adam with the rate multiplied by `gamma` after each epoch; and rates that differ by layer."""
+"""The book's optimizer, Adam with the rate multiplied by `gamma` after each epoch; rates by layer; and the loss."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR
+from transformers import PreTrainedModel
+
+from hfcls.errors import HfclsError
+from hfcls.scoring.losses import classification_loss
+from hfcls.scoring.tasks import Regression, SingleLabel
 
 EMBEDDINGS, LAYER = re.compile("embed"), re.compile(r"\.[a-z_]*layer[a-z_]*\.(\d+)\.")
 
@@ -83,3 +89,27 @@ def layerwise_groups(
         {"params": groups[key], "lr": learning_rate * layer_decay ** key[0], "weight_decay": key[1]}
         for key in sorted(groups)
     ]
+
+
+def changed_loss_options(args: Any) -> list[str]:
+    """The arguments that change the loss."""
+    names = ("label_smoothing_factor", "class_weights", "focal_gamma")
+    return [name for name in names if getattr(args, name)]
+
+
+def loss_for(model: PreTrainedModel, args: Any) -> Callable[..., torch.Tensor]:
+    """The loss that these arguments ask for; raises `HfclsError` if it does not go with what the model says."""
+    changed, exclusive = changed_loss_options(args), model.config.problem_type == SingleLabel.problem_type
+    if not changed:
+        return partial(classification_loss, exclusive=exclusive)
+    if model.config.problem_type == "multi_label_classification":
+        raise HfclsError(f"{changed[0]} is for one label a text, and this model has several: drop it")
+    if model.config.problem_type == Regression.problem_type:
+        raise HfclsError(f"{changed[0]} is for classes, and this model gives a number: drop it")
+    return partial(
+        classification_loss,
+        label_smoothing=args.label_smoothing_factor,
+        class_weights=args.class_weights,
+        focal_gamma=args.focal_gamma,
+        exclusive=exclusive,
+    )

@@ -1,9 +1,8 @@
 """ClassificationTrainer: Hugging Face Trainer with the book's optimizer and schedule, and a loss that is exact."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +16,7 @@ from hfcls.batching.packing import enable_packing, packing_support
 from hfcls.errors import HfclsError
 from hfcls.models.classes import fold_into_head, scale_head
 from hfcls.models.compact.lora import add_lora, merge_lora
-from hfcls.scoring.confidence.fitting import fit_temperature, lowest_confidence, why_not_calibrated
-from hfcls.scoring.losses import classification_loss
+from hfcls.scoring.confidence.fitting import fit_temperature, lowest_confidence, why_not_fitted
 from hfcls.scoring.metrics import metrics_for
 from hfcls.scoring.multi_label import reliable_thresholds
 from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel, Task
@@ -32,7 +30,15 @@ from hfcls.training.callbacks import (
     PlainProgressCallback,
     TimedCheckpointCallback,
 )
-from hfcls.training.optim import EpochExponentialLR, EpochSchedule, adam, layerwise_groups, warmed_up_exponential
+from hfcls.training.optim import (
+    EpochExponentialLR,
+    EpochSchedule,
+    adam,
+    changed_loss_options,
+    layerwise_groups,
+    loss_for,
+    warmed_up_exponential,
+)
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
 from hfcls.training.whole_batches import WholeBatchTrainer
@@ -65,7 +71,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             add_lora(model, args.lora_rank, args.seed)
         if packing_support(model) is None:
             enable_packing(model)
-        if (changed := _loss_options(args)) and kwargs.get("compute_loss_func"):
+        if (changed := changed_loss_options(args)) and kwargs.get("compute_loss_func"):
             raise HfclsError(f"{changed[0]} is for the loss of ClassificationTrainer: drop it, or your loss")
         kwargs.setdefault("compute_metrics", metrics_for(model.config.problem_type))
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
@@ -152,7 +158,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         splits: Mapping[str, Any],
         scored: str | None,
         *,
-        calibrate: bool = False,
+        calibrate: bool | None = False,
         target_accuracy: float | None = None,
     ) -> Task:
         """Give the trained model what a loss does not teach, before it is saved; returns what it says from then on.
@@ -162,21 +168,25 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
 
         Args:
             splits: encoded rows; all this is found on `validation`, without which thresholds stay at 0.5.
-            scored: the split that is scored at the end. If it is `validation`, neither temperature nor confidence is
-                looked for: the scores would no longer tell what they are worth.
-            calibrate: find a temperature, which `fitted` then tells.
+            scored: the split that is scored at the end. If it is `validation`, no confidence is looked for: the scores
+                would no longer tell what it is worth. A temperature, one number that changes no answer, is.
+            calibrate: find a temperature, which `fitted` then tells; None: if there are rows for it.
             target_accuracy: of the texts that are not handed over; None: all are answered.
         """
         if isinstance(task, Regression):
             fold_into_head(self.model, task.mean, task.scale)
             self.compute_metrics = None
             return task
-        validation, wanted = splits.get("validation"), calibrate or target_accuracy is not None
-        num_rows = 0 if validation is None else len(validation)
-        if wanted and (why := why_not_calibrated(num_rows, is_scored=scored == "validation")):
-            logger.warning("probabilities stay as they were trained, without temperature or target accuracy: %s", why)
-            calibrate, target_accuracy, wanted = False, None, False
-        if validation is not None and (wanted or isinstance(task, MultiLabel)):
+        validation = splits.get("validation")
+        if target_accuracy is not None and scored == "validation":
+            logger.warning("no target accuracy: the validation split is the one that is scored: bring a test split")
+            target_accuracy = None
+        if why := why_not_fitted(0 if validation is None else len(validation)):
+            if calibrate or target_accuracy is not None:
+                logger.warning("probabilities stay as trained, without temperature or target accuracy: %s", why)
+            calibrate, target_accuracy = False, None
+        calibrate = calibrate is not False
+        if validation is not None and (calibrate or target_accuracy is not None or isinstance(task, MultiLabel)):
             task = self._fitted_to(validation, task, calibrate, target_accuracy)
         elif isinstance(task, MultiLabel):
             logger.warning("without a validation split, the threshold of each label is 0.5")
@@ -223,27 +233,3 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         """No loss per batch: `eval_loss` is computed over all rows by `compute_metrics`, so no row counts twice."""
         _, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
         return None, logits, labels
-
-
-def _loss_options(args: ClassificationTrainingArguments) -> list[str]:
-    """The arguments that change the loss."""
-    names = ("label_smoothing_factor", "class_weights", "focal_gamma")
-    return [name for name in names if getattr(args, name)]
-
-
-def loss_for(model: PreTrainedModel, args: ClassificationTrainingArguments) -> Callable[..., torch.Tensor]:
-    """The loss that these arguments ask for; raises `HfclsError` if it does not go with what the model says."""
-    changed, exclusive = _loss_options(args), model.config.problem_type == SingleLabel.problem_type
-    if not changed:
-        return partial(classification_loss, exclusive=exclusive)
-    if model.config.problem_type == "multi_label_classification":
-        raise HfclsError(f"{changed[0]} is for one label a text, and this model has several: drop it")
-    if model.config.problem_type == Regression.problem_type:
-        raise HfclsError(f"{changed[0]} is for classes, and this model gives a number: drop it")
-    return partial(
-        classification_loss,
-        label_smoothing=args.label_smoothing_factor,
-        class_weights=args.class_weights,
-        focal_gamma=args.focal_gamma,
-        exclusive=exclusive,
-    )

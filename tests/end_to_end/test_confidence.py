@@ -47,8 +47,8 @@ def weights(folder: str | Path) -> dict[str, torch.Tensor]:
 
 def test_a_temperature_changes_the_head_alone_and_no_label(options, tmp_path):
     options["label_smoothing"] = 0.4  # which makes a model less sure than it may be
-    plain = hfcls.fine_tune(**options, report=False)
-    result = hfcls.fine_tune(**{**options, "output_dir": str(tmp_path / "calibrated")}, calibrate=True)
+    plain = hfcls.fine_tune(**options, report=False, calibrate=False)
+    result = hfcls.fine_tune(**{**options, "output_dir": str(tmp_path / "calibrated")})  # as it is by default
     found = result.confidence
     assert (plain.confidence, found.num_rows) == (None, 90)
     assert (found.loss_before, found.ece_before) == pytest.approx((plain.metrics["loss"], plain.analysis.ece), abs=1e-6)
@@ -130,13 +130,10 @@ def test_every_path_says_when_a_person_should_decide(options, tmp_path, capsys):
 
 
 def test_what_cannot_be_had_is_told_and_the_probabilities_stay(options, tmp_path, caplog):
-    alone = {**options, "dataset": str(tmp_path / "data/train.tsv"), "report": False}
-    result = hfcls.fine_tune(**alone, calibrate=True, target_accuracy=0.9)
-    assert "the validation split is the one that is scored: bring a test split" in caplog.text
-    assert result.confidence is None
-    caplog.clear()
     few = {**options, "output_dir": str(tmp_path / "few"), "max_validation_samples": 40, "report": False}
-    assert hfcls.fine_tune(**few, calibrate=True).confidence is None
+    assert hfcls.fine_tune(**few).confidence is None
+    assert "temperature" not in caplog.text  # nobody has asked for it
+    assert hfcls.fine_tune(**few, calibrate=True, overwrite_output_dir=True).confidence is None
     assert "the validation split has 40 rows, and at least 50 are needed" in caplog.text
     caplog.clear()
     result = hfcls.fine_tune(**{**options, "output_dir": str(tmp_path / "high")}, target_accuracy=0.999)
@@ -144,6 +141,18 @@ def test_what_cannot_be_had_is_told_and_the_probabilities_stay(options, tmp_path
     assert result.confidence.abstain_below is None
     assert "abstain" not in hfcls.Classifier.from_pretrained(result.output_dir)("최고")
     assert "90 validation rows do not show that accuracy 0.999 is reached" in result.table()
+
+
+def test_without_a_test_split_a_temperature_is_fitted_and_told_and_nobody_is_handed_over(options, tmp_path, caplog):
+    alone = {**options, "dataset": str(tmp_path / "data/train.tsv"), "validation_size": 0.5}
+    result = hfcls.fine_tune(**alone, target_accuracy=0.6)
+    assert "no target accuracy: the validation split is the one that is scored: bring a test split" in caplog.text
+    found = result.confidence
+    assert (found.num_rows, found.target_accuracy) == (result.num_rows, None)
+    assert result.note == "held out; the temperature was fitted on it; there is no test split"
+    plain = {**alone, "output_dir": str(tmp_path / "plain"), "report": False}
+    assert hfcls.fine_tune(**plain, calibrate=False).metrics["loss"] == pytest.approx(found.loss_before, abs=1e-6)
+    assert found.loss_after < found.loss_before
 
 
 def test_what_has_no_probabilities_is_refused_before_an_earlier_run_is_replaced(options, tmp_path):

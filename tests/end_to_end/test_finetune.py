@@ -336,7 +336,7 @@ def test_a_full_disk_ends_with_one_message_and_keeps_the_checkpoint(
 def test_results_that_do_not_fit_are_told(options, small_disk, monkeypatch):
     monkeypatch.setattr("hfcls.finetune.check_space", lambda *args: None)
     drive = small_disk(4000)
-    options = {**options, "output_dir": str(drive / "out"), "max_steps": 1}
+    options = {**options, "output_dir": str(drive / "out"), "max_steps": 1, "calibrate": False}
     predict = hfcls.ClassificationTrainer.predict
 
     def filled(self, *args, **kwargs):

@@ -9,7 +9,7 @@ from hfcls.scoring.confidence.fitting import (
     check_confidence,
     fit_temperature,
     lowest_confidence,
-    why_not_calibrated,
+    why_not_fitted,
     with_temperature,
 )
 from hfcls.scoring.confidence.scores import Confidence, confidence_scores
@@ -107,10 +107,9 @@ def test_where_the_lowest_confidence_lies():
 
 
 def test_what_cannot_be_fitted_is_told():
-    assert why_not_calibrated(100, is_scored=False) == ""
-    assert "no validation split" in why_not_calibrated(0, is_scored=False)
-    assert "bring a test split" in why_not_calibrated(100, is_scored=True)
-    assert "has 30 rows, and at least 50" in why_not_calibrated(30, is_scored=False)
+    assert why_not_fitted(50) == ""
+    assert "no validation split" in why_not_fitted(0)
+    assert "has 49 rows, and at least 50" in why_not_fitted(49)
     with pytest.raises(HfclsError, match="this model gives a number"):
         check_confidence("regression", calibrate=True, target_accuracy=None)
     with pytest.raises(HfclsError, match="is for one class a text"):

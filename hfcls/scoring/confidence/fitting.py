@@ -15,7 +15,7 @@ SHARES = 20  # of the rows, the most confident first, whose accuracy is tested i
 ERROR = 0.1  # chance that the accuracy of the rows that are kept is below the target all the same
 
 
-def check_confidence(problem_type: str, *, calibrate: bool, target_accuracy: float | None) -> None:
+def check_confidence(problem_type: str, *, calibrate: bool | None, target_accuracy: float | None) -> None:
     """Raises HfclsError if a model of this kind has no probabilities to calibrate, or none of one class a text."""
     if problem_type == "regression" and calibrate:
         raise HfclsError("calibrate is for probabilities, and this model gives a number: drop it")
@@ -23,16 +23,10 @@ def check_confidence(problem_type: str, *, calibrate: bool, target_accuracy: flo
         raise HfclsError("target_accuracy is for one class a text, and this data asks for something else: drop it")
 
 
-def why_not_calibrated(num_rows: int, *, is_scored: bool) -> str:
-    """Why nothing can be fitted on a validation split of `num_rows`; empty if it can.
-
-    Args:
-        is_scored: whether the same rows are scored at the end, which would then no longer tell how good the fit is.
-    """
+def why_not_fitted(num_rows: int) -> str:
+    """Why neither temperature nor confidence can be found on a validation split of `num_rows`; empty if they can."""
     if not num_rows:
         return "there is no validation split: leave --validation_size at 0.1, or bring one"
-    if is_scored:
-        return "the validation split is the one that is scored: bring a test split"
     if num_rows < FEWEST_ROWS:
         return f"the validation split has {num_rows} rows, and at least {FEWEST_ROWS} are needed: bring more"
     return ""
