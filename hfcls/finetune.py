@@ -18,6 +18,7 @@ from hfcls.baseline.beside import score_baseline
 from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
 from hfcls.batching.windows import use_windows
+from hfcls.checks.doubts import save_doubts
 from hfcls.config.options import changed_options, resumable_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_trainable
@@ -93,10 +94,9 @@ def whole_run(
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
 
     # Prepare: is the login good, the folder free, the data there, the model there, the disk large enough?
-    repo_id = None
     with args.main_process_first(desc="output folder"):
-        if config.push_to_hub and is_main:  # a login that is missing shows now, not after the training
-            repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
+        pushes = config.push_to_hub and is_main  # a login that is missing shows now, not after the training
+        repo_id = writable_repo_id(config.hub_model_id or default_name(folder)) if pushes else None
         check_writable_folder(folder)
         if is_main:
             held.enter_context(sole_run(folder / LOCK_FILE))
@@ -140,6 +140,8 @@ def whole_run(
 
     # Leave: results, predictions, report and card in the folder; the model on the Hub, if asked.
     if is_main:
+        if config.baseline and config.report:
+            save_doubts(run.corpus["train"], folder, config.seed)
         save_run(result, run.corpus[run.scored] if run.scored else None, outputs, run.task, folder)
         publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private)
     return result

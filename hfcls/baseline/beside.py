@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,16 @@ def score_baseline(
     name, value = scores.analysis.headline()[0]
     logger.info("baseline: %s %.4f, %.1f s", name, value.value if isinstance(value, Estimate) else value, seconds)
     return scores
+
+
+def out_of_fold(
+    texts: Sequence[Text], labels: NDArray[Any], folds: NDArray[np.int64], num_labels: int, *, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Of each fold, its rows and their probabilities [rows, num_labels] by a baseline that was fitted on the others."""
+    for fold in np.unique(folds):
+        seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        fitted = Baseline.fit([texts[i] for i in seen.tolist()], labels[seen], num_labels, seed=seed)
+        yield unseen, fitted.probabilities([texts[i] for i in unseen.tolist()])
 
 
 def texts_of(rows: "Dataset") -> list[Text]:

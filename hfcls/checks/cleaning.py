@@ -10,8 +10,7 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
 from numpy.typing import NDArray
 
-from hfcls.baseline.beside import texts_of
-from hfcls.baseline.linear import Baseline
+from hfcls.baseline.beside import out_of_fold, texts_of
 from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, collator_for
 from hfcls.checks.suspects import Suspect, Suspects, check_targets, write_cleaned
@@ -143,14 +142,9 @@ def _out_of_fold(
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Probabilities [N, num_labels] by models that have not seen the row, and the weight of each model."""
     texts, probabilities = texts_of(rows), np.zeros((len(rows), num_labels))
-    for fold in range(FOLDS):
-        unseen = np.flatnonzero(folds == fold)
-        seen = np.flatnonzero(folds != fold)
-        if not len(unseen):
-            continue
-        fitted = Baseline.fit([texts[i] for i in seen], labels[seen], num_labels, seed=config.seed)
-        probabilities[unseen] = fitted.probabilities([texts[i] for i in unseen])
-        logger.info("baseline: fold %d of %d", fold + 1, FOLDS)
+    for fold, (unseen, found) in enumerate(out_of_fold(texts, labels, folds, num_labels, seed=config.seed), start=1):
+        probabilities[unseen] = found
+        logger.info("baseline: fold %d of %d", fold, FOLDS)
     if config.model in (None, BASELINE):
         return probabilities, {"baseline": 1.0}
     probe = _probe(config, rows, labels, folds)

@@ -17,7 +17,7 @@ from hfcls.publishing.curves import read_curves
 from hfcls.publishing.figures import save_figures
 from hfcls.publishing.names import LOSSES, SCORES, SPLITS, decimals, option_without_place, without_place
 from hfcls.publishing.verdict import verdict
-from hfcls.runs.folder import CHECK_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER
+from hfcls.runs.folder import CHECK_FILE, DOUBTS_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER
 from hfcls.runs.predictions import confident_errors, scored_rows, slices_of
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import Analysis
@@ -48,7 +48,7 @@ def write_report(folder: str | Path) -> Path:
     try:
         curves = read_curves(folder, _eval_rows(result))
         errors = confident_errors(folder, SHOWN_ERRORS)
-        check = read_json(folder / CHECK_FILE)
+        check, doubts = read_json(folder / CHECK_FILE), read_json(folder / DOUBTS_FILE)
         points = _points(folder, result)
         figures = save_figures(curves, result.analysis, folder / REPORT_FOLDER, points, result.confidence)
         kinds = slices_of(folder)
@@ -58,10 +58,12 @@ def write_report(folder: str | Path) -> Path:
             "slices": [asdict(kind) for kind in kinds],
             "confident_errors": errors,
             "check": check,
+            "doubts": doubts,
         }
         write_whole(folder / REPORT_FOLDER / NUMBERS_FILE, json.dumps(numbers, ensure_ascii=False, indent=2) + "\n")
         page = folder / REPORT_FILE
-        write_whole(page, render(result, figures, errors, check, kinds, curves.points.get("eval_loss", [])))
+        eval_loss = curves.points.get("eval_loss", [])
+        write_whole(page, render(result, figures, errors, check, kinds=kinds, eval_loss=eval_loss, doubts=doubts))
     except UndefinedError as error:
         raise HfclsError(
             f"{folder / CHECK_FILE} is not what `hfcls check --output` of this version writes ({error}): "
@@ -79,8 +81,10 @@ def render(
     figures: dict[str, str],
     errors: list[dict[str, Any]],
     check: dict[str, Any] | None,
+    *,
     kinds: Sequence[Slice] = (),
     eval_loss: Sequence[tuple[float, float]] = (),
+    doubts: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML; every text that comes from the run is escaped.
 
@@ -90,6 +94,7 @@ def render(
         check: content of check.json.
         kinds: scores of texts of one kind.
         eval_loss: (epoch, loss) of each evaluation in training.
+        doubts: content of doubts.json.
     """
     environment = Environment(
         autoescape=True,
@@ -108,6 +113,7 @@ def render(
         figures={name: Markup(svg) for name, svg in figures.items()},
         errors=errors,
         check=check,
+        doubts=doubts,
         confusion_cells=CONFUSION_CELLS,
         narrow_cells=NARROW_CELLS,
         confusions=frequent_confusions(result.analysis) if isinstance(result.analysis, Analysis) else [],

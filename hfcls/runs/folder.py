@@ -13,6 +13,7 @@ CARD_FILE = "README.md"  # the model card, as the Hub wants it to be called
 REPORT_FILE = "report.html"
 REPORT_FOLDER = "report"  # beside the page: figures as SVG and PNG, and numbers.json
 NUMBERS_FILE = "numbers.json"  # in REPORT_FOLDER: all that the page shows
+DOUBTS_FILE = "doubts.json"  # training rows whose label looks wrong, shown in the report
 CHECK_FILE = "check.json"  # the findings of `hfcls check`, shown in the report if they lie here
 # One file, or an index and its shards; or a baseline.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors", "baseline.safetensors")

@@ -17,6 +17,7 @@ from hfcls.runs.checkpoints import foreign_checkpoints, holds_checkpoints, newes
 from hfcls.runs.folder import (
     CARD_FILE,
     DATA_FILE,
+    DOUBTS_FILE,
     OPTIONS_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
@@ -33,7 +34,7 @@ from hfcls.system.files import remove_leftovers, write_whole
 logger = logging.getLogger(__name__)
 
 # What says something of the model of a run; the results go first, since without them nothing is pushed.
-STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, SUBMISSION_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
+STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, SUBMISSION_FILE, DOUBTS_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
 CHOICE = "--overwrite_output_dir replaces it, another --output_dir keeps it"
 
 

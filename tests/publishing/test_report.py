@@ -67,6 +67,17 @@ def out(run) -> Path:
     return Path(run.output_dir)
 
 
+def test_training_rows_whose_label_looks_wrong_are_shown(run, out):
+    doubts = json.loads((out / "doubts.json").read_text("utf-8"))
+    assert doubts["num_rows"] == 200
+    page = render(run, {}, [], None, doubts={**doubts, "doubted": 1, "rows": [{"text": EVIL, "label": "부정",
+                  "suggested": "긍정", "probability": 0.875}]})  # fmt: skip
+    assert "Of 200 training rows, baselines that have not seen the row give 1 another class" in page
+    assert html.escape(EVIL, quote=False)[:30] in page
+    assert "87.5%" in page
+    assert "section-doubts" not in render(run, {}, [], None, doubts={**doubts, "doubted": 0})
+
+
 def test_a_run_ends_with_its_report(run, out):
     page = (out / "report.html").read_text("utf-8")
     assert f"<b>{run.analysis.accuracy.value:.2f}</b>" in page, "61 rows carry two decimals"
