@@ -58,6 +58,16 @@ def for_training(collator: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class TwiceCollator:
+    """Each text twice, all of them and then all again: two forward passes in one, which dropout makes different."""
+
+    collator: Collator
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        return self.collator([*rows, *rows])
+
+
+@dataclass(frozen=True)
 class PaddedCollator:
     """One text a row: `input_ids`, `attention_mask` and maybe `token_type_ids`, int64 [N, T], and `labels`.
 

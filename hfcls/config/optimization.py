@@ -57,9 +57,7 @@ class OptimizationConfig(Config):
         resumable=True,
         in_card="always",
     )
-    max_steps: int | None = option(
-        None, "stop after this many optimizer steps (overrides num_train_epochs)", resumable=True
-    )
+    max_steps: int | None = option(None, "stop after this many steps, whatever num_train_epochs says", resumable=True)
     batch_size: int = option(
         16, "rows per optimizer step, over all processes and accumulation steps together", in_card="always"
     )
@@ -136,10 +134,12 @@ class LossConfig(Config):
         '"NAME=2,OTHER=0.5", where classes that are not named count 1',
     )
     focal_gamma: float = option(0.0, "of the focal loss, by which rows that are known already count less; 0: none")
+    rdrop: float = option(0.0, "weight of R-Drop: each text twice a step, to the same answer; 0: none, 1: usual")
 
     def check(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "at least 0 and below 1")
-        check_range("focal_gamma", self.focal_gamma, 0 <= self.focal_gamma < float("inf"), "at least 0")
+        for name in ("focal_gamma", "rdrop"):
+            check_range(name, getattr(self, name), 0 <= getattr(self, name) < float("inf"), "at least 0")
 
 
 @dataclass(kw_only=True)

@@ -66,6 +66,7 @@ class TrainOptions(DataOptions, total=False):
     label_smoothing: float
     class_weights: str
     focal_gamma: float
+    rdrop: float
     metric_for_best_model: (
         Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"] | None
     )

@@ -19,6 +19,7 @@ def classification_loss(
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
     focal_gamma: float = 0.0,
+    rdrop: float = 0.0,
     exclusive: bool = False,
 ) -> torch.Tensor:
     """Mean loss over all labels of an optimizer step, whatever the processes and accumulation steps.
@@ -35,6 +36,9 @@ def classification_loss(
             the same, so that parts of a step add up to the whole. Not for multi-label.
         focal_gamma: the loss of a row is multiplied by (1 - p)**focal_gamma, p the probability of its class (Lin et al.
             2017); not for multi-label.
+        rdrop: weight of the disagreement between two answers to each text: in training, the N rows are N / 2 texts and
+            then the same again, with another dropout (R-Drop: Liang et al. 2021). It is the mean of both
+            Kullback-Leibler divergences; the rest of the loss is the mean over both answers. Not for multi-label.
         exclusive: floats [N, num_labels] are the probabilities that another model gives to classes of which a text has
             one: the loss is the cross-entropy to them (Hinton et al. 2015), its mean over rows.
     """
@@ -59,7 +63,16 @@ def classification_loss(
         )
         if by_row:
             total = (total * _row_weights(logits, labels.clamp(min=0), class_weights, focal_gamma)).sum()
+    if rdrop and torch.is_grad_enabled():  # not in evaluation, where each text stands once
+        total = total + rdrop * _disagreement(logits, counted)
     return total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+def _disagreement(logits: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+    """Both divergences between the first half of the answers and the second, summed over pairs and their labels."""
+    first, second = logits.log_softmax(-1).chunk(2)
+    divergence = ((first.exp() - second.exp()) * (first - second)).sum(-1)
+    return (divergence.unsqueeze(1) * counted.reshape(len(logits), -1)[: len(first)]).sum()
 
 
 def _row_weights(

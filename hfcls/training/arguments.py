@@ -69,6 +69,7 @@ class ClassificationTrainingArguments(TrainingArguments):
         default=None, metadata={"help": "what the loss of a row of each class is multiplied by"}
     )
     focal_gamma: float = field(default=0.0, metadata={"help": "of the focal loss; 0: none"})
+    rdrop: float = field(default=0.0, metadata={"help": "weight of R-Drop; 0: none"})
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after this many evaluations without a new best"}
     )

@@ -93,7 +93,7 @@ def layerwise_groups(
 
 def changed_loss_options(args: Any) -> list[str]:
     """The arguments that change the loss."""
-    names = ("label_smoothing_factor", "class_weights", "focal_gamma")
+    names = ("label_smoothing_factor", "class_weights", "focal_gamma", "rdrop")
     return [name for name in names if getattr(args, name)]
 
 
@@ -111,5 +111,6 @@ def loss_for(model: PreTrainedModel, args: Any) -> Callable[..., torch.Tensor]:
         label_smoothing=args.label_smoothing_factor,
         class_weights=args.class_weights,
         focal_gamma=args.focal_gamma,
+        rdrop=args.rdrop,
         exclusive=exclusive,
     )

@@ -11,7 +11,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 from transformers.training_args import OptimizerNames
 
-from hfcls.batching.collate import for_training
+from hfcls.batching.collate import TwiceCollator, for_training
 from hfcls.batching.packing import enable_packing, packing_support
 from hfcls.errors import HfclsError
 from hfcls.models.classes import fold_into_head, scale_head
@@ -77,6 +77,8 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         # Trainer takes these models to average the loss over the whole optimizer step themselves, which they do not:
         # without a loss of our own, loss and gradient come out multiplied by processes and accumulation steps.
         kwargs.setdefault("compute_loss_func", loss_for(model, args))
+        if args.rdrop and args.device.type == "xla":
+            raise HfclsError("rdrop puts each text into a batch twice, for which XLA has no shape here: drop it")
         use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id
@@ -94,8 +96,13 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         self.add_callback(TimedCheckpointCallback(self.accelerator, args.save_minutes, signals))
 
     def _get_collator_with_removed_columns(self, data_collator: Any, description: str | None = None) -> Any:
-        """Trainer's own, with packed rows as narrow as training allows; those of evaluation stay exact."""
+        """Trainer's own, with packed rows as narrow as training allows; those of evaluation stay exact.
+
+        R-Drop trains on each text twice in a batch.
+        """
         collator = for_training(data_collator) if description == "Training" else data_collator
+        if self.args.rdrop and description == "Training":
+            collator = TwiceCollator(collator)
         return super()._get_collator_with_removed_columns(collator, description)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:

@@ -69,7 +69,7 @@ def test_the_recipe_of_the_book_states_all_that_enters_what_is_learned():
         "layers": "all",
         "optimizer": "adam", "weight_decay": 0.0, "lr_scheduler": "exponential", "warmup_ratio": 0.0,
         "layerwise_lr_decay": 1.0, "gradient_accumulation_steps": 1, "gradient_checkpointing": False, "bf16": False,
-        "fp16": False, "label_smoothing": 0.0, "class_weights": "none", "focal_gamma": 0.0,
+        "fp16": False, "label_smoothing": 0.0, "class_weights": "none", "focal_gamma": 0.0, "rdrop": 0.0,
         "metric_for_best_model": "eval_loss", "calibrate": False,
     }  # fmt: skip
     honest = recipe_values(ROOT / "recipes/nsmc.yaml", TrainConfig)
@@ -160,6 +160,7 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
         ({"layerwise_lr_decay": 0}, "layerwise_lr_decay must be above 0 and at most 1, found 0"),
         ({"label_smoothing": 1}, "label_smoothing must be at least 0 and below 1, found 1"),
         ({"focal_gamma": -1}, "focal_gamma must be at least 0, found -1"),
+        ({"rdrop": -1}, "rdrop must be at least 0, found -1"),
         (
             {"metric_for_best_model": "last", "early_stopping_patience": 1},
             "early_stopping_patience needs a number to go by, and metric_for_best_model is last: drop one of them",

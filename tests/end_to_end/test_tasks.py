@@ -307,6 +307,7 @@ def test_a_resumed_run_is_the_whole_run(kind, request, options, tmp_path):
         ({"metric_for_best_model": "accuracy"}, "metric_for_best_model accuracy is not measured for regression"),
         ({"class_weights": "balanced"}, "class_weights is for classes, and these labels are numbers"),
         ({"focal_gamma": 2.0}, "focal_gamma is for classes, and this model gives a number"),
+        ({"rdrop": 1.0}, "rdrop is for classes, and this model gives a number"),
         ({"label_smoothing": 0.1}, "label_smoothing_factor is for classes, and this model gives a number"),
     ],
 )

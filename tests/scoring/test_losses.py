@@ -50,6 +50,33 @@ def test_the_parts_of_a_step_add_up_to_the_whole(options):
     torch.testing.assert_close(sum(parts), whole)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_rdrop_is_the_mean_of_both_answers_and_of_both_divergences(soft):
+    logits = (3 * torch.randn(8, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    labels = torch.tensor([0, 2, -100, 1])
+    if soft:
+        labels = torch.nn.functional.one_hot(labels.clamp(min=0), 3).float().where(labels.ne(-100)[:, None], -100)
+    first, second = logits.log_softmax(-1).chunk(2)
+    kl = [
+        torch.nn.functional.kl_div(a, b, reduction="none", log_target=True)
+        for a, b in [(first, second), (second, first)]
+    ]
+    divergence = (sum(kl).sum(-1) / 2)[[0, 1, 3]].mean()
+    plain = classification_loss({"logits": logits}, labels.repeat(2, *[1] * soft), exclusive=True)
+    whole = classification_loss({"logits": logits}, labels.repeat(2, *[1] * soft), rdrop=0.7, exclusive=True)
+    torch.testing.assert_close(whole, plain + 0.7 * divergence)
+    items, parts = 6 * (3 if soft else 1), 0.0
+    for rows in (slice(0, 1), slice(1, 4)):  # of each, all texts and then all again
+        twice = torch.cat([logits[:4][rows], logits[4:][rows]])
+        parts += classification_loss(
+            {"logits": twice}, torch.cat([labels[rows], labels[rows]]), items, rdrop=0.7, exclusive=True
+        )
+    torch.testing.assert_close(parts, whole)
+    with torch.no_grad():  # an evaluation has each text once
+        odd = classification_loss({"logits": logits[:3]}, labels[:3], rdrop=0.7, exclusive=True)
+    torch.testing.assert_close(odd, classification_loss({"logits": logits[:3]}, labels[:3], exclusive=True).detach())
+
+
 def test_a_row_that_is_known_already_has_a_gradient_that_is_a_number():
     logits = torch.tensor([[200.0, -200.0, 0.0], [-200.0, 200.0, 0.0]], requires_grad=True)
     classification_loss({"logits": logits}, torch.tensor([0, 0]), focal_gamma=0.5).backward()

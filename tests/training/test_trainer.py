@@ -166,6 +166,31 @@ def test_the_weighted_loss_of_a_step_is_the_formula(build, tiny_model):
     assert history(trainer, "loss")[0] == pytest.approx(total.item() / 16, abs=1e-5)
 
 
+@pytest.mark.parametrize("parts", [{"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4}, {}])
+def test_rdrop_without_dropout_takes_the_plain_steps(build, parts):
+    """Both answers to a text are then the same, packed, in parts, and in the short last step of an epoch."""
+    plain, twice = build(), build("packed", rdrop=1.0, **parts)
+    for trainer in (plain, twice):
+        trainer.train()
+    assert {len(rows) for rows in twice.data_collator.batches} == ({8} if parts else {32})
+    torch.testing.assert_close(history(twice, "loss"), history(plain, "loss"), rtol=0, atol=1e-4)
+    torch.testing.assert_close(history(twice, "grad_norm"), history(plain, "grad_norm"), rtol=1e-3, atol=1e-4)
+    assert twice.evaluate()["eval_loss"] == pytest.approx(plain.evaluate()["eval_loss"], abs=1e-4)
+
+
+@pytest.mark.parametrize("batching", ["fixed", "packed"])
+def test_rdrop_asks_two_answers_with_different_dropout_to_agree(build, batching):
+    losses = []
+    for weight in (1e-9, 1.0):
+        trainer = build(batching, rdrop=weight, max_steps=1)
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.3
+        trainer.train()
+        losses += history(trainer, "loss")
+    assert losses[1] > losses[0] + 1e-3
+
+
 @pytest.mark.parametrize("batching", ["fixed", "packed"])
 def test_gradient_checkpointing_changes_no_loss(build, batching):
     plain, thrifty = build(batching), build(batching, activation_checkpointing=True)
