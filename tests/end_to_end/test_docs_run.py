@@ -79,6 +79,12 @@ def workplace(tmp_path, tiny_model, monkeypatch):
     Path("metrics").mkdir()
     Path("metrics/mine.py").write_text(METRIC, encoding="utf-8")
     write(Path("articles.csv"), ["text", "label"], rows)
+    flags = [(row[0], *(str(i >> j & 1) for j in range(3))) for i, row in enumerate(rows)]
+    write(Path("orders.csv"), ["text", "배송", "품질", "가격"], flags)
+    write(
+        Path("tags.csv"), ["text", "label"], [(row[0], "배송,가격" if i % 2 else "품질") for i, row in enumerate(rows)]
+    )
+    write(Path("stars.csv"), ["review", "stars"], [(row[0], f"{i % 9 / 2:g}") for i, row in enumerate(rows)])
     write(Path("comments.csv"), ["text"], [(row[0],) for row in rows])
     Path("comments.txt").write_text("".join(f"{row[0]}\n" for row in rows), encoding="utf-8")
     import pandas

@@ -137,6 +137,16 @@ def test_several_labels_and_numbers_stand_at_the_end_too(task, options, tmp_path
     assert found.metrics == pytest.approx(result.metrics, rel=1e-3, abs=1e-4)
 
 
+def test_documents_without_labels_are_predicted_in_windows_too(options, documents):
+    rng = random.Random(9)
+    texts = [document(rng, VERDICTS[i % 2]) for i in range(11)]
+    write(Path(documents) / "test.csv", ["text"], [[text] for text in texts])
+    out = hfcls.fine_tune(**{**options, "num_train_epochs": 2, "eval_batch_size": 16}).output_dir
+    with open(Path(out) / "submission.csv", encoding="utf-8") as file:
+        given = [row["label"] for row in csv.DictReader(file)]
+    assert given == [answer["label"] for answer in hfcls.Classifier.from_pretrained(out)(texts)]
+
+
 def test_an_exported_model_reads_windows_without_torch(options, tmp_path):
     hfcls.fine_tune(**{**options, "num_train_epochs": 2})
     folder = tmp_path / "onnx"
