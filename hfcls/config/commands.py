@@ -7,6 +7,8 @@ from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least,
 from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
 
+PRECISION = "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
+
 
 @dataclass(kw_only=True)
 class CheckConfig(DataConfig):
@@ -80,9 +82,7 @@ class EvaluateConfig(DataConfig):
     max_samples: int | None = option(None, "score the first N rows only")
     batch_size: int = option(128, "rows per forward pass")
     batching: Literal["packed", "longest", "fixed"] | None = option(None, "how a batch is laid out, as in training")
-    precision: Literal["float32", "int8", "bf16"] = option(
-        "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
-    )
+    precision: Literal["float32", "int8", "bf16"] = option("float32", PRECISION)
     metrics: str | None = option(
         None, "further metrics of the library evaluate, by name or path, such as f1 ./mine", several=True
     )
@@ -103,17 +103,20 @@ class PredictConfig(Config):
     batching: Literal["packed", "longest", "fixed", "exact"] | None = option(
         None, "how a batch is laid out, as in training; exact: no text changes another's result, to the last bit"
     )
-    precision: Literal["float32", "int8", "bf16"] = option(
-        "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
-    )
+    precision: Literal["float32", "int8", "bf16"] = option("float32", PRECISION)
     all_scores: bool = option(False, "give the probability of every class")
     input: str | None = option(
         None,
         "csv, tsv, json, jsonl, parquet or Excel file, a folder of these, or a quoted pattern, to label",
         path=True,
+        address=True,
     )
-    output: str | None = option(None, "folder for the labelled shards of --input", path=True)
-    format: Literal["parquet", "csv"] = option("parquet", "of the labelled shards")
+    output: str | None = option(None, "folder for the labelled shards of --input", path=True, address=True)
+    engine: Literal["local", "ray"] = option(
+        "local", "who labels --input: this process, or a Ray cluster, which also takes addresses such as s3://"
+    )
+    workers: int | None = option(None, "of the Ray cluster (default: one for each GPU, or else for each CPU core)")
+    format: Literal["parquet", "csv", "jsonl"] = option("parquet", "of the labelled shards")
     bom: bool = option(False, "begin csv shards with a byte order mark, by which Excel knows that they are UTF-8")
     single_file: bool = option(False, "one labelled file for each file of --input, in place of shards")
     output_columns: str | None = option(
@@ -133,13 +136,14 @@ class PredictConfig(Config):
     def check(self) -> None:
         check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
         check_at_least("shard_size", self.shard_size, 1)
+        check_at_least("workers", self.workers, 1)
         if (self.input is None) != (self.output is None):
             raise HfclsError("input and output go together: the file or folder to label, and the folder for the result")
-        reading = ("delimiter", "encoding", "quoting", "no_header", "sheet")
         if self.bom and self.format != "csv":
             raise HfclsError("bom is for csv: add --format csv, or drop bom")
-        writing = ("format", "bom", "single_file", "output_columns", "shard_size")
-        for name in (*writing, "text_column", "text_pair_column", *reading):
+        writing = ("engine", "workers", "format", "bom", "single_file", "output_columns", "shard_size")
+        reading = ("text_column", "text_pair_column", "delimiter", "encoding", "quoting", "no_header", "sheet")
+        for name in (*writing, *reading):
             if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 
@@ -232,9 +236,7 @@ class ServeConfig(Config):
     )
     cors_origin: str | None = option(None, "other origin whose pages may call it, such as https://example.org")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
-    precision: Literal["float32", "int8", "bf16"] = option(
-        "float32", "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
-    )
+    precision: Literal["float32", "int8", "bf16"] = option("float32", PRECISION)
 
     def check(self) -> None:
         check_range("port", self.port, self.port is None or 0 < self.port < 2**16, "from 1 to 65535")
@@ -242,9 +244,5 @@ class ServeConfig(Config):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
         check_range("wait_ms", self.wait_ms, 0 <= self.wait_ms <= 1_000, "from 0 to 1000")
-        check_range(
-            "cors_origin",
-            self.cors_origin,
-            self.cors_origin is None or self.cors_origin.startswith(("http://", "https://")),
-            "an origin such as https://example.org",
-        )
+        good = (self.cors_origin or "http://").startswith(("http://", "https://"))
+        check_range("cors_origin", self.cors_origin, good, "an origin such as https://example.org")

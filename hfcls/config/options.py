@@ -22,6 +22,7 @@ def option(
     help: str,
     *,
     path: bool = False,
+    address: bool = False,
     resumable: bool = False,
     recorded: bool = True,
     in_card: Literal["always", "changed", "never"] = "changed",
@@ -33,6 +34,7 @@ def option(
     Args:
         help: the one line that `--help` and the docs show.
         path: `~` is the home folder in it.
+        address: a path that may also be an address, such as s3://bucket/folder.
         resumable: may differ between a run and its continuation, since it does not enter what is learned.
         recorded: stands in results.json where it is not at its default; not so what says where the run lives.
         in_card: whether the model card lists it: always, where it is not at its default, or never.
@@ -44,6 +46,7 @@ def option(
         metadata={
             "help": help,
             "path": path,
+            "address": address,
             "resumable": resumable,
             "recorded": recorded,
             "in_card": in_card,
@@ -69,7 +72,8 @@ class Config:
                 value = ",".join(map(str, value)) or None
             value = coerced(f.name, value, hints[f.name])
             if f.metadata["path"] and value:
-                check_range(f.name, value, "://" not in value, "a path on this machine, not an address")
+                here = f.metadata["address"] or "://" not in value
+                check_range(f.name, value, here, "a path on this machine, not an address")
                 paths = value.split(",") if f.metadata["several"] else [value]
                 value = ",".join(map(os.path.expanduser, paths))
             setattr(self, f.name, value)

@@ -204,7 +204,9 @@ class PredictOptions(TypedDict, total=False):
     all_scores: bool
     input: str | None
     output: str | None
-    format: Literal["parquet", "csv"]
+    engine: Literal["local", "ray"]
+    workers: int | None
+    format: Literal["parquet", "csv", "jsonl"]
     bom: bool
     single_file: bool
     output_columns: str | None

@@ -1,37 +1,35 @@
 """Label files of any size: shard by shard, continued where it stopped, divided over processes."""
 
-import logging
-import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import pyarrow as pa
 import torch
-from datasets import Dataset
 from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.columns import remembered_columns, whole_numbers, with_columns
-from hfcls.data.formats.table import ReadOptions
-from hfcls.data.origins.files import has_header_line, input_files
-from hfcls.data.origins.joined import with_joined_texts
-from hfcls.data.readers import read_table, text_problem, without_text
+from hfcls.data.columns import remembered_columns
+from hfcls.data.origins.files import input_files
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.files.sources import claim
+from hfcls.inference.files.labelling import (
+    InputTable,
+    added_columns,
+    input_table,
+    integers_everywhere,
+    labelled,
+    rows_without_text,
+    shards_of,
+    warn_of_rows_without_text,
+)
+from hfcls.inference.files.sources import check_csv_labels, claim, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
-from hfcls.scoring.tasks import MultiLabel, Task
-from hfcls.system.quoting import quoted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from hfcls.config.typed import PredictOptions
-
-logger = logging.getLogger(__name__)
 
 PARTS_FOLDER = "_parts"  # of shards that are to become one file; who reads the folder passes over it
 
@@ -39,13 +37,13 @@ PARTS_FOLDER = "_parts"  # of shards that are to become one file; who reads the 
 class _Shard(NamedTuple):
     source: Path
     path: Path
-    rows: Dataset
-    texts: Dataset
+    table: InputTable
     indices: range
-    integers: set[str]  # columns that were read as text and hold whole numbers alone
 
 
-def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[PredictOptions]") -> list[Path]:
+def predict_files(
+    config: PredictConfig | None = None, /, **options: "Unpack[PredictOptions]"
+) -> list[Path] | list[str]:
     """Label every row of the files of `input`; returns the shards that this process answers for.
 
     A shard, `NAME-00000-of-00042.parquet`, holds up to `shard_size` consecutive rows of one input file: all columns of
@@ -55,7 +53,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     often. A shard is written aside and renamed; a whole one of the same model and input is not made again. No batch
     reaches over the end of a shard: neither a restart nor the number of processes changes what is in it. Under
     `accelerate launch`, process `RANK` of `WORLD_SIZE` makes every WORLD_SIZE-th shard and needs to know nothing of the
-    others.
+    others. With `engine="ray"` the workers of a Ray cluster make the same shards, from and to any file system of
+    pyarrow; where `output` is an address, so are the names of the shards.
 
     Args:
         config: options; default `PredictConfig()`.
@@ -68,12 +67,15 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     config = with_options(config or PredictConfig(), options)
     if config.input is None:
         raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
+    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    _check_engine(config, world_size)
+    if config.engine == "ray":
+        from hfcls.inference.cluster.engine import predict_on_cluster
+
+        return predict_on_cluster(config)
     output, files = Path(config.output or ""), input_files(config.input)
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
-    reading = ReadOptions.of(config)
-    tables = {path: read_table(path, reading) for path in files}
-    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if config.single_file and world_size > 1:
         raise HfclsError(f"single_file is for one process, found {world_size}: drop it, and read the folder as a table")
     device = torch.accelerator.current_accelerator()
@@ -87,19 +89,26 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     )
     columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
     config = with_options(config, remembered_columns(columns, classifier.columns))
-    if config.format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
-        raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
-    shards = _shards(tables, output, config, classifier, is_main=rank == 0)
+    check_csv_labels(config.format, classifier)
+    tables = [input_table(path, config, classifier.task, classifier.joint) for path in files]
+    if rank == 0:
+        by_file = zip(files, tables, strict=True)
+        warn_of_rows_without_text((str(path), rows_without_text(table), len(table.rows)) for path, table in by_file)
+    folder = output / PARTS_FOLDER if config.single_file else output
+    shards = [
+        _Shard(path, folder / name, table, indices)
+        for path, table in zip(files, tables, strict=True)
+        for name, indices in shards_of(path.name, len(table.rows), config)
+    ]
     single = _by_file(shards, output, config.format) if config.single_file else {}
     if taken := [path for path in single if path.resolve() in [file.resolve() for file in files]]:
         raise HfclsError(f"{taken[0]} is the input and would be the output: choose another --output")
     try:
-        sources = {name: value for name, value in vars(config).items() if name != "output"}
-        outcome = [*single, *(shard.path for shard in shards)]
-        integers = claim(output, sources, files, classifier, outcome, _integers_everywhere(shards))
-        shards = [shard._replace(integers=shard.integers & set(integers)) for shard in shards]
+        everywhere = integers_everywhere((table.rows.column_names, table.integers) for table in tables)
+        sources = sources_of(config, classifier, sums_of_files(files), everywhere)
+        integers = claim(output, sources, [*single, *(shard.path for shard in shards)])
         shards = shards[rank::world_size]
-        added = _added_columns(classifier.task, all_scores=config.all_scores)
+        added = added_columns(classifier.task, all_scores=config.all_scores)
         single_left = {path: parts for path, parts in single.items() if not _is_whole(path, parts, added)}
         done = {part.path for path, parts in single.items() if path not in single_left for part in parts}
         missing = [shard for shard in shards if shard.path not in done and not _is_whole(shard.path, [shard], added)]
@@ -108,7 +117,8 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
             total=total, initial=total - left, unit="rows", desc="predict", disable=bool(rank) or None
         ) as progress:
             for shard in missing:
-                write_table(_labelled(shard, classifier, config, progress), shard.path, bom=config.bom)
+                table = labelled(shard.table, shard.indices, integers, classifier, config, progress.update)
+                write_table(table, shard.path, bom=config.bom)
         for path, parts in single_left.items():
             join_tables([part.path for part in parts], path, _columns(parts[0], added), bom=config.bom)
     except OSError as error:
@@ -119,22 +129,18 @@ def predict_files(config: PredictConfig | None = None, /, **options: "Unpack[Pre
     return list(single) or [shard.path for shard in shards]
 
 
-def _shards(
-    tables: dict[Path, Dataset], output: Path, config: PredictConfig, classifier: Classifier, *, is_main: bool
-) -> list[_Shard]:
-    shards, folder = [], output / PARTS_FOLDER if config.single_file else output
-    for path, rows in tables.items():
-        texts = _texts(path, rows, config, classifier)
-        if is_main and (missing := without_text(texts, texts.column_names).sum()):
-            logger.warning("%s: %d of %d rows have no text (null) and get no label", path, missing, len(rows))
-        kept = _kept_columns(path, rows, config.output_columns)
-        integers = whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
-        count = math.ceil(len(rows) / config.shard_size)
-        for i in range(count):
-            indices = range(i * config.shard_size, min((i + 1) * config.shard_size, len(rows)))
-            name = f"{path.name}-{i:05d}-of-{count:05d}.{config.format}"
-            shards.append(_Shard(path, folder / name, kept, texts, indices, integers))
-    return shards
+def _check_engine(config: PredictConfig, world_size: int) -> None:
+    if config.engine == "ray":
+        if world_size > 1:
+            raise HfclsError(f"engine ray is for one process, found {world_size}: Ray starts its workers itself")
+        if config.single_file:
+            raise HfclsError("single_file is for engine local: drop it, and read the folder as a table")
+        return
+    for name in ("input", "output"):  # not shown: an address may hold a key
+        if "://" in (getattr(config, name) or ""):
+            raise HfclsError(f"{name} is an address, and engine local takes paths: add --engine ray")
+    if config.workers is not None:
+        raise HfclsError("workers is for engine ray: add --engine ray, or drop workers")
 
 
 def _by_file(shards: list[_Shard], output: Path, format: str) -> dict[Path, list[_Shard]]:
@@ -153,65 +159,4 @@ def _is_whole(path: Path, parts: list[_Shard], added_columns: list[str]) -> bool
 
 
 def _columns(shard: _Shard, added_columns: list[str]) -> list[str]:
-    return [*shard.rows.column_names, *added_columns]
-
-
-def _kept_columns(path: Path, rows: Dataset, chosen: str | None) -> Dataset:
-    if chosen is None:
-        return rows
-    names = [name.strip() for name in chosen.split(",")]
-    if missing := [name for name in names if name not in rows.column_names]:
-        raise HfclsError(
-            f"{path} has no column {quoted(missing)}; it has {quoted(rows.column_names)}: set --output_columns"
-        )
-    return rows.select_columns(list(dict.fromkeys(names)))
-
-
-def _integers_everywhere(shards: list[_Shard]) -> list[str]:
-    """The columns that are integers in every file that has them: the folder is read as one table."""
-    names = {name for shard in shards for name in shard.integers}
-    others = {name for shard in shards for name in shard.rows.column_names if name not in shard.integers}
-    return sorted(names - others)
-
-
-def _texts(path: Path, rows: Dataset, config: PredictConfig, classifier: Classifier) -> Dataset:
-    """The columns to label."""
-    wanted = {"text_column": str(config.text_column), "text_pair_column": config.text_pair_column or ""}
-    wanted = {option: column for option, column in wanted.items() if column}
-    no_header = config.no_header if has_header_line({"rows": [path]}) else None
-    joined = with_joined_texts(rows, str(path), wanted["text_column"], classifier.joint)
-    texts = with_columns(joined, str(path), wanted, no_header=no_header)
-    for option, column in wanted.items():
-        if problem := text_problem(texts, column):
-            raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
-    ours = _added_columns(classifier.task, all_scores=True)
-    if taken := [column for column in ours if column in rows.column_names]:
-        raise HfclsError(f"{path} already has the column {quoted(taken)}: rename it, since predictions go there")
-    return texts
-
-
-def _added_columns(task: Task, *, all_scores: bool) -> list[str]:
-    return list(task.columns(np.zeros((0, len(task.names)), np.float32), all_scores=all_scores))
-
-
-def _labelled(shard: _Shard, classifier: Classifier, config: PredictConfig, progress: "tqdm[Any]") -> pa.Table:
-    table, text_table = (
-        part.with_format("arrow")[shard.indices.start : shard.indices.stop] for part in (shard.rows, shard.texts)
-    )
-    for name in shard.integers:
-        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.int64()))
-    columns = [text_table[name].to_pylist() for name in shard.texts.column_names]
-    texts = list(zip(*columns, strict=True))
-    there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
-    texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]
-    size = 32 * config.batch_size
-    probabilities = np.zeros((len(table), len(classifier.labels)), np.float32)
-    for start in range(0, len(texts), size):
-        part = classifier.probabilities(texts[start : start + size])
-        probabilities[np.flatnonzero(there)[start : start + size]] = part.numpy()
-        progress.update(len(part))
-    progress.update(len(table) - len(texts))
-    for name, column in classifier.task.columns(probabilities, all_scores=config.all_scores).items():
-        kind = {"predicted_label": pa.string(), "predicted_labels": pa.list_(pa.string())}.get(name)
-        table = table.append_column(name, pa.array(column, kind, mask=~there))
-    return table
+    return [*shard.table.rows.column_names, *added_columns]

@@ -124,8 +124,8 @@ def test_commands_and_python_blocks_run_in_the_order_of_the_pages(workplace, cap
         assert status == 0, f"{page.name}: {command}\n{capsys.readouterr().err}"
         done[words[1]] += 1
     for page, text in blocks("python"):
-        if page.name.endswith(".ko.md") or "launch_demo" in text or "urlopen" in text:
-            continue  # the code of the English page, as a test says; a server, which has tests of its own
+        if page.name.endswith(".ko.md") or "launch_demo" in text or "urlopen" in text or "pyspark" in text:
+            continue  # the code of the English page, as a test says; servers and Spark, which have tests of their own
         exec(compile(text.replace('.fine_tune(dataset="nsmc"', '.fine_tune(overwrite_output_dir=True, dataset="nsmc"'),
                      f"{page.name}", "exec"), {"__name__": "__main__"})  # fmt: skip
         done["python"] += 1

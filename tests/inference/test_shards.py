@@ -89,7 +89,7 @@ def test_finished_shards_are_not_made_again(options, tmp_path):
     assert contents(tmp_path / "out") == whole
 
 
-@pytest.mark.parametrize("format", ["parquet", "csv"])
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
 def test_a_single_file_holds_the_rows_of_the_shards(options, tmp_path, format, monkeypatch):
     options |= {"format": format, "bom": format == "csv"}
     shards = predict_files(PredictConfig(**options))
@@ -99,6 +99,8 @@ def test_a_single_file_holds_the_rows_of_the_shards(options, tmp_path, format, m
     assert sorted(contents(tmp_path / "one")) == ["_hfcls.json", path.name]
     if format == "parquet":
         assert pyarrow.parquet.read_table(path).equals(pyarrow.concat_tables(map(pyarrow.parquet.read_table, shards)))
+    elif format == "jsonl":
+        assert path.read_bytes() == b"".join(shard.read_bytes() for shard in shards)
     else:
         header, *_ = shards[0].read_bytes().splitlines(keepends=True)
         assert path.read_bytes() == header + b"".join(shard.read_bytes().removeprefix(header) for shard in shards)
@@ -121,7 +123,7 @@ def test_a_single_file_goes_on_after_its_last_part_and_spares_other_files(option
         predict_files(PredictConfig(**single))
     assert len(list((tmp_path / "out/_parts").iterdir())) == 5
     monkeypatch.undo()
-    monkeypatch.setattr(shards_module, "_labelled", None)
+    monkeypatch.setattr(shards_module, "labelled", None)
     (path,) = predict_files(PredictConfig(**single))
     assert pyarrow.parquet.read_metadata(path).num_rows == COUNT
     monkeypatch.undo()
@@ -334,7 +336,7 @@ def another_column(path):
         path.write_bytes(path.read_bytes().replace(b"predicted_score", b"score", 1))
 
 
-@pytest.mark.parametrize("format", ["parquet", "csv"])
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
 @pytest.mark.parametrize(
     "damage",
     [

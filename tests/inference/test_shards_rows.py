@@ -1,6 +1,8 @@
 """predict loses no row and changes no value of the files that it labels; what it passes over is named."""
 
 import json
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.shards import predict_files
 
@@ -47,6 +50,45 @@ def test_values_of_json_come_out_as_they_are(predict, tmp_path):
     found = predict(path)
     assert [json.loads(row["id"]) for row in found] == [row["id"] for row in rows]
     assert found[1]["tags"] == '["a", {"b": null}]'
+
+
+def test_jsonl_holds_values_as_json_has_them(classifier_folder, tmp_path):
+    tags = ["a", {"b": None}]
+    rows = [{"text": "최고\n별로", "id": 7, "tags": tags}, {"text": None, "id": 10**25, "tags": None}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    options = {"model": classifier_folder, "format": "jsonl", "all_scores": True}
+    (shard,) = predict_files(**options, input=str(path), output=str(tmp_path / "out"))
+    found = [json.loads(line) for line in shard.read_text("utf-8").splitlines()]
+    assert [{name: row[name] for name in rows[0]} for row in found] == rows
+    scores = ["predicted_score", "probability_부정", "probability_긍정"]
+    assert [list(row) for row in found] == [[*rows[0], "predicted_label", *scores]] * 2
+    (answer,) = Classifier.from_pretrained(classifier_folder)(["최고\n별로"])
+    assert found[0]["predicted_score"] == pytest.approx(answer["score"], abs=1e-6)
+    assert len(str(found[0]["probability_긍정"])) <= len("0.123456")
+    assert {found[1][name] for name in ADDED} == {None}
+
+
+@pytest.mark.parametrize(
+    ("column", "written"),
+    [
+        (pa.array([datetime(2024, 1, 2, 3)], pa.timestamp("s")), "2024-01-02T03:00:00"),
+        (pa.array([date(2024, 1, 2)]), "2024-01-02"),
+        (pa.array([Decimal("0.10")]), "0.10"),
+        (pa.array([b"ab"]), "jsonl cannot hold these columns .bytes has no form in JSON.: use --format parquet"),
+        (pa.array([float("nan")]), "jsonl cannot hold these columns .*: use --format parquet"),
+    ],
+)
+def test_what_json_has_no_form_for_is_text_or_refused(classifier_folder, tmp_path, column, written):
+    parquet.write_table(pa.table({"text": ["최고"], "value": column}), tmp_path / "a.parquet")
+    options = {"model": classifier_folder, "input": str(tmp_path / "a.parquet"), "output": str(tmp_path / "out")}
+    if written.startswith("jsonl"):
+        with pytest.raises(HfclsError, match=written):
+            predict_files(**options, format="jsonl")
+        assert not list((tmp_path / "out").glob("a*"))
+    else:
+        (shard,) = predict_files(**options, format="jsonl")
+        assert json.loads(shard.read_text("utf-8"))["value"] == written
 
 
 @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

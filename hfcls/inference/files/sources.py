@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from hfcls.config.commands import PredictConfig
 from hfcls.data.readers import content_sha256
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.models.compact.exported import ExportedModel
+from hfcls.scoring.tasks import MultiLabel
 from hfcls.system.files import write_whole
 
 SOURCES_FILE = "_hfcls.json"  # pandas, DuckDB and Spark pass over what begins with a line when they read the folder
@@ -21,71 +23,95 @@ EARLIER_FILE = "predict.json"  # its name before
 OF_THIS_PLACE = ("is_local", "local_files_only", "name_or_path")  # in tokenizer_config.json; no answer depends on them
 
 
-def claim(
-    output: Path,
-    options: dict[str, Any],
-    files: Iterable[Path],
-    classifier: Classifier,
-    shards: Iterable[Path],
-    integers: list[str],
-) -> list[str]:
-    """Write down what the shards of this folder are made from; what is known to be something else is an error.
-
-    Every process does so, with the same bytes: none has to wait for another. Files may be added to the input: finished
-    shards stay as they are. A model may change its name and place, not its content.
+def sources_of(
+    config: PredictConfig, classifier: Classifier, sums: dict[str, str], integers: list[str]
+) -> dict[str, Any]:
+    """What the shards of a folder are made from; who makes them, and where they lie, is not a part of it.
 
     Args:
-        options: all that change a shard, and the name of the model.
-        shards: that will be written; if one is there, so must be the note.
+        sums: SHA-256 of each input file.
         integers: columns of text files that hold whole numbers alone.
+    """
+    options = {name: value for name, value in vars(config).items() if name not in ("output", "engine", "workers")}
+    return {**options, "model_sha256": model_sums(classifier), "files": sums, "integer_columns": integers}
+
+
+def claim(output: Path, sources: dict[str, Any], shards: Iterable[Path]) -> list[str]:
+    """Write down what the shards of this folder are made from; what is known to be something else is an error.
+
+    Every process does so, with the same bytes: none has to wait for another.
+
+    Args:
+        shards: that will be written.
 
     Returns:
-        The columns to write as integers: those that were when the folder was begun.
+        The columns to write as integers.
 
     Raises:
-        HfclsError: the folder holds shards of something else, or of who knows what; or an input file cannot be read.
+        HfclsError: see `continued`.
     """
     present = next((path for path in shards if path.exists()), None)  # looked for first: a note comes before a shard
-    note, sums = output / SOURCES_FILE, _sums_of_files(files)
-    sources: dict[str, Any] = {**options, "model_sha256": model_sums(classifier), "files": sums}
+    note = output / SOURCES_FILE
     if (output / EARLIER_FILE).exists() and not note.exists():
         with suppress(FileNotFoundError):  # another process has renamed it
             (output / EARLIER_FILE).rename(note)
-    sources["integer_columns"] = integers
-    if note.exists():
-        earlier = {
-            "integer_columns": [],
-            "output_columns": None,
-            "bom": False,
-            "single_file": False,
-            **_read(note),
-        }  # as before there were these
-        sources["integer_columns"] = earlier["integer_columns"]
-        if changed := _changes(earlier, sources):
-            raise HfclsError(
-                f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
-            )
-        sources["files"] = {**earlier["files"], **sums}
-    elif present:
-        raise HfclsError(
-            f"{output} holds {present.name}, but no {SOURCES_FILE} that says what it was made from: choose another "
-            "--output, or delete that folder"
-        )
+    earlier = note.read_bytes() if note.exists() else None
+    sources = continued(sources, earlier, present.name if present else None, str(output))
     output.mkdir(parents=True, exist_ok=True)
-    write_whole(note, json.dumps(sources, ensure_ascii=False, indent=2) + "\n")
+    write_whole(note, as_note(sources))
     return list(sources["integer_columns"])
 
 
-def _read(note: Path) -> dict[str, Any]:
+def continued(sources: dict[str, Any], note: bytes | None, present: str | None, output: str) -> dict[str, Any]:
+    """What the note of a folder says from now on.
+
+    Files may be added to the input: finished shards stay as they are. A model may change its name and place, not its
+    content. Columns are integers if they were when the folder was begun.
+
+    Args:
+        note: of the folder as it is.
+        present: a shard that is there; if one is, so must be the note.
+
+    Raises:
+        HfclsError: the folder holds shards of something else, or of who knows what.
+    """
+    if note is None:
+        if present:
+            raise HfclsError(
+                f"{output} holds {present}, but no {SOURCES_FILE} that says what it was made from: choose another "
+                "--output, or delete that folder"
+            )
+        return sources
+    as_before: dict[str, Any] = {"integer_columns": [], "output_columns": None, "bom": False, "single_file": False}
+    earlier = {**as_before, **_read(note, f"{output}/{SOURCES_FILE}")}
+    sources = {**sources, "integer_columns": earlier["integer_columns"]}
+    if changed := _changes(earlier, sources):
+        raise HfclsError(
+            f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
+        )
+    return {**sources, "files": {**earlier["files"], **sources["files"]}}
+
+
+def as_note(sources: dict[str, Any]) -> str:
+    return json.dumps(sources, ensure_ascii=False, indent=2) + "\n"
+
+
+def check_csv_labels(format: str, classifier: Classifier) -> None:
+    """Raises HfclsError if several labels of a text cannot stand in one cell."""
+    if format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
+        raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
+
+
+def _read(note: bytes, where: str) -> dict[str, Any]:
     try:
-        sources = json.loads(note.read_text(encoding="utf-8"))
+        sources = json.loads(note)
         if isinstance(sources["files"], dict) and isinstance(sources["model_sha256"], dict):
             return dict(sources)
     except (ValueError, TypeError, KeyError):
         pass
     raise HfclsError(
-        f"{note} is not what hfcls wrote, or an earlier version did, so it is not known what the shards beside it are: "
-        "choose another --output, or delete that folder"
+        f"{where} is not what hfcls wrote, or an earlier version did, so it is not known what the shards beside it "
+        "are: choose another --output, or delete that folder"
     )
 
 
@@ -147,7 +173,7 @@ def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sums_of_files(files: Iterable[Path]) -> dict[str, str]:
+def sums_of_files(files: Iterable[Path]) -> dict[str, str]:
     """Of each file, or folder that is one table."""
     sums = {}
     for path in files:

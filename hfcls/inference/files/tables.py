@@ -1,29 +1,40 @@
 """A labelled table in a file: written whole, found whole, or made of several."""
 
 import codecs
+import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from hfcls.errors import HfclsError
+from hfcls.inference.texts import rounded
 from hfcls.system.files import remove_leftovers, whole
 
 logger = logging.getLogger(__name__)
 
+ROWS_AT_ONCE = 10_000
+SCORES = ("predicted_score", "probability_")  # columns of ours; an input that has them is refused
+
 
 def write_table(table: pa.Table, path: Path, *, bom: bool) -> None:
-    """Write a parquet or csv file, whole or not at all; raises HfclsError for what csv cannot hold."""
+    """Write a parquet, csv or jsonl file, whole or not at all; raises HfclsError for what the format cannot hold."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)  # a file is one process's
     with whole(path) as aside:
         if path.suffix == ".parquet":
             with aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
                 parquet.write_table(table.replace_schema_metadata(), file)
+            return
+        if path.suffix == ".jsonl":
+            with aside.open("w", encoding="utf-8", newline="\n") as lines:
+                lines.writelines(_json_lines(table))
             return
         try:
             with aside.open("wb") as file:
@@ -44,6 +55,27 @@ def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)
 
 
+def _json_lines(table: pa.Table) -> Iterator[str]:
+    """A row a line; what was kept as JSON is an object or a list again, the numbers of the model have six digits."""
+    kept = [name for name in table.column_names if isinstance(table[name].type, pa.JsonType)]
+    scores = [name for name in table.column_names if table[name].type == pa.float32() and name.startswith(SCORES)]
+    for batch in table.to_batches(ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            row |= {name: row[name] and json.loads(row[name]) for name in kept}
+            row |= {name: rounded(row[name]) for name in scores}
+            try:
+                yield json.dumps(row, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+            except (ValueError, TypeError) as error:
+                raise HfclsError(f"jsonl cannot hold these columns ({error}): use --format parquet") from error
+
+
+def _as_text(value: Any) -> str:
+    """A date, time or number that JSON has no form for."""
+    if isinstance(value, bytes | timedelta):
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
 def join_tables(parts: Sequence[Path], path: Path, columns: Sequence[str], *, bom: bool) -> None:
     """Make one file of several of these columns, part by part, and delete them."""
     remove_leftovers(path)
@@ -52,6 +84,9 @@ def join_tables(parts: Sequence[Path], path: Path, columns: Sequence[str], *, bo
             with parquet.ParquetWriter(file, parquet.read_schema(parts[0])) as writer:
                 for part in parts:
                     writer.write_table(parquet.read_table(part, partitioning=None))
+        elif path.suffix == ".jsonl":
+            for part in parts:
+                file.write(part.read_bytes())
         else:
             file.write(codecs.BOM_UTF8 if bom else b"")
             for i, part in enumerate(parts):
@@ -75,7 +110,7 @@ def is_whole(path: Path, columns: Sequence[str], row_count: int) -> bool:
     if not path.exists():
         return False
     try:
-        found = _parquet_rows(path, columns) if path.suffix == ".parquet" else _csv_rows(path, columns)
+        found = _COUNTED[path.suffix](path, columns)
         why = "" if found == row_count else f"it has {found:,} rows of {row_count:,}"
     except (pa.ArrowException, OSError, ValueError) as error:
         why = " ".join(str(error).split())
@@ -101,3 +136,16 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> int:
     if b'"' in unquoted or not unquoted.endswith(b"\n"):
         raise ValueError("its last row is cut")
     return unquoted.count(b"\n") - 1
+
+
+def _jsonl_rows(path: Path, columns: Sequence[str]) -> int:
+    """How many lines a file of ours holds; the first one shows its columns."""
+    content = path.read_bytes()
+    if content and list(json.loads(content[: content.find(b"\n") + 1])) != list(columns):
+        raise ValueError("its columns are others")
+    if not content.endswith(b"\n"):
+        raise ValueError("its last row is cut")
+    return content.count(b"\n")
+
+
+_COUNTED = {".parquet": _parquet_rows, ".csv": _csv_rows, ".jsonl": _jsonl_rows}

@@ -1,0 +1,143 @@
+"""An input file as a table, its division into shards, and the table of a shard with what the model says of each row."""
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+
+from hfcls.config.commands import PredictConfig
+from hfcls.data.columns import whole_numbers, with_columns
+from hfcls.data.formats.table import ReadOptions
+from hfcls.data.origins.files import has_header_line
+from hfcls.data.origins.joined import with_joined_texts
+from hfcls.data.readers import read_table, text_problem, without_text
+from hfcls.errors import HfclsError
+from hfcls.inference.classifier import Classifier
+from hfcls.scoring.tasks import Task
+from hfcls.system.quoting import quoted
+
+logger = logging.getLogger(__name__)
+
+
+class InputTable(NamedTuple):
+    """The rows of an input file.
+
+    Attributes:
+        rows: with the columns to keep.
+        texts: the columns to label, of the same rows.
+        integers: columns that were read as text and hold whole numbers alone.
+    """
+
+    rows: Dataset
+    texts: Dataset
+    integers: set[str]
+
+
+def input_table(path: Path, config: PredictConfig, task: Task, joint: str) -> InputTable:
+    """Read a file; `joint` stands between the texts of several columns.
+
+    Raises:
+        HfclsError: it cannot be read, lacks a column, or has one whose name predictions take.
+    """
+    rows = read_table(path, ReadOptions.of(config))
+    texts = _texts(path, rows, config, task, joint)
+    kept = _kept_columns(path, rows, config.output_columns)
+    integers = whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
+    return InputTable(kept, texts, integers)
+
+
+def rows_without_text(table: InputTable) -> int:
+    return int(without_text(table.texts, table.texts.column_names).sum())
+
+
+def warn_of_rows_without_text(counts: Iterable[tuple[str, int, int]]) -> None:
+    """Args: name, rows without text and rows of each file."""
+    for name, missing, row_count in counts:
+        if missing:
+            logger.warning("%s: %d of %d rows have no text (null) and get no label", name, missing, row_count)
+
+
+def shards_of(name: str, row_count: int, config: PredictConfig) -> list[tuple[str, range]]:
+    """File name and rows of each shard of an input file."""
+    count = math.ceil(row_count / config.shard_size)
+    starts = range(0, row_count, config.shard_size)
+    return [
+        (f"{name}-{i:05d}-of-{count:05d}.{config.format}", range(start, min(start + config.shard_size, row_count)))
+        for i, start in enumerate(starts)
+    ]
+
+
+def integers_everywhere(tables: Iterable[tuple[Iterable[str], set[str]]]) -> list[str]:
+    """The columns that are integers in every file that has them: the folder is read as one table.
+
+    Args:
+        tables: columns and integer columns of each.
+    """
+    found = [(set(columns), integers) for columns, integers in tables]
+    others = {name for columns, integers in found for name in columns - integers}
+    return sorted({name for _, integers in found for name in integers} - others)
+
+
+def added_columns(task: Task, *, all_scores: bool) -> list[str]:
+    return list(task.columns(np.zeros((0, len(task.names)), np.float32), all_scores=all_scores))
+
+
+def labelled(
+    table: InputTable,
+    indices: range,
+    integers: Iterable[str],
+    classifier: Classifier,
+    config: PredictConfig,
+    progress: Callable[[int], object],
+) -> pa.Table:
+    """The rows of a shard and what the model says of them; `progress` hears of each so many that are done."""
+    rows, texts_there = (part.with_format("arrow")[indices.start : indices.stop] for part in (table.rows, table.texts))
+    for name in table.integers.intersection(integers):
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.int64()))
+    columns = [texts_there[name].to_pylist() for name in table.texts.column_names]
+    texts = list(zip(*columns, strict=True))
+    there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
+    texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]
+    size = 32 * config.batch_size
+    probabilities = np.zeros((len(rows), len(classifier.labels)), np.float32)
+    for start in range(0, len(texts), size):
+        part = classifier.probabilities(texts[start : start + size])
+        probabilities[np.flatnonzero(there)[start : start + size]] = part.numpy()
+        progress(len(part))
+    progress(len(rows) - len(texts))
+    for name, column in classifier.task.columns(probabilities, all_scores=config.all_scores).items():
+        kind = {"predicted_label": pa.string(), "predicted_labels": pa.list_(pa.string())}.get(name)
+        rows = rows.append_column(name, pa.array(column, kind, mask=~there))
+    return rows
+
+
+def _kept_columns(path: Path, rows: Dataset, chosen: str | None) -> Dataset:
+    if chosen is None:
+        return rows
+    names = [name.strip() for name in chosen.split(",")]
+    if missing := [name for name in names if name not in rows.column_names]:
+        raise HfclsError(
+            f"{path} has no column {quoted(missing)}; it has {quoted(rows.column_names)}: set --output_columns"
+        )
+    return rows.select_columns(list(dict.fromkeys(names)))
+
+
+def _texts(path: Path, rows: Dataset, config: PredictConfig, task: Task, joint: str) -> Dataset:
+    """The columns to label."""
+    wanted = {"text_column": str(config.text_column), "text_pair_column": config.text_pair_column or ""}
+    wanted = {option: column for option, column in wanted.items() if column}
+    no_header = config.no_header if has_header_line({"rows": [path]}) else None
+    joined = with_joined_texts(rows, str(path), wanted["text_column"], joint)
+    texts = with_columns(joined, str(path), wanted, no_header=no_header)
+    for option, column in wanted.items():
+        if problem := text_problem(texts, column):
+            raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
+    ours = added_columns(task, all_scores=True)
+    if taken := [column for column in ours if column in rows.column_names]:
+        raise HfclsError(f"{path} already has the column {quoted(taken)}: rename it, since predictions go there")
+    return texts

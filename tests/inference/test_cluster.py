@@ -1,0 +1,288 @@
+"""The workers of a cluster make the shards that one process makes, once each, whatever happens to them."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from conftest import ROOT, reviews
+from pyarrow import fs
+
+from hfcls.errors import HfclsError
+from hfcls.inference.cluster import engine
+from hfcls.inference.cluster.places import input_places, place_of
+from hfcls.inference.shards import predict_files
+
+KEYS = {"access_key": "a-key", "secret_key": "a-secret", "region": "us-east-1", "scheme": "http"}
+
+
+class OneProcess:
+    """Ray as far as the engine needs it, in this process: the last pieces come first, and each worker has a few."""
+
+    class exceptions:
+        RayError = RuntimeError
+
+    def __init__(self):
+        self.data = self
+        self.DataContext = SimpleNamespace(get_current=SimpleNamespace)
+        self.put = self.get = lambda value: value
+
+    def is_initialized(self):
+        return True
+
+    def cluster_resources(self):
+        return {"CPU": 2.0}
+
+    def ActorPoolStrategy(self, size):
+        return size
+
+    def from_items(self, items, override_num_blocks):
+        assert len(items) == override_num_blocks
+        return SimpleNamespace(map_batches=lambda work, **options: self.mapped(work, items, **options))
+
+    def mapped(self, work, items, compute=None, fn_args=(), fn_constructor_args=(), **options):
+        assert options.pop("batch_size") == 1
+        workers = [work(*fn_constructor_args) if isinstance(work, type) else work for _ in range(compute or 1)]
+        answers = [
+            workers[i % len(workers)]({name: [value] for name, value in item.items()}, *fn_args)
+            for i, item in reversed(list(enumerate(items)))
+        ]
+        return SimpleNamespace(
+            iter_rows=lambda: ({name: value[0] for name, value in answer.items()} for answer in answers)
+        )
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    monkeypatch.setattr(engine, "_ray", OneProcess)
+
+
+def write_inputs(folder: Path, count: int = 90) -> None:
+    """A file of each kind, with numbers, zeros before a number, nested values, nulls and texts of several lines."""
+    folder.mkdir()
+    rows = [{"text": f'{text},\n"{i}"', "id": i, "code": f"{i:04}"} for i, (text, _) in enumerate(reviews(count))]
+    pyarrow.csv.write_csv(pyarrow.Table.from_pylist(rows[: count // 3]), folder / "한글 1.csv")
+    rest = [row | {"text": None if row["id"] % 10 == 0 else row["text"]} for row in rows[count // 3 :]]
+    nested = [row | {"tags": ["a", {"b": row["id"]}] if row["id"] % 2 else "없음"} for row in rest[: count // 3]]
+    (folder / "b.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in nested), encoding="utf-8")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rest[count // 3 :]), folder / "c.parquet")
+    (folder / "_SUCCESS").touch()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "_hfcls.json"}
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_the_shards_are_those_of_the_local_engine(classifier_folder, tmp_path, one_process, caplog, format):
+    write_inputs(tmp_path / "in")
+    options = {"model": classifier_folder, "input": str(tmp_path / "in"), "shard_size": 7, "all_scores": True}
+    options |= {"format": format}
+    local = predict_files(**options, output=str(tmp_path / "local"))
+    told = caplog.messages
+    caplog.clear()
+    shards = predict_files(**options, output=str(tmp_path / "ray"), engine="ray")
+    assert [Path(shard).name for shard in shards] == [path.name for path in local]
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    notes = [json.loads((tmp_path / name / "_hfcls.json").read_text("utf-8")) for name in ("ray", "local")]
+    assert notes[0] == notes[1]
+    nulls = [message for message in told if "have no text (null)" in message]
+    assert len(nulls) == 2
+    assert [message for message in caplog.messages if "have no text" in message] == nulls
+
+
+def test_one_engine_goes_on_where_another_was_stopped(classifier_folder, tmp_path, one_process):
+    write_inputs(tmp_path / "in")
+    options = {"model": classifier_folder, "input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
+    options |= {"shard_size": 9, "format": "jsonl"}
+    shards = predict_files(**options)
+    whole = contents(tmp_path / "out")
+    shards[0].unlink()
+    shards[3].write_bytes(shards[3].read_bytes()[:-20])
+    left = shards[0].with_name(f"_{shards[0].name}.0a1b2c3d.part")
+    left.write_bytes(b"half")
+    mine = left.with_name("_mine.0a1b2c3d.part")
+    mine.write_bytes(b"mine")
+    kept = {path: path.stat().st_mtime_ns for path in shards if path not in (shards[0], shards[3])}
+    predict_files(**options, engine="ray")
+    mine.unlink()
+    assert contents(tmp_path / "out") == whole
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    predict_files(**options)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    with pytest.raises(HfclsError, match="holds predictions with another format"):
+        predict_files(**options | {"format": "parquet"}, engine="ray")
+
+
+def test_the_model_travels_with_the_work(classifier_folder, tmp_path, one_process, monkeypatch):
+    """Workers load its files from a folder of their own, and none of the checkpoints."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("text\n영화 최고\n", encoding="utf-8")
+    (tmp_path / "model/checkpoint-1").mkdir(parents=True)
+    for path in Path(classifier_folder).iterdir():
+        (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "model/checkpoint-1/optimizer.pt").write_bytes(b"large")
+    files = engine._model_files(str(tmp_path / "model"))
+    assert files.keys() == {path.name for path in Path(classifier_folder).iterdir()}
+    assert engine._model_files("someone/a-model") == {}
+    options = {"model": str(tmp_path / "model"), "input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
+    assert len(predict_files(**options, engine="ray")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"input": "s3://key:secret@bucket/in"},
+            "^input is an address, and engine local takes paths: add --engine ray",
+        ),
+        ({"workers": 2}, "workers is for engine ray: add --engine ray, or drop workers"),
+        ({"engine": "ray", "single_file": True}, "single_file is for engine local: drop it"),
+        ({"engine": "ray", "workers": 0}, "workers must be at least 1"),
+        ({"engine": "ray", "input": "nowhere.csv"}, "no file nowhere.csv: check the path"),
+        ({"engine": "ray", "input": "ftp://me:secret@host/in"}, r"^cannot open ftp://host/in: "),
+        ({"engine": "ray", "input": "file://{folder}/none"}, "none holds no file to label"),
+        ({"engine": "ray", "output": "{folder}"}, "is the input: choose another --output"),
+        ({"engine": "ray", "text_column": "글"}, r"^{folder}/a.csv has no column '글'; it has 'text': set --text_col"),
+        ({"engine": "ray", "output": "/proc/none"}, "cannot write to /proc/none: "),
+        ({"engine": "ray", "input": None, "output": None}, "engine is about the files of input"),
+    ],
+)
+def test_bad_input_is_named(classifier_folder, tmp_path, one_process, changed, message):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.csv").write_text("text\n영화 최고\n", encoding="utf-8")
+    options = {"model": classifier_folder, "input": str(folder), "output": str(tmp_path / "out")}
+    changed = {
+        name: value.format(folder=folder) if isinstance(value, str) else value for name, value in changed.items()
+    }
+    with pytest.raises(HfclsError, match=message.replace("{folder}", str(folder))):
+        predict_files(**options | changed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_package_is_one_line(classifier_folder, table, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(HfclsError, match=r"engine ray needs ray: pip install -e '\.\[ray\]'"):
+        predict_files(model=classifier_folder, input=str(table()), output=str(tmp_path / "out"), engine="ray")
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(classifier_folder, table, tmp_path, one_process, monkeypatch):
+    def init(*arguments, **options):
+        raise Exception("The current node timed out\n  during startup.")  # as Ray does
+
+    monkeypatch.setattr(OneProcess, "is_initialized", lambda self: False)
+    monkeypatch.setattr(OneProcess, "init", init, raising=False)
+    with pytest.raises(HfclsError, match=r"Ray does not answer: The current node timed out during startup\."):
+        predict_files(model=classifier_folder, input=str(table()), output=str(tmp_path / "out"), engine="ray")
+
+
+def test_files_of_an_address_are_found(tmp_path):
+    for name in ("b.csv", "a.jsonl", "c.parquet.gz", ".hidden.csv", "_note.csv", "README.md", "한글 %20.csv"):
+        (tmp_path / name).write_text("text\n")
+    (tmp_path / "folder.csv").mkdir()
+    names = ["a.jsonl", "b.csv", "한글 %20.csv"]
+    assert [place.name for place in input_places(f"file://{tmp_path}") if place.name != "c.parquet.gz"] == names
+    assert [place.name for place in input_places(f"file://{tmp_path}/*.csv")] == names[1:]
+    assert [place.name for place in input_places(f"file://{tmp_path}/b.csv")] == ["b.csv"]
+    with pytest.raises(HfclsError, match="holds no file to label"):
+        input_places(f"file://{tmp_path}/*.tsv")
+    place = place_of("s3://key:secret@bucket/a/b?endpoint_override=127.0.0.1:9&scheme=http&region=x") / "c.csv"
+    assert (place.path, place.address) == ("bucket/a/b/c.csv", "s3://bucket/a/b/c.csv")
+
+
+def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path, monkeypatch):
+    local, place = tmp_path / "a", place_of(f"{tmp_path}/out") / "b"
+    local.write_text("new")
+    place.put(local)
+    place.put(local)
+    assert contents(tmp_path / "out") == {"b": b"new"}
+    local.unlink()
+    with pytest.raises(OSError, match="No such file"):
+        place.put(local)
+    assert contents(tmp_path / "out") == {"b": b"new"}
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A bucket on a server of this machine, and the address of a path in it."""
+    for package in ("moto", "flask", "flask_cors"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install -c constraints.txt -e '.[dev]'")
+    server = subprocess.Popen(
+        [sys.executable, ROOT / "tests/s3_server.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        endpoint = server.stdout.readline().strip()
+        filesystem = fs.S3FileSystem(**KEYS, endpoint_override=endpoint, allow_bucket_creation=True)
+        filesystem.create_dir("bucket")
+        query = f"endpoint_override={endpoint}&scheme=http&region={KEYS['region']}"
+        keys = f"{KEYS['access_key']}:{KEYS['secret_key']}"
+        yield SimpleNamespace(filesystem=filesystem, address=lambda path: f"s3://{keys}@bucket/{path}?{query}")
+    finally:
+        server.communicate(timeout=60)
+
+
+def objects(s3, folder):
+    """Content and time of each file; the folder itself is one, too, in a store of objects."""
+    found = s3.filesystem.get_file_info(fs.FileSelector(f"bucket/{folder}", allow_not_found=True))
+    return {i.base_name: (s3.filesystem.open_input_stream(i.path).read(), i.mtime) for i in found if i.is_file}
+
+
+def test_from_and_to_s3_the_shards_are_the_same(s3, classifier_folder, tmp_path, one_process, caplog):
+    write_inputs(tmp_path / "in", count=60)
+    options = {"model": classifier_folder, "shard_size": 10}
+    predict_files(**options, input=str(tmp_path / "in"), output=str(tmp_path / "local"))
+    fs.copy_files(str(tmp_path / "in"), "bucket/in", fs.LocalFileSystem(), s3.filesystem)
+    options |= {"input": s3.address("in"), "output": s3.address("out"), "engine": "ray"}
+    shards = predict_files(**options)
+    assert shards[0].startswith("s3://bucket/out/")
+    made = objects(s3, "out")
+    note, _ = made.pop("_hfcls.json")
+    assert b"a-secret" not in note
+    assert not any("a-secret" in message for message in caplog.messages)
+    assert {name: content for name, (content, _) in made.items()} == contents(tmp_path / "local")
+
+    # Started again, it makes what is missing and what is not whole.
+    cut, gone, *others = sorted(made)
+    with s3.filesystem.open_output_stream(f"bucket/out/{cut}") as file:
+        file.write(made[cut][0][:-10])
+    s3.filesystem.delete_file(f"bucket/out/{gone}")
+    predict_files(**options)
+    again = objects(s3, "out")
+    assert again[cut][0] == made[cut][0]
+    assert again[gone][0] == made[gone][0]
+    assert all(again[name] == made[name] for name in others)
+
+
+def test_a_broken_file_of_s3_is_named_by_its_address(s3, classifier_folder, one_process):
+    s3.filesystem.create_dir("bucket/bad")
+    with s3.filesystem.open_output_stream("bucket/bad/a.csv") as file:
+        file.write(b"text,n\nfine,1\nbroken\n")
+    options = {"model": classifier_folder, "input": s3.address("bad"), "output": s3.address("never"), "engine": "ray"}
+    with pytest.raises(HfclsError, match="^s3://bucket/bad/a.csv, line 3: 1 fields, but the header has 2"):
+        predict_files(**options)
+    assert objects(s3, "never") == {}
+
+
+@pytest.mark.slow
+def test_ray_on_this_machine_makes_the_same_shards(classifier_folder, tmp_path):
+    if find_spec("ray") is None:
+        pytest.skip("needs ray: pip install -c constraints.txt -e '.[dev]'")
+    write_inputs(tmp_path / "in")
+    options = {"model": classifier_folder, "input": str(tmp_path / "in"), "shard_size": 7}
+    predict_files(**options, output=str(tmp_path / "local"))
+    flags = [f"--{name}={value}" for name, value in (options | {"output": tmp_path / "ray", "workers": 2}).items()]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "hfcls.cli", "predict", "--engine=ray", *flags],
+        env=environment | {"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
