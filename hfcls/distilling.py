@@ -29,9 +29,10 @@ from hfcls.inference.shards import predict_files
 from hfcls.models.classes import task_of_config
 from hfcls.models.sources import load_config
 from hfcls.runs.folder import TEACHER_FOLDER
-from hfcls.runs.output_dir import check_output_dir, check_writable_folder
+from hfcls.runs.output_dir import check_output_dir
 from hfcls.runs.results import Result
 from hfcls.scoring.tasks import SingleLabel
+from hfcls.system.files import writable_folder
 from hfcls.system.quoting import quoted
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import training_arguments
@@ -74,7 +75,7 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
     with main_process_speaks(args.should_log), ExitStack() as held:
         folder, choice = Path(config.output_dir), {"resume": config.resume, "overwrite": config.overwrite_output_dir}
         with args.main_process_first(desc="output folder"):
-            check_writable_folder(folder)
+            held.enter_context(writable_folder(folder))
             check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
         answers = _ask(config, folder / TEACHER_FOLDER) if config.teacher else input_files(config.dataset)
         args.distributed_state.wait_for_everyone()  # each process has asked its share

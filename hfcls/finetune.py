@@ -37,7 +37,7 @@ from hfcls.publishing.hub import default_name, replaceable_commit, writable_repo
 from hfcls.publishing.submission import save_submission
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
-from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
+from hfcls.runs.output_dir import check_output_dir, finished_result, prepare_output_dir
 from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol, work_ahead
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
@@ -45,6 +45,7 @@ from hfcls.scoring.confidence.fitting import check_confidence
 from hfcls.scoring.losses import read_class_weights
 from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import Task
+from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
@@ -97,7 +98,7 @@ def whole_run(
     with args.main_process_first(desc="output folder"):
         pushes = config.push_to_hub and is_main  # a login that is missing shows now, not after the training
         repo_id = writable_repo_id(config.hub_model_id or default_name(folder)) if pushes else None
-        check_writable_folder(folder)
+        held.enter_context(writable_folder(folder))
         if is_main:
             held.enter_context(sole_run(folder / LOCK_FILE))
         check_output_dir(folder, options, resumable=resumable_options(config), **choice)

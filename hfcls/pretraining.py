@@ -23,9 +23,10 @@ from hfcls.errors import HfclsError
 from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
-from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.pretrained import AdaptResult, save_adapted
 from hfcls.runs.record import hardware, versions
+from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
 from hfcls.training.failures import explained
@@ -68,7 +69,7 @@ def _run(config: AdaptConfig, args: TrainingArguments, held: ExitStack) -> Adapt
 
     # Prepare: is the folder free, are the texts there, the model there, the disk large enough?
     with args.main_process_first(desc="output folder"):
-        check_writable_folder(folder)
+        held.enter_context(writable_folder(folder))
         if args.process_index == 0:
             held.enter_context(sole_run(folder / LOCK_FILE))
         check_output_dir(folder, options, resumable=resumable_options(config), **choice)

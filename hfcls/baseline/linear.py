@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hfcls.baseline.ngrams import Matrix, Ngrams, Text
 from hfcls.errors import HfclsError
+from hfcls.system.files import follow_umask, whole, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -90,14 +91,16 @@ class Baseline:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"idf": self.ngrams.idf, "weight": self.weight, "bias": self.bias}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS_FILE)
+        with whole(folder / WEIGHTS_FILE) as aside:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside)
+            follow_umask(aside)
         settings = {
             "pairs": self.ngrams.pairs,
             "cut": self.ngrams.cut,
             "multi_label": self.multi_label,
             "ngrams": self.ngrams.ngrams,
         }
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
+        write_whole(folder / SETTINGS_FILE, json.dumps(settings, ensure_ascii=False))
 
     @classmethod
     def load(cls, folder: str | Path) -> "Baseline":

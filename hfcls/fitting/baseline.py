@@ -28,13 +28,14 @@ from hfcls.errors import HfclsError
 from hfcls.models.loading import joined_columns
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.submission import save_submission
-from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE, WEIGHTS
-from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
+from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.record import RunFacts, hardware
 from hfcls.runs.results import Result, load_results, save_run, scored_result
-from hfcls.runs.weights import weights_sha256
+from hfcls.runs.weights import remove_weights, weights_sha256
 from hfcls.scoring.metrics import further_metrics
 from hfcls.scoring.tasks import SingleLabel
+from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
 
 logger = logging.getLogger(__name__)
@@ -67,8 +68,7 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         raise HfclsError("calibrate and target_accuracy are for an encoder: drop them, or choose one")
     folder, options = Path(config.output_dir), asdict(config)
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
-    check_writable_folder(folder)
-    with sole_run(folder / LOCK_FILE):
+    with writable_folder(folder), sole_run(folder / LOCK_FILE):
         check_output_dir(folder, options, resumable=resumable_options(config), **choice)
         if config.resume and (folder / RESULTS_FILE).exists():
             logger.info("the baseline in %s is finished and left as it is", folder)
@@ -89,8 +89,7 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         fitted = Baseline.fit(texts_of(train), labels_of(train), len(task.names), seed=config.seed)
         seconds = time.perf_counter() - start
         with _one_line(folder):
-            for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
-                path.unlink()  # of the run that is replaced
+            remove_weights(folder)
             columns = config.columns() | joined_columns(config.text_column)
             save_baseline(fitted, task.names, folder, data_columns=columns)
             if unlabelled:

@@ -18,12 +18,13 @@ from hfcls.errors import HfclsError
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, writable_repo_id
 from hfcls.runs.checkpoints import holds_checkpoints
-from hfcls.runs.folder import CARD_FILE, LOCK_FILE, OPTIONS_FILE, REPORT_FILE, RESULTS_FILE, STATE_FILE, WEIGHTS
-from hfcls.runs.output_dir import check_output_dir, check_writable_folder, finished_result, prepare_output_dir
+from hfcls.runs.folder import CARD_FILE, LOCK_FILE, OPTIONS_FILE, REPORT_FILE, RESULTS_FILE, STATE_FILE
+from hfcls.runs.output_dir import check_output_dir, finished_result, prepare_output_dir
 from hfcls.runs.record import OneSeed, Seeds
 from hfcls.runs.results import Result
-from hfcls.runs.weights import save_average
+from hfcls.runs.weights import remove_weights, save_average
 from hfcls.scoring.tasks import Regression
+from hfcls.system.files import whole, writable_folder
 from hfcls.system.locks import sole_run
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,13 @@ def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Resul
     Raises:
         HfclsError: as `run`; nothing is held out to choose by, or the runs would not differ.
     """
-    folder, is_main = Path(config.output_dir), PartialState().is_main_process
+    folder = Path(config.output_dir)
+    with writable_folder(folder):
+        return _run_seeds(config, data, folder, run)
+
+
+def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[TrainConfig], Result]) -> Result:
+    is_main = PartialState().is_main_process
     _check(config, data, folder)
     repo_id = None
     if config.push_to_hub and is_main:
@@ -80,7 +87,6 @@ def _check(config: TrainConfig, data: Any, folder: Path) -> None:
         corpus, _ = load_splits(**config.split_options() | {"dataset": data})
         if "validation" not in corpus:
             raise HfclsError("seeds are chosen between by held-out rows, and there are none: raise validation_size")
-    check_writable_folder(folder)
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
     check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
     if config.resume and holds_checkpoints(folder):
@@ -141,11 +147,7 @@ def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) ->
     data = {name: split.sha256 for name, split in kept.facts.splits.items()}
     options = {"resume": False, "overwrite": config.overwrite_output_dir}
     prepare_output_dir(folder, asdict(config), data, write=True, **options)
-    for path in [path for pattern in WEIGHTS for path in folder.glob(pattern)]:
-        path.unlink()  # of an earlier model, which may have had other files
-    for path in sorted((folder / seeds.kept).iterdir()):
-        if path.is_file() and path.name not in OF_ONE_RUN:
-            shutil.copy2(path, folder / path.name)
+    _copy_run(folder / seeds.kept, folder)
     facts = replace(
         kept.facts,
         model=config.model,
@@ -161,6 +163,21 @@ def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) ->
     result = replace(kept, output_dir=str(folder), note=note, facts=facts, rows_per_second=speed)
     result.save(folder / RESULTS_FILE)
     return result
+
+
+def _copy_run(kept: Path, folder: Path) -> None:
+    """The files of a run into another folder, each whole; weights of an earlier model there go."""
+    files = [path for path in sorted(kept.iterdir()) if path.is_file() and path.name not in OF_ONE_RUN]
+    try:
+        for path in files:
+            with whole(folder / path.name) as aside:
+                shutil.copy2(path, aside)
+    except OSError as error:
+        raise HfclsError(
+            f"cannot copy the best run, {kept}, to {folder}: {error.strerror or error}; all runs are whole: solve "
+            "that, then continue with --resume"
+        ) from error
+    remove_weights(folder, keep=[path.name for path in files])
 
 
 def best_of(metric: str, runs: Sequence[OneSeed]) -> OneSeed:

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import tempfile
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,11 @@ from hfcls.runs.folder import (
     CARD_FILE,
     DATA_FILE,
     DOUBTS_FILE,
+    NUMBERS_FILE,
     OPTIONS_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
+    REPORT_FOLDER,
     RESULTS_FILE,
     STATE_FILE,
     SUBMISSION_FILE,
@@ -34,24 +35,11 @@ from hfcls.system.files import remove_leftovers, write_whole
 logger = logging.getLogger(__name__)
 
 # What says something of the model of a run; the results go first, since without them nothing is pushed.
-STATEMENTS = (RESULTS_FILE, PREDICTIONS_FILE, SUBMISSION_FILE, DOUBTS_FILE, REPORT_FILE, STATE_FILE, CARD_FILE)
+STATEMENTS = (
+    *(RESULTS_FILE, PREDICTIONS_FILE, SUBMISSION_FILE, DOUBTS_FILE, REPORT_FILE, STATE_FILE, CARD_FILE),
+    f"{REPORT_FOLDER}/{NUMBERS_FILE}",
+)
 CHOICE = "--overwrite_output_dir replaces it, another --output_dir keeps it"
-
-
-def check_writable_folder(folder: Path) -> None:
-    """Make the output folder, and see that files can be written there.
-
-    Raises:
-        HfclsError: it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise HfclsError(
-            f"cannot write to output_dir {folder}: {error.strerror}; choose another --output_dir"
-        ) from error
 
 
 def check_output_dir(

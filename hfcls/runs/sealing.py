@@ -9,10 +9,13 @@ from pathlib import Path
 
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import ASIDE, REPLACED, SEAL_FILE
+from hfcls.system.files import follow_umask
 
 
 def seal(folder: Path) -> None:
     """Bring every file of `folder` to the disk and write their sizes and SHA-256 sums to `manifest.json`."""
+    for path in _files(folder):
+        follow_umask(path)
     files = {path.relative_to(folder).as_posix(): _size_and_sum(path) for path in _files(folder)}
     with (folder / SEAL_FILE).open("w", encoding="utf-8") as file:
         json.dump(files, file, indent=2)

@@ -6,7 +6,7 @@ Both carry the SHA-256 of the weights that were scored.
 import hashlib
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ def weights_sha256(folder: Path) -> str:
             while block := file.read(1 << 22):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def remove_weights(folder: Path, keep: Collection[str] = ()) -> None:
+    """Delete the weights of an earlier model, which may have had other files; those called as in `keep` stay."""
+    for path in {path for pattern in WEIGHTS for path in folder.glob(pattern)}:
+        if path.name not in keep:
+            path.unlink()
 
 
 def is_our_card(path: Path) -> bool:

@@ -5,8 +5,9 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,26 @@ def whole(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """As `whole`, of a folder that is not there yet."""
+    aside = beside(path)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        aside.rename(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def follow_umask(path: Path) -> None:
+    """Let those read a new file who may read others: safetensors 0.8 writes files that only their owner can read."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+
+
 def remove_leftovers(path: Path) -> None:
     """Delete what writers of `path` that were killed have left beside it; nobody may be writing it now."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
@@ -53,6 +74,30 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except ValueError as error:
         raise HfclsError(f"{path} is not JSON: {error}") from error
+
+
+@contextmanager
+def writable_folder(folder: Path) -> Iterator[None]:
+    """The output folder of a run, made if need be; if it was, and is empty when the context ends, it goes again.
+
+    Raises:
+        HfclsError: it cannot be made or written to.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise HfclsError(
+            f"cannot write to output_dir {folder}: {error.strerror}; choose another --output_dir"
+        ) from error
+    try:
+        yield
+    finally:
+        if made:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -17,6 +17,8 @@ from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint, rotate_checkpoints
 from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
 from hfcls.runs.sealing import put_in_place, seal, why_broken
+from hfcls.runs.weights import remove_weights
+from hfcls.system.files import follow_umask
 from hfcls.system.memory import give_back_memory
 from hfcls.system.retries import with_retries
 from hfcls.training.callbacks import check_finite
@@ -127,12 +129,11 @@ class ResumableTrainer(Trainer):
         self.save_model(str(aside))
         if self.args.should_save:
             (aside / "training_args.bin").unlink(missing_ok=True)
-            # safetensors 0.8 writes files that only their owner can read, whatever the umask
-            umask = os.umask(0)
-            os.umask(umask)
-            (aside / "model.safetensors").chmod(0o666 & ~umask)
-            for path in aside.iterdir():
+            files = list(aside.iterdir())
+            for path in files:
+                follow_umask(path)
                 os.replace(path, folder / path.name)
+            remove_weights(folder, keep=[path.name for path in files])
             aside.rmdir()
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:

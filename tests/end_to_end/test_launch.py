@@ -84,16 +84,16 @@ def test_one_of_several_processes_says_what_is_wrong(flags, changed, message):
 
 
 def test_an_error_of_another_process_is_said_by_it_alone(flags, tmp_path):
-    """The second process finds no checkpoint folder that it may write to, and the first one hears of it."""
+    """The second process refuses the output folder, and the first one hears of it."""
     script = tmp_path / "train.py"
     script.write_text(
         "import os, sys\n"
         "from hfcls import cli, finetune\n"
         "from hfcls.errors import HfclsError\n"
-        "def fail(*args):\n"
+        "def fail(*args, **options):\n"
         "    if os.environ['RANK'] == '1':\n"
         "        raise HfclsError('only here')\n"
-        "finetune.check_writable_folder = fail\n"
+        "finetune.check_output_dir = fail\n"
         "sys.exit(cli.main(['train', *sys.argv[1:]]))\n"
     )
     config = str(ROOT / "accelerate_configs/cpu_multi.yaml")

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import hfcls
 from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.inference.occlusion import occlusion
+from hfcls.publishing.hub import upload
 
 
 @pytest.fixture
@@ -50,6 +52,31 @@ def test_what_it_is_scored_with_is_what_every_command_answers(out, corpus, tmp_p
     assert card_errors(card) == []
     assert "transformers import pipeline" not in card
     assert "hfcls runs it" in card
+
+
+def test_an_encoder_in_its_place_leaves_nothing_of_it(out, corpus, tiny_model):
+    short = {"num_train_epochs": 1, "max_length": 32, "report": False}
+    assert (out / "report/numbers.json").exists()
+    hfcls.fine_tune(dataset=corpus, model=tiny_model, output_dir=str(out), overwrite_output_dir=True, **short)
+    assert [path.name for path in out.glob("*.safetensors")] == ["model.safetensors"]
+    assert not (out / "report/numbers.json").exists()
+    assert "baseline.safetensors" not in upload(out, "me/model")
+    assert hfcls.Classifier.from_pretrained(str(out)).model.config.model_type == "bert"
+
+
+@pytest.mark.parametrize("model", ["baseline", "encoder"])
+def test_others_may_read_what_the_umask_lets_them(corpus, tmp_path, model, tiny_model):
+    short = {"num_train_epochs": 1, "max_length": 32, "seeds": 2} if model == "encoder" else {}
+    name = tiny_model if short else model
+    before = os.umask(0o027)
+    try:
+        hfcls.fine_tune(dataset=corpus, model=name, output_dir=str(tmp_path / "out"), report=False, **short)
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    weights = {path.parent.name for path in files if path.suffix == ".safetensors"}
+    assert {"out", "seed-7", "seed-8"} < weights if short else weights == {"out"}  # and those of checkpoints
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in files if path.stat().st_mode & 0o777 != 0o640} == {}
 
 
 def test_a_run_with_its_rows_shows_the_same_baseline_and_is_kept(out, corpus):

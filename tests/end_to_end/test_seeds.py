@@ -1,7 +1,10 @@
 """Several seeds: each a run of its own, the best on validation kept, and told so."""
 
+import errno
 import json
+import os
 import statistics
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +72,13 @@ def test_the_best_on_validation_is_kept_and_all_are_told(options, tmp_path):
     assert alone.metrics == seeds.runs[1].metrics  # a seed is the run of that seed
 
 
+@pytest.mark.parametrize("changed", [{"seeds": 2}, {}, {"model": "baseline"}])
+def test_a_run_without_data_leaves_no_folder(options, tmp_path, changed):
+    with pytest.raises(HfclsError, match="nowhere.csv"):
+        package.fine_tune(**{**options, "dataset": str(tmp_path / "nowhere.csv"), **changed})
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_was_stopped_goes_on_and_more_seeds_are_added(options, tmp_path, monkeypatch):
     whole = package.fine_tune(**{**options, "output_dir": str(tmp_path / "whole")}, seeds=2)
     import hfcls.finetune
@@ -99,6 +109,22 @@ def test_a_run_that_was_stopped_goes_on_and_more_seeds_are_added(options, tmp_pa
     assert (folder / "seed-7/model.safetensors").stat().st_mtime_ns == first
     assert [run.metrics for run in more.facts.seeds.runs[:2]] == [run.metrics for run in result.facts.seeds.runs]
     assert len(load_results(folder).facts.seeds.runs) == 3
+
+
+def test_a_disk_that_fills_while_the_best_is_copied_loses_nothing(options, tmp_path, monkeypatch):
+    def full(source, target):
+        Path(target).write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copy2", full)
+    with pytest.raises(HfclsError, match="cannot copy the best run, .*seed-[78], to .*run: No space left"):
+        package.fine_tune(**options, seeds=2)
+    folder = tmp_path / "run"
+    assert not [path for path in folder.iterdir() if path.suffix in (".part", ".safetensors")]
+    monkeypatch.undo()
+    result = package.fine_tune(**options, seeds=2, resume=True)
+    kept = folder / result.facts.seeds.kept
+    assert (folder / "model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
 
 
 def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path):

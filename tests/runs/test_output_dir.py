@@ -8,30 +8,7 @@ import yaml
 
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import CARD_FILE, OPTIONS_FILE, RESULTS_FILE
-from hfcls.runs.output_dir import check_output_dir, check_writable_folder, prepare_output_dir
-
-
-def test_folders_are_made_with_those_above_them(tmp_path):
-    check_writable_folder(tmp_path / "a" / "b")
-    check_writable_folder(tmp_path / "a" / "b")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
-    (tmp_path / "file").write_text("")
-    message = "cannot write to output_dir .*file: File exists; choose another --output_dir"
-    with pytest.raises(HfclsError, match=message):
-        check_writable_folder(tmp_path / "file")
-
-
-def test_it_is_tried_in_the_folder_itself(tmp_path, monkeypatch):
-    tried = []
-
-    def refuse(dir: Path | None = None):
-        tried.append(dir)
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    with pytest.raises(HfclsError, match="Permission denied; choose another"):
-        check_writable_folder(tmp_path)
-    assert tried == [tmp_path]
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 
 
 def check(folder: Path, **options: bool) -> None:

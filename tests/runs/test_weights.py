@@ -2,7 +2,7 @@
 
 import pytest
 
-from hfcls.runs.weights import MARKER, is_our_card, weights_sha256
+from hfcls.runs.weights import MARKER, is_our_card, remove_weights, weights_sha256
 
 OURS = f"---\nlanguage: ko\ntags:\n- hfcls\n---\n{MARKER}\n# A model\n"
 
@@ -34,3 +34,14 @@ def test_weights_in_several_files_are_hashed_in_their_order(tmp_path):
     first = weights_sha256(tmp_path)
     (tmp_path / "model-00002-of-00002.safetensors").write_text("x")
     assert weights_sha256(tmp_path) != first
+
+
+def test_only_weights_of_an_earlier_model_are_deleted(tmp_path):
+    weights = ["model.safetensors", "model-00001-of-00002.safetensors", "baseline.safetensors"]
+    others = ["config.json", "model.safetensors.bak", "mine.safetensors"]
+    for name in [*weights, *others]:
+        (tmp_path / name).touch()
+    remove_weights(tmp_path, keep=["model.safetensors"])
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "model.safetensors"}
+    remove_weights(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
