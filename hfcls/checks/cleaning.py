@@ -36,6 +36,7 @@ from hfcls.models.scratch import SCRATCH
 from hfcls.models.sources import load_config
 from hfcls.scoring.label_errors import FOLDS, find_label_errors, pooled, text_folds
 from hfcls.scoring.tasks import SingleLabel
+from hfcls.system.terminal import only_warnings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -160,13 +161,14 @@ def _probe(config: CleanConfig, rows: Dataset, labels: NDArray[Any], folds: NDAr
     if class_names_of(load_config(config.model, trust_remote_code=config.trust_remote_code)) is not None:
         logger.warning("%s is a classifier: if it has learned from these labels, it repeats them", config.model)
     task = SingleLabel(label_names(rows))
-    model, tokenizer = model_and_tokenizer(
-        config.model,
-        task.names,
-        max_length=config.max_length,
-        texts=rows["text"],
-        trust_remote_code=config.trust_remote_code,
-    )
+    with only_warnings("hfcls.models"):  # else it tells of a head, which is not used
+        model, tokenizer = model_and_tokenizer(
+            config.model,
+            task.names,
+            max_length=config.max_length,
+            texts=rows["text"],
+            trust_remote_code=config.trust_remote_code,
+        )
     check_batching(model, tokenizer, "longest", max_length=config.max_length)
     if device := torch.accelerator.current_accelerator():
         model.to(device)  # type: ignore[arg-type]

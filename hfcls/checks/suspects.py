@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Value
 
 from hfcls.errors import HfclsError
-from hfcls.system.files import check_writable, whole
+from hfcls.system.files import check_writable, whole, whole_folder
 from hfcls.system.quoting import shortened, spreadsheet_cell
 
 COLUMNS = ("split", "row", "file", "line", "text", "label", "suggested")
@@ -132,17 +132,16 @@ def write_cleaned(raw: DatasetDict, found: Suspects, target: Path, *, header: bo
     """All splits with all columns, but without the rows whose label is taken for wrong: a file, or a folder of csv.
 
     Args:
-        target: a file of one of `SUFFIXES`, or a folder.
+        target: a file of one of `SUFFIXES`, or a folder; it is written whole or not at all.
         header: whether the columns of csv and tsv get a line of their names.
     """
-    for split, rows in raw.items():
-        dropped = [suspect.row - 1 for suspect in found.doubted if suspect.split == split]
-        kept = rows.select(np.setdiff1d(np.arange(len(rows)), dropped))
-        suffix = ".csv" if all(isinstance(kind, Value) for kind in rows.features.values()) else ".jsonl"
-        path = target if target.suffix else target / f"{split}{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as aside:
-            _write(kept, aside, path.suffix, header=header)
+    with whole(target) if target.suffix else whole_folder(target) as aside:
+        for split, rows in raw.items():
+            dropped = [suspect.row - 1 for suspect in found.doubted if suspect.split == split]
+            kept = rows.select(np.setdiff1d(np.arange(len(rows)), dropped))
+            flat = all(isinstance(kind, Value) for kind in rows.features.values())
+            suffix = target.suffix or (".csv" if flat else ".jsonl")
+            _write(kept, aside if target.suffix else aside / f"{split}{suffix}", suffix, header=header)
 
 
 def _write(rows: Dataset, path: Path, suffix: str, *, header: bool) -> None:

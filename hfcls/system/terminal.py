@@ -27,6 +27,18 @@ def main_process_speaks(is_main: bool) -> Iterator[None]:
             enable_progress_bars()
 
 
+@contextmanager
+def only_warnings(name: str) -> Iterator[None]:
+    """While in this context, the loggers below that `name` tell nothing but warnings."""
+    theirs = logging.getLogger(name)
+    level = theirs.level
+    theirs.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        theirs.setLevel(level)
+
+
 def duration(seconds: float) -> str:
     """Such as `13 s`, `3 min 20 s` or `1 h 7 min`."""
     if seconds < 59.5:

@@ -4,6 +4,7 @@ import csv
 import errno
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,11 +96,14 @@ def test_a_disk_that_fills_is_one_line_and_leaves_no_part(flipped, tmp_path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "reviews.csv"]
 
 
-def test_an_encoder_judges_beside_the_baseline(flipped, tmp_path, tiny_model):
+def test_an_encoder_judges_beside_the_baseline(flipped, tmp_path, tiny_model, caplog):
+    caplog.set_level("INFO", "hfcls")
     path, wrong = flipped
     found = package.clean(dataset=str(path), model=tiny_model, max_length=32, output=str(tmp_path / "list.csv"))
     assert list(found.weights) == ["baseline", tiny_model]
     assert len(set(wrong) & {suspect.row - 1 for suspect in found.suspects[:20]}) >= 16
+    assert "the features of 400 texts are read" in caplog.text
+    assert "random weights" not in caplog.text  # of a head that is not used
 
 
 def test_the_command_tells_what_it_found(flipped, tmp_path, capsys):
@@ -143,6 +147,28 @@ def test_several_splits_are_judged_together_and_copied_as_a_folder(tmp_path, tab
         package.clean(**options, apply=str(tmp_path / "one.csv"))
     with pytest.raises(HfclsError, match="no split validation; the data has train, test"):
         package.clean(**options, split="validation")
+
+
+def test_a_disk_that_fills_leaves_no_part_of_the_folder(tmp_path, table, monkeypatch):
+    table("data/train.tsv", count=200)
+    table("data/test.tsv", count=60, seed=5)
+    written = []
+
+    def full(rows, path, **options):
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(path)
+        Path(path).write_text("text,label\n")
+
+    monkeypatch.setattr("datasets.Dataset.to_csv", full)
+    options = {"dataset": str(tmp_path / "data"), "output": str(tmp_path / "list.csv")}
+    with pytest.raises(HfclsError, match="cannot write .*cleaned: No space left on device; make room"):
+        package.clean(**options, apply=str(tmp_path / "new/cleaned"))
+    assert written
+    assert list((tmp_path / "new").iterdir()) == []
+    monkeypatch.undo()
+    package.clean(**options, apply=str(tmp_path / "new/cleaned"))
+    assert sorted(path.name for path in (tmp_path / "new").rglob("*")) == ["cleaned", "test.csv", "train.csv"]
 
 
 def test_a_class_of_one_text_is_not_judged(tmp_path, table, caplog):
