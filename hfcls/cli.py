@@ -1,7 +1,7 @@
 """The command line: `hfcls COMMAND`, with a subcommand for each."""
 
 import argparse
-import atexit
+import errno
 import logging
 import os
 import signal
@@ -76,13 +76,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "the output or of the caches (TMPDIR, HF_HOME)"
+        print(f"hfcls: error: no space left on the drive of {place}: free some, then try again", file=sys.stderr)
+        return 1
     leave_process_group()
     return status
 
 
 def _leave_once() -> None:
     """A second Ctrl-C, which `timeout` and launchers send after the first, does not break the exit of the process."""
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _parser() -> argparse.ArgumentParser:

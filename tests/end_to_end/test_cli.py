@@ -1,5 +1,6 @@
 """The real command, in a process of its own, as a person types it."""
 
+import errno
 import importlib
 import json
 import os
@@ -234,12 +235,23 @@ class Late:
     def __del__(self):  # when Python takes its modules apart
         os.kill(os.getpid(), signal.SIGINT)
 
+class Told:
+    def write(self, text):  # right after the last message
+        sys.__stderr__.write(text)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def flush(self):
+        sys.__stderr__.flush()
+
+    def isatty(self):
+        return False
+
 def stop(args):
     raise KeyboardInterrupt
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 commands.run_recipes, late = stop, Late()
-late.itself = late
+late.itself, sys.stderr = late, Told()
 sys.exit(cli.main(["recipes"]))
 """
 
@@ -249,3 +261,15 @@ def test_a_second_ctrl_c_does_not_break_the_exit():
     assert done.returncode == 130
     assert done.stderr.startswith("hfcls: interrupted; ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_drive_is_one_line_wherever_it_is_met(monkeypatch, capsys):
+    def full(args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("hfcls.commands.run_recipes", full)
+    assert cli.main(["recipes"]) == 1
+    assert capsys.readouterr().err == (
+        "hfcls: error: no space left on the drive of the output or of the caches (TMPDIR, HF_HOME): free some, then "
+        "try again\n"
+    )
