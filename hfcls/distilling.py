@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from hfcls.config.typed import DistillOptions
 
 
+ADDED = ("predicted_label", "predicted_score", "abstain")  # by a teacher to the columns of a file, with probabilities
+
+
 def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOptions]") -> Result:
     """Train a student on the probabilities that a teacher gives to unlabelled texts, and on labelled ones.
 
@@ -138,7 +141,10 @@ def _taught(config: DistillConfig, path: Path, rows: Dataset, classes: list[str]
     answers = rows.select_columns([PREFIX + name for name in classes])
     wanted = {"text_column": config.text_column, "text_pair_column": config.text_pair_column}
     texts = {option: name for option, name in wanted.items() if name is not None}
-    rows = with_columns(rows, str(path), texts, no_header=config.no_header or None)
+    rows = rows.select_columns(
+        [name for name in rows.column_names if name not in ADDED and not name.startswith(PREFIX)]
+    )
+    rows = with_columns(rows, str(path), texts, no_header=config.no_header or None, labels=classes)
     for column in texts.values():
         if problem := text_problem(rows, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --text_column, or mend the file")

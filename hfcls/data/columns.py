@@ -6,8 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import pyarrow.compute as pc
-from datasets import Dataset, Features, Value
+from datasets import Dataset, Features
 
 from hfcls.data.formats.json_tables import Seen
 from hfcls.errors import HfclsError
@@ -15,7 +14,6 @@ from hfcls.system.quoting import different_names, quoted
 
 logger = logging.getLogger(__name__)
 
-WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"  # in 64 bits
 # Option -> its default, then other names that people give such a column.
 USUAL = {
     "text_column": (
@@ -29,18 +27,26 @@ USUAL = {
 }  # fmt: skip
 
 
-def with_columns(rows: Dataset, where: str, wanted: Mapping[str, str], *, no_header: bool | None = None) -> Dataset:
+def with_columns(
+    rows: Dataset,
+    where: str,
+    wanted: Mapping[str, str],
+    *,
+    no_header: bool | None = None,
+    labels: Collection[str] = (),
+) -> Dataset:
     """The wanted columns alone, called as they were asked for.
 
     Args:
         where: what to call the table in messages.
         wanted: option, such as text_column -> the name that was given for it, or a path such as `annotation.label`.
         no_header: whether the columns are called by their position, 1, 2, ...; None: they have names in any case.
+        labels: of the model; beside a text, a column without a name that holds these alone is not the text.
 
     Raises:
         HfclsError: no such column, several of that name, or one column for two options.
     """
-    if no_header and (found := _by_content(rows, wanted)):
+    if no_header and (found := _by_content(rows, wanted, labels)):
         logger.info("%s: %s", where, ", ".join(f"{option} is {name!r}" for option, name in found.items()))
         chosen = found
     else:
@@ -108,13 +114,19 @@ def _suggestion(name: str, columns: Collection[str], found: Collection[str]) -> 
     return f"did you mean {quoted(likely, ' or ')}? " if likely else ""
 
 
-def _by_content(rows: Dataset, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Of two columns without names, the one with fewer different values is the label; {} if that is not told so."""
+def _by_content(rows: Dataset, wanted: Mapping[str, str], labels: Collection[str]) -> dict[str, str]:
+    """Of two columns without names, the one with fewer different values is the label; {} if that is not told so.
+
+    Where texts alone are wanted, one column is the text, and of two the one beside a column of `labels`.
+    """
     defaults = {option: usual[0] for option, usual in USUAL.items()}
+    sample = rows.select(range(min(len(rows), 10_000)))
+    if dict(wanted) == {"text_column": defaults["text_column"]} and len(rows.column_names) <= 2:
+        texts = [name for name in rows.column_names if not set(sample[name]) <= set(labels)] or rows.column_names
+        return {"text_column": texts[0]} if len(texts) == 1 else {}
     if dict(wanted) != defaults or len(rows.column_names) != 2:
         return {}
     first, second = rows.column_names
-    sample = rows.select(range(min(len(rows), 10_000)))
     counts = {name: len(set(sample[name])) for name in (first, second)}
     if counts[first] == counts[second]:
         return {}
@@ -225,18 +237,3 @@ def _follow(value: Any, steps: list[str]) -> Any:
         else:
             return None
     return value
-
-
-def whole_numbers(rows: Dataset) -> set[str]:
-    """The columns of text that hold whole numbers alone, which come back from integers as they stood.
-
-    A number that begins with a zero or a plus is text, and so is its column.
-    """
-    return {name for name in rows.column_names if _is_whole_numbers(rows.select_columns([name]), name)}
-
-
-def _is_whole_numbers(rows: Dataset, name: str) -> bool:
-    if rows.features[name] != Value("string"):
-        return False
-    parts = (part[name] for part in rows.with_format("arrow").iter(100_000))
-    return all(pc.all(pc.match_substring_regex(part, WHOLE_NUMBER), skip_nulls=False).as_py() for part in parts)

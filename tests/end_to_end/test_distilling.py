@@ -74,6 +74,13 @@ def test_a_student_learns_the_probabilities_of_its_teacher(options, tmp_path, mo
     assert "`hfcls distill` on this file" in (tmp_path / "out/run.yaml").read_text(encoding="utf-8")
 
 
+def test_texts_without_a_header_are_found_again_beside_the_answers(options, tmp_path):
+    Path(options["dataset"]).write_text("".join(f"{text}\n" for text, _ in reviews(90, 1)), encoding="utf-8")
+    hfcls.distill(**options | {"no_header": True, "labelled": None})
+    told = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    assert told["facts"]["splits"]["train"]["rows"] + told["facts"]["splits"]["validation"]["rows"] == 90
+
+
 def test_the_teacher_is_asked_once_and_its_answers_serve_another_student(options, tmp_path, monkeypatch, caplog):
     hfcls.distill(**options)
     answers = sorted((tmp_path / "out/teacher").glob("*.parquet"))

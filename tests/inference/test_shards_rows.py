@@ -202,3 +202,24 @@ def test_chosen_columns_come_out_in_the_order_asked_for(predict, tmp_path):
     (tmp_path / "a.csv").write_text("text,b,a\n최고,x,1\n", encoding="utf-8")
     (row,) = predict(tmp_path / "a.csv", output_columns="a, b")
     assert list(row) == ["a", "b", "predicted_label", "predicted_score"]
+
+
+@pytest.mark.parametrize("lines", ["{text}", "{text},긍정", "부정,{text}"])
+def test_without_a_header_the_column_that_is_no_label_is_the_text(predict, tmp_path, lines):
+    texts = ["최고 추천", "별로", "긍정", "지루 실망"]
+    path = tmp_path / "new.csv"
+    path.write_text("".join(f"{lines.format(text=text)}\n" for text in texts), encoding="utf-8")
+    rows = predict(path, no_header=True)
+    place = "2" if lines.startswith("부정") else "1"
+    assert [row[place] for row in rows] == texts
+    path = tmp_path / "named.csv"
+    path.write_text("text\n" + "".join(f"{text}\n" for text in texts), encoding="utf-8")
+    assert [row["predicted_score"] for row in rows] == [row["predicted_score"] for row in predict(path)]
+
+
+def test_without_a_header_two_columns_of_texts_are_not_told_apart(predict, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("r1,최고\nr2,별로\n", encoding="utf-8")
+    with pytest.raises(HfclsError, match="has no column 'text'; it has '1', '2': set --text_column"):
+        predict(path, no_header=True)
+    assert [row["2"] for row in predict(path, no_header=True, text_column="2")] == ["최고", "별로"]

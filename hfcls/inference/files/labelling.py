@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset
+import pyarrow.compute as pc
+from datasets import Dataset, Value
 
 from hfcls.config.commands import PredictConfig
-from hfcls.data.columns import whole_numbers, with_columns
+from hfcls.data.columns import with_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import has_header_line
 from hfcls.data.origins.joined import with_joined_texts
@@ -22,6 +23,8 @@ from hfcls.scoring.tasks import Task
 from hfcls.system.quoting import quoted
 
 logger = logging.getLogger(__name__)
+
+WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"  # in 64 bits
 
 
 class InputTable(NamedTuple):
@@ -47,7 +50,7 @@ def input_table(path: Path, config: PredictConfig, task: Task, joint: str) -> In
     rows = read_table(path, ReadOptions.of(config))
     texts = _texts(path, rows, config, task, joint)
     kept = _kept_columns(path, rows, config.output_columns)
-    integers = whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
+    integers = _whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
     return InputTable(kept, texts, integers)
 
 
@@ -116,6 +119,21 @@ def labelled(
     return rows
 
 
+def _whole_numbers(rows: Dataset) -> set[str]:
+    """The columns of text that hold whole numbers alone, which come back from integers as they stood.
+
+    A number that begins with a zero or a plus is text, and so is its column.
+    """
+    return {name for name in rows.column_names if _is_whole_numbers(rows.select_columns([name]), name)}
+
+
+def _is_whole_numbers(rows: Dataset, name: str) -> bool:
+    if rows.features[name] != Value("string"):
+        return False
+    parts = (part[name] for part in rows.with_format("arrow").iter(100_000))
+    return all(pc.all(pc.match_substring_regex(part, WHOLE_NUMBER), skip_nulls=False).as_py() for part in parts)
+
+
 def _kept_columns(path: Path, rows: Dataset, chosen: str | None) -> Dataset:
     if chosen is None:
         return rows
@@ -133,7 +151,7 @@ def _texts(path: Path, rows: Dataset, config: PredictConfig, task: Task, joint: 
     wanted = {option: column for option, column in wanted.items() if column}
     no_header = config.no_header if has_header_line({"rows": [path]}) else None
     joined = with_joined_texts(rows, str(path), wanted["text_column"], joint)
-    texts = with_columns(joined, str(path), wanted, no_header=no_header)
+    texts = with_columns(joined, str(path), wanted, no_header=no_header, labels=task.names)
     for option, column in wanted.items():
         if problem := text_problem(texts, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --{option}, or mend the file")
