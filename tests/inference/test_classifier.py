@@ -162,3 +162,27 @@ def test_what_is_not_a_text_is_named(make):
         with pytest.raises(HfclsError, match=f"a list of them, found {hint}"):
             make()(table)
     assert make()(frame["text"]) == make()(list(frame["text"]))
+
+
+def with_columns(folder: str, **columns: object) -> Classifier:
+    """A classifier whose training data had these columns."""
+    model, tokenizer = load_model(folder, ["부정", "긍정"]), load_tokenizer(folder)
+    model.config.data_columns = columns
+    return Classifier(model, tokenizer, max_length=64)
+
+
+def test_a_model_of_pairs_is_given_pairs(tiny_model):
+    classifier = with_columns(tiny_model, text_column="앞", text_pair_column="뒤")
+    assert set(classifier(("영화", "최고"))) == {"label", "score"}
+    with pytest.raises(HfclsError, match="fine-tuned on pairs of texts .columns '앞' and '뒤'., found single texts"):
+        classifier("영화 최고")
+
+
+def test_a_model_of_joined_columns_takes_tuples_or_what_was_joined_before(tiny_model):
+    classifier = with_columns(tiny_model, text_columns=["제목", "본문"], joint=" [SEP] ")
+    joined, apart = classifier("영화 [SEP] 최고"), classifier(("영화", "최고"))
+    assert joined == apart
+    with pytest.raises(HfclsError, match="text 0 is a single text: .* columns '제목', '본문': give tuples of 2 texts"):
+        classifier("영화 최고")
+    with pytest.raises(HfclsError, match="text 0 has 3 parts"):
+        classifier(("영화", "최고", "추천"))

@@ -28,7 +28,7 @@ from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
 from hfcls.inference import shards as shards_module
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.files.tables import _csv_rows
+from hfcls.inference.files.tables import _csv_rows, write_table
 from hfcls.inference.shards import predict_files
 
 COUNT, SHARD = 250, 60
@@ -496,7 +496,7 @@ def test_a_folder_of_an_earlier_version_is_continued_with_its_own_types(options,
     predict_files(PredictConfig(**options))
     note = tmp_path / "out/_hfcls.json"
     sources = json.loads(note.read_text("utf-8"))
-    for name in ("integer_columns", "output_columns", "bom"):
+    for name in ("integer_columns", "output_columns", "bom", "single_file"):
         del sources[name]
     note.unlink()
     (tmp_path / "out/predict.json").write_text(json.dumps(sources), encoding="utf-8")
@@ -505,8 +505,11 @@ def test_a_folder_of_an_earlier_version_is_continued_with_its_own_types(options,
     assert pyarrow.parquet.read_schema(shards[1]).field("label").type == pyarrow.string()
     assert not (tmp_path / "out/predict.json").exists()
     assert json.loads(note.read_text("utf-8"))["integer_columns"] == []
-    with pytest.raises(HfclsError, match="holds predictions with another output_columns"):
-        predict_files(PredictConfig(**options, output_columns="text"))
+    (tmp_path / "out/predict.json").write_text(json.dumps(sources), encoding="utf-8")
+    note.unlink()
+    for name, value in (("output_columns", "text"), ("single_file", True)):
+        with pytest.raises(HfclsError, match=f"holds predictions with another {name}: choose"):
+            predict_files(PredictConfig(**options, **{name: value}))
 
 
 def test_a_csv_shard_may_begin_with_a_mark_for_excel(options, tmp_path):
@@ -518,3 +521,21 @@ def test_a_csv_shard_may_begin_with_a_mark_for_excel(options, tmp_path):
     assert [path.stat().st_mtime_ns for path in shards] == times  # with the mark it is whole, too
     with pytest.raises(HfclsError, match="bom is for csv: add --format csv, or drop bom"):
         PredictConfig(**options, bom=True)
+
+
+def test_single_files_of_like_names_keep_their_suffix(options, tmp_path):
+    for name in ("a.csv", "a.tsv", "b.csv"):
+        (tmp_path / "many").mkdir(exist_ok=True)
+        (tmp_path / "many" / name).write_text("text\n최고\n", encoding="utf-8")
+    found = predict_files(**options | {"input": str(tmp_path / "many"), "single_file": True})
+    assert [path.name for path in found] == ["a.csv.parquet", "a.tsv.parquet", "b.parquet"]
+
+
+def test_labels_with_commas_are_not_joined_by_commas_in_csv(tmp_path):
+    table = pyarrow.table({"predicted_labels": pyarrow.array([["가"], ["나, 다", "가"]])})
+    write_table(table, tmp_path / "a.parquet", bom=False)
+    with pytest.raises(HfclsError, match="csv cannot hold these columns .commas .*: use --format parquet"):
+        write_table(table, tmp_path / "a.csv", bom=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    write_table(table.slice(0, 1), tmp_path / "a.csv", bom=False)
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines() == ['"predicted_labels"', '"가"']

@@ -117,6 +117,18 @@ def test_a_checkpoint_that_is_replaced_is_there_until_the_new_one_is(sealed, mon
     assert sealing.why_broken(sealed) is None
 
 
+def test_what_an_earlier_kill_left_is_not_in_the_way(sealed):
+    parent = sealed.parent
+    aside, left = parent / ".hfcls-writing/checkpoint-1", parent / ".hfcls-replaced/checkpoint-1"
+    for folder, name in ((aside, "new"), (left, "left")):
+        folder.mkdir(parents=True)
+        (folder / name).touch()
+    sealing.seal(aside)
+    sealing.put_in_place(aside, sealed)
+    assert sorted(path.name for path in sealed.iterdir()) == ["manifest.json", "new"]
+    assert not left.parent.exists()
+
+
 NOT_OURS = (
     "checkpoint-7.old/weights",
     "checkpoint-7.part/x",

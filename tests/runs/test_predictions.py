@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from pyarrow import parquet
 
 from hfcls.runs.folder import PREDICTIONS_FILE
-from hfcls.runs.predictions import confident_errors, first_examples, save_predictions
-from hfcls.scoring.tasks import SingleLabel
+from hfcls.runs.predictions import (
+    Example,
+    confident_errors,
+    first_examples,
+    sample_texts,
+    save_predictions,
+    slices_of,
+)
+from hfcls.scoring.tasks import Regression, SingleLabel
 
 NAMES = ["부정", "긍정", "중립"]
 TASK = SingleLabel(NAMES)
@@ -46,3 +54,24 @@ def test_examples_are_the_first_rows_with_what_the_model_says(pairs):
     assert [example.score for example in examples] == [0.8, 0.6, 0.7]
     assert first_examples(pairs.remove_columns("text_pair"), PROBABILITIES, TASK)[0].text_pair is None
     assert len(first_examples(pairs.select(range(2)), PROBABILITIES, TASK)) == 2
+
+
+def test_texts_are_sliced_with_their_pairs_and_numbers_are_not(pairs, tmp_path):
+    assert slices_of(tmp_path) == []
+    save_predictions(pairs, PROBABILITIES, TASK, tmp_path / PREDICTIONS_FILE)
+    assert slices_of(tmp_path) == []  # all are of one length
+    longer = pairs.map(lambda row, i: {"text_pair": row["text_pair"] * (i + 1)}, with_indices=True)
+    save_predictions(longer, PROBABILITIES, TASK, tmp_path / PREDICTIONS_FILE)
+    found = {kind.name: (kind.num_rows, kind.low, kind.high, kind.accuracy.value) for kind in slices_of(tmp_path)}
+    assert found == {"short": (2, 3, 4, 0.5), "medium": (2, 5, 6, 0.5), "long": (2, 7, 8, 0.0)}
+    numbers = pairs.cast_column("label", Value("float64"))
+    save_predictions(numbers, np.arange(6.0), Regression(["점수"]), tmp_path / PREDICTIONS_FILE)
+    assert parquet.read_table(tmp_path / PREDICTIONS_FILE).column_names == ["text", "text_pair", "label", "predicted"]
+    assert slices_of(tmp_path) == []
+
+
+def test_a_text_to_try_is_one_of_the_run_or_a_hint():
+    examples = [Example(" ", "긍정", "긍정", 0.9), Example("가나다라마", "긍정", "긍정", 0.9, "짝")]
+    assert sample_texts(examples, pair=False, width=40) == ["가나다라마"]
+    assert sample_texts(examples, pair=True, width=40) == ["가나다라마", "짝"]
+    assert sample_texts([], pair=False, width=40) == ["여기에 글을 쓰세요"]
