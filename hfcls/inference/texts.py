@@ -64,9 +64,16 @@ def as_fitted(texts: Sequence[Any], columns: Mapping[str, Any]) -> Sequence[Text
 
 
 def check_parts(texts: Sequence[Any], columns: Mapping[str, Any]) -> None:
-    """Raises HfclsError for a single text where the model joins several, unless it is one that was joined before."""
+    """Raises HfclsError for a single text where the model joins several, unless it is one that was joined before; and
+    for a pair where it learned from single texts."""
     names, joint = columns.get("text_columns"), str(columns.get("joint")).strip()
+    of_pairs = names or columns.get("text_pair_column") or not columns  # or it is not known
     for index, text in enumerate(texts):
+        if isinstance(text, tuple) and not of_pairs:
+            raise HfclsError(
+                f"text {index} is a pair, and the model was fine-tuned on single texts (column "
+                f"{columns.get('text_column')!r}): give single texts"
+            )
         if names and isinstance(text, str) and text.count(joint) < len(names) - 1:
             raise HfclsError(f"text {index} is a single text: {_wanted_parts(columns)}")
 

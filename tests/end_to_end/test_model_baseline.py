@@ -147,7 +147,7 @@ def test_what_a_baseline_cannot_do_is_one_line(out, corpus, tmp_path):
         hfcls.fine_tune(dataset=corpus, model="baseline", output_dir=str(tmp_path / "sure"), calibrate=True)
     with pytest.raises(HfclsError, match="leave --precision int8 out"):
         hfcls.Classifier.from_pretrained(str(out), precision="int8")
-    with pytest.raises(HfclsError, match="a baseline of single texts"):
+    with pytest.raises(HfclsError, match="fine-tuned on single texts"):
         hfcls.Classifier.from_pretrained(str(out))(("가", "나"))
 
 

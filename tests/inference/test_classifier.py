@@ -178,6 +178,13 @@ def test_a_model_of_pairs_is_given_pairs(tiny_model):
         classifier("영화 최고")
 
 
+def test_a_model_of_single_texts_refuses_pairs(tiny_model):
+    classifier = with_columns(tiny_model, text_column="글", text_pair_column=None)
+    assert set(classifier("영화 최고")) == {"label", "score"}
+    with pytest.raises(HfclsError, match="text 0 is a pair, .* on single texts .column '글'.: give single texts"):
+        classifier([("영화", "최고")])
+
+
 def test_a_model_of_joined_columns_takes_tuples_or_what_was_joined_before(tiny_model):
     classifier = with_columns(tiny_model, text_columns=["제목", "본문"], joint=" [SEP] ")
     joined, apart = classifier("영화 [SEP] 최고"), classifier(("영화", "최고"))
