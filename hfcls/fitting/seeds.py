@@ -68,6 +68,7 @@ def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[Trai
     for seed in range(config.seed, config.seed + config.seeds):
         logger.info("seed %d (%d of %d)", seed, seed - config.seed + 1, config.seeds)
         results[f"seed-{seed}"] = run(_of_one_seed(config, folder / f"seed-{seed}", seed=seed))
+        _check_same_rows(folder, results)
     if config.ensemble:
         _add_average(config, folder, results, run)
     if not is_main:
@@ -91,6 +92,21 @@ def _check(config: TrainConfig, data: Any, folder: Path) -> None:
     check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
     if config.resume and holds_checkpoints(folder):
         raise HfclsError(f"output_dir {folder} holds a run of one seed: continue it without seeds, or choose another")
+
+
+def _check_same_rows(folder: Path, results: dict[str, Result]) -> None:
+    """Raises HfclsError if the newest run had other rows than the first, which had ended before the data changed."""
+    hashes = {
+        name: {split: facts.sha256 for split, facts in result.facts.splits.items()}
+        for name, result in results.items()
+        if result.facts
+    }
+    first, newest = next(iter(hashes)), list(hashes)[-1]
+    if hashes[first] != hashes[newest]:
+        raise HfclsError(
+            f"{folder / newest} has other rows than {folder / first}, so their scores do not compare: bring the rows "
+            f"back, delete {folder / newest} and continue with --resume, or start again with --overwrite_output_dir"
+        )
 
 
 def _finished(config: TrainConfig, folder: Path) -> Result | None:

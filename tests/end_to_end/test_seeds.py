@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import statistics
 from pathlib import Path
 
@@ -109,6 +110,18 @@ def test_a_run_that_was_stopped_goes_on_and_more_seeds_are_added(options, tmp_pa
     assert (folder / "seed-7/model.safetensors").stat().st_mtime_ns == first
     assert [run.metrics for run in more.facts.seeds.runs[:2]] == [run.metrics for run in result.facts.seeds.runs]
     assert len(load_results(folder).facts.seeds.runs) == 3
+
+
+def test_seeds_that_are_added_have_the_rows_of_the_others(options, table, tmp_path):
+    package.fine_tune(**options, seeds=2)
+    before = (tmp_path / "run/results.json").read_bytes()
+    table("data/train.tsv", count=91)
+    with pytest.raises(HfclsError, match="seed-9 has other rows than .*seed-7, so their scores do not compare: bring"):
+        package.fine_tune(**options, seeds=3, resume=True)
+    assert (tmp_path / "run/results.json").read_bytes() == before
+    table("data/train.tsv", count=90)
+    shutil.rmtree(tmp_path / "run/seed-9")
+    assert len(package.fine_tune(**options, seeds=3, resume=True).facts.seeds.runs) == 3
 
 
 def test_a_disk_that_fills_while_the_best_is_copied_loses_nothing(options, tmp_path, monkeypatch):
