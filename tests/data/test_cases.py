@@ -7,15 +7,19 @@ import random
 import unicodedata
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Value
 
 from hfcls.checks.inspect import check
 from hfcls.data.corpora import load_corpus
 from hfcls.data.encoding import check_tokens
+from hfcls.data.formats.table import ReadOptions
+from hfcls.data.origins.given import given_splits
 from hfcls.data.origins.held_out import load_held_out
+from hfcls.data.readers import read_table
 from hfcls.errors import HfclsError
 
 CLASSES = ["긍정", "부정", "중립"]
@@ -275,3 +279,36 @@ def test_rows_without_a_label_are_counted_and_left_out_if_asked(tmp_path, caplog
         load_corpus(str(path))
     same(load_corpus(str(path), drop_unlabelled=True), [row for row in rows if row[1]])
     assert "62, ...: left out" in caplog.text
+
+
+def test_only_labels_in_an_odd_spelling_are_told(tmp_path, caplog):
+    same(load_corpus(str(write(tmp_path / "plain.csv", lines()))))
+    assert "labels are read in Unicode NFC" not in caplog.text
+    odd = lines([*ROWS[1:], (ROWS[0][0], f" {ROWS[0][1]}")])
+    load_corpus(str(write(tmp_path / "odd.csv", odd)))
+    assert f"labels are read in Unicode NFC, without blanks around them: ' {ROWS[0][1]}'" in caplog.text
+
+
+def test_ones_and_zeros_are_read_in_any_usual_spelling(tmp_path):
+    spellings = [("0", "1"), ("0.0", "1.0"), ("false", " TRUE "), ("False", "true")]
+    rows = [(text, *spellings[i % 4][:: 1 if i % 8 < 4 else -1]) for i, text in enumerate(TEXTS)]
+    found = load_corpus(str(write(tmp_path / "a.csv", lines(rows, ("text", "가", "나")))), label_columns="가,나")
+    assert found["train"]["label"][:] == [[1] if i % 8 < 4 else [0] for i in range(len(TEXTS))]
+    bad = write(tmp_path / "b.csv", lines([*rows, ("글", "0", "2")], ("text", "가", "나")))
+    with pytest.raises(HfclsError, match="row 61: column '나' of label_columns holds '2', not 0 or 1"):
+        load_corpus(str(bad), label_columns="가,나")
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    rows = [{"text": "가", "label": np.int64(1), "n": [np.float32(0.5), np.float32("nan")], "ok": np.bool_(True)}]
+    [row] = given_splits(rows)["train"]
+    assert row == {"text": "가", "label": 1, "n": [0.5, None], "ok": True}
+    assert [type(row[name]) for name in ("label", "ok")] == [int, bool]
+
+
+@pytest.mark.parametrize(("largest", "exact"), [(2**53, True), (-(2**53), True), (2**53 + 1, False)])
+def test_whole_numbers_beside_decimals_are_floats_as_far_as_these_are_exact(tmp_path, largest, exact):
+    rows = [{"text": "가", "n": largest}, {"text": "나", "n": 0.5}]
+    table = read_table(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))), ReadOptions())
+    assert table["n"][:] == [largest, 0.5]
+    assert (table.features["n"] == Value("float64")) == exact
