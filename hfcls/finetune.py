@@ -41,7 +41,7 @@ from hfcls.runs.output_dir import check_output_dir, finished_result, prepare_out
 from hfcls.runs.record import RunFacts, batch_facts, hardware, protocol, work_ahead
 from hfcls.runs.results import Result, save_run, scored_result
 from hfcls.runs.weights import weights_sha256
-from hfcls.scoring.confidence.fitting import check_confidence
+from hfcls.scoring.confidence.fitting import check_confidence, tuned_on_validation
 from hfcls.scoring.losses import read_class_weights
 from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import Task
@@ -296,6 +296,7 @@ def _facts(
     config: TrainConfig, trainer: ClassificationTrainer, run: _Preparation, splits: dict[str, SplitFacts], size: int
 ) -> RunFacts:
     args, unlabelled = trainer.args, len(run.unlabelled.rows) if run.unlabelled else 0
+    tuned = tuned_on_validation(run.task.problem_type, trainer.fitted, validation="validation" in splits)
     return RunFacts(
         model=config.model,
         architecture=type(run.model).__name__,
@@ -305,7 +306,7 @@ def _facts(
         splits=splits,
         selected_on=run.selected_on,
         protocol=origin_of_labels(run.corpus["train"])
-        + protocol(splits, run.selected_on, run.carved, str(config.metric_for_best_model), unlabelled),
+        + protocol(splits, run.selected_on, run.carved, str(config.metric_for_best_model), unlabelled, tuned),
         submission_rows=unlabelled,
         options=changed_options(config),
         batching=choose_batching(run.model, config.batching),

@@ -164,17 +164,21 @@ def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) ->
     options = {"resume": False, "overwrite": config.overwrite_output_dir}
     prepare_output_dir(folder, asdict(config), data, write=True, **options)
     _copy_run(folder / seeds.kept, folder)
+    note, protocol = kept.note, kept.facts.protocol
+    if kept.split == seeds.chosen_on:  # which chose nothing in one run
+        note = note.replace("held out", "also chose the seed")
+    protocol = protocol.replace("chose nothing", "chose the seed")
     facts = replace(
         kept.facts,
         model=config.model,
         options=changed_options(config),
-        protocol=f"{kept.facts.protocol} {seeds.sentence(kept.split)}",
+        protocol=f"{protocol} {seeds.sentence(kept.split)}",
         steps=first.facts.steps,
         training_seconds=sum(result.facts.training_seconds for result in results.values() if result.facts),
         texts_per_second=first.facts.texts_per_second,
         seeds=seeds,
     )
-    note = f"{kept.note}; the best of {config.seeds} seeds on {seeds.chosen_on}"
+    note = f"{note}; the best of {config.seeds} seeds on {seeds.chosen_on}"
     speed = first.rows_per_second
     result = replace(kept, output_dir=str(folder), note=note, facts=facts, rows_per_second=speed)
     result.save(folder / RESULTS_FILE)

@@ -160,6 +160,7 @@ def protocol(
     carved: str,
     metric: str = "eval_loss",
     unlabelled: int = 0,
+    tuned: Collection[str] = (),
 ) -> str:
     """Which rows trained, chose and scored, in a sentence or two.
 
@@ -170,16 +171,17 @@ def protocol(
             if it was not.
         metric: of `BEST`, by which the checkpoint was chosen; last: it was not chosen.
         unlabelled: rows of a test split without labels.
+        tuned: what else was found on the validation split, such as "the thresholds".
     """
+    origin = f", {carved}," if carved else ""
     if metric == "last" and selected_on is not None:
-        origin = f", {carved}," if carved else ""
-        chosen = f"The last checkpoint was kept; the {selected_on} split{origin} chose nothing."
+        chose = " and ".join(tuned) or "nothing"
+        chosen = f"The last checkpoint was kept; the {selected_on} split{origin} chose {chose}."
     elif selected_on is None:
         chosen = "Nothing was held out to choose a checkpoint: the last one was kept."
     elif selected_on == "test":
         chosen = f"The checkpoint with {BEST[metric]} on the test split was kept: its score is not a held-out one."
     else:
-        origin = f", {carved}," if carved else ""
         chosen = f"The checkpoint with {BEST[metric]} on the validation split{origin} was kept."
     if selected_on == "test" or (selected_on is None and "test" not in splits):
         return chosen

@@ -312,3 +312,11 @@ def test_whole_numbers_beside_decimals_are_floats_as_far_as_these_are_exact(tmp_
     table = read_table(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))), ReadOptions())
     assert table["n"][:] == [largest, 0.5]
     assert (table.features["n"] == Value("float64")) == exact
+
+
+def test_hidden_files_are_passed_over_without_a_word(tmp_path, caplog):
+    write(tmp_path / "data/train.csv", lines())
+    for name in (".DS_Store", ".gitattributes"):
+        write(tmp_path / "data" / name, "x")
+    same(load_corpus(str(tmp_path / "data")))
+    assert "passed over" not in caplog.text

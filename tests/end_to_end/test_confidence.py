@@ -53,6 +53,8 @@ def test_a_temperature_changes_the_head_alone_and_no_label(options, tmp_path):
     assert (plain.confidence, found.num_rows) == (None, 90)
     assert (found.loss_before, found.ece_before) == pytest.approx((plain.metrics["loss"], plain.analysis.ece), abs=1e-6)
     assert (found.loss_after, found.ece_after) == pytest.approx((result.metrics["loss"], result.analysis.ece), abs=1e-9)
+    assert "the validation split chose nothing. The test" in plain.facts.protocol
+    assert "the validation split chose the temperature. The test" in result.facts.protocol
     assert abs(found.temperature - 1) > 0.05  # else the test shows nothing
     assert result.metrics["accuracy"] == plain.metrics["accuracy"]
     assert result.analysis.confusion == plain.analysis.confusion

@@ -112,6 +112,16 @@ def test_a_run_that_was_stopped_goes_on_and_more_seeds_are_added(options, tmp_pa
     assert len(load_results(folder).facts.seeds.runs) == 3
 
 
+def test_scores_on_the_rows_that_chose_the_seed_are_not_called_held_out(options, tmp_path):
+    (tmp_path / "data/test.tsv").unlink()
+    result = package.fine_tune(**options, seeds=2)
+    assert load_results(tmp_path / "run/seed-7").note == "held out; there is no test split"
+    assert result.note == "also chose the seed; there is no test split; the best of 2 seeds on validation"
+    assert "(stratified, by text, seed 7), chose the seed." in result.facts.protocol
+    told = (tmp_path / "run/README.md").read_text("utf-8")
+    assert "The scores are not held-out ones: also chose the seed; " in told
+
+
 def test_seeds_that_are_added_have_the_rows_of_the_others(options, table, tmp_path):
     package.fine_tune(**options, seeds=2)
     before = (tmp_path / "run/results.json").read_bytes()

@@ -5,10 +5,11 @@ import html
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from pyarrow import parquet
 
 import hfcls
@@ -17,8 +18,10 @@ from hfcls.batching.bins import padding_shares
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
 from hfcls.runs.predictions import Example, save_predictions, text_lengths
-from hfcls.runs.results import load_results
-from hfcls.scoring.tasks import SingleLabel
+from hfcls.runs.record import protocol
+from hfcls.runs.results import load_results, scored_result
+from hfcls.scoring.confidence.fitting import tuned_on_validation
+from hfcls.scoring.tasks import MultiLabel, SingleLabel, Task
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +208,47 @@ def test_options_at_their_defaults_are_not_listed():
 
     assert changed_options(TrainConfig()) == {}
     assert changed_options(TrainConfig(seed=8, dataset="demo")) == {"seed": 8, "dataset": "demo"}
+
+
+def scored(task: Task, label: object, outputs: np.ndarray, selected_on: str | None, **options: str) -> str:
+    """The note of a result on two validation rows of a run without a test split."""
+    features = Features({"text": Value("string"), "label": label})
+    rows = {"text": ["가", "나"], "label": [[0], [0, 1]] if isinstance(task, MultiLabel) else [0, 1]}
+    corpus = DatasetDict(dict.fromkeys(("train", "validation"), Dataset.from_dict(rows, features)))
+    facts = SimpleNamespace(options=options, selected_on=selected_on, submission_rows=0, texts_per_second=1.0)
+    result = scored_result(corpus, "validation", outputs, task, facts, output_dir="out", seed=7)
+    assert result.note.endswith("; there is no test split")
+    return result.note.partition(";")[0]
+
+
+def test_the_note_says_what_the_scored_rows_have_chosen():
+    names = ["가", "나"]
+    outputs = np.array([[0.9, 0.1], [0.2, 0.8]])
+    single = (SingleLabel(names), ClassLabel(names=names), outputs)
+    several = (MultiLabel(names), List(ClassLabel(names=names)), outputs)
+    assert scored(*single, None) == "scored once"
+    assert scored(*single, "validation") == "also chose the checkpoint"
+    assert scored(*single, "validation", metric_for_best_model="last") == "held out"
+    assert scored(*several, "validation") == "also chose the checkpoint and the thresholds"
+    assert scored(*several, "validation", metric_for_best_model="last") == "also chose the thresholds"
+
+
+def test_the_protocol_says_what_validation_has_chosen():
+    kept = "The last checkpoint was kept; the validation split chose {}. There is no test split: the scores are those "
+    single, several = SingleLabel(["가", "나"]), MultiLabel(["가", "나"])
+    both = {"temperature": 1.2, "target_accuracy": 0.9}
+    for task, fitted, chosen in (
+        (single, {}, "nothing"),
+        (several, {}, "the thresholds"),
+        (single, both, "the temperature and the lowest confidence"),
+    ):
+        tuned = tuned_on_validation(task.problem_type, fitted, validation=True)
+        assert protocol(["train"], "validation", "", "last", tuned=tuned).startswith(kept.format(chosen))
+    assert tuned_on_validation(several.problem_type, {}, validation=False) == []
+
+
+def test_the_table_shows_the_baseline_beside_the_model(run):
+    accuracy = next(line for line in run.table().splitlines() if line.split()[:1] == ["accuracy"])
+    for scores in (run.analysis, run.baseline.analysis):
+        assert f"{scores.accuracy.value:.4f}  [{scores.accuracy.low:.4f}" in accuracy
+    assert accuracy.count("[") == 2

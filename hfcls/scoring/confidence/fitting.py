@@ -1,6 +1,8 @@
 """Probabilities that mean what they say: a temperature, and the confidence below which a person should decide."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +32,20 @@ def why_not_fitted(num_rows: int) -> str:
     if num_rows < FEWEST_ROWS:
         return f"the validation split has {num_rows} rows, and at least {FEWEST_ROWS} are needed: bring more"
     return ""
+
+
+def tuned_on_validation(problem_type: str, fitted: Mapping[str, Any], *, validation: bool) -> list[str]:
+    """What a trained model was given that was found on the validation split, if there is one, in words.
+
+    Args:
+        fitted: as `confidence_scores` takes it; empty: nothing was fitted.
+    """
+    found = {
+        "the thresholds": validation and problem_type == "multi_label_classification",
+        "the temperature": fitted.get("temperature") is not None,
+        "the lowest confidence": fitted.get("target_accuracy") is not None,
+    }
+    return [what for what, was in found.items() if was]
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
