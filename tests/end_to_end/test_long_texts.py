@@ -94,8 +94,11 @@ def test_a_run_in_windows_is_one_however_it_is_divided_and_resumed(options, tmp_
     whole = hfcls.fine_tune(**again)
     parts = hfcls.fine_tune(**{**again, "output_dir": str(tmp_path / "parts")}, gradient_accumulation_steps=4)
     padded = hfcls.fine_tune(**{**again, "output_dir": str(tmp_path / "padded")}, batching="longest", eval_batch_size=3)
-    losses = [losses_of(tmp_path / name) for name in ("out", "parts", "padded")]
+    twice = {**again, "output_dir": str(tmp_path / "twice"), "rdrop": 1.0}  # without dropout, both answers agree
+    hfcls.fine_tune(**twice, gradient_accumulation_steps=2)
+    losses = [losses_of(tmp_path / name) for name in ("out", "parts", "padded", "twice")]
     assert len(losses[0]) == 16
+    assert losses[3] == pytest.approx(losses[0], abs=1e-4)
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
     assert losses[2] == pytest.approx(losses[0], abs=1e-4)
     assert parts.metrics == pytest.approx(whole.metrics, abs=1e-4)
