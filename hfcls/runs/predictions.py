@@ -63,23 +63,26 @@ def save_predictions(rows: "Dataset", outputs: NDArray[Any], task: Task, path: P
         parquet.write_table(pa.table(columns), file)
 
 
-def scored_rows(folder: Path, count: int) -> pa.Table | None:
-    """Up to `count` rows of `predictions.parquet`, evenly spaced over all of it; None of a folder without."""
+def _table(folder: Path) -> pa.Table | None:
+    """The predictions of a run; None if it has none."""
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
         return None
-    table = parquet.read_table(path)
+    with path.open("rb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
+        return parquet.read_table(file)
+
+
+def scored_rows(folder: Path, count: int) -> pa.Table | None:
+    """Up to `count` rows of `predictions.parquet`, evenly spaced over all of it; None of a folder without."""
+    if (table := _table(folder)) is None:
+        return None
     return table.take(np.linspace(0, len(table), min(count, len(table)), endpoint=False, dtype=np.int64))
 
 
 def slices_of(folder: Path) -> list[Slice]:
     """How many rows are right among texts of one kind; none of a regression, or of a folder without predictions."""
-    path = folder / PREDICTIONS_FILE
-    if not path.is_file():
-        return []
-    with path.open("rb") as file:
-        table = parquet.read_table(file)
-    if not len(table) or pa.types.is_floating(table["label"].type):
+    table = _table(folder)
+    if table is None or not len(table) or pa.types.is_floating(table["label"].type):
         return []
     labels, predicted = table["label"].to_pylist(), table["predicted"].to_pylist()
     right = np.array([_same(true, given) for true, given in zip(labels, predicted, strict=True)])
@@ -114,11 +117,8 @@ def confident_errors(folder: Path, count: int) -> list[dict[str, Any]]:
     Of several labels the probability is that of the label that is wrong most surely; of numbers, which have none, those
     that miss by most come first. None of a folder without `predictions.parquet`.
     """
-    path = folder / PREDICTIONS_FILE
-    if not path.is_file():
+    if (table := _table(folder)) is None:
         return []
-    with path.open("rb") as file:
-        table = parquet.read_table(file)
     surety = _surety_of_error(table)
     shown = np.argsort(-surety, kind="stable")[: min(count, np.count_nonzero(surety > -np.inf))]
     kept = [name for name in table.column_names if not _is_probability(name)]

@@ -172,12 +172,17 @@ def test_csv_takes_json_as_text(predict, classifier_folder, tmp_path):
     assert list(frame["tags"]) == ['["a", "b"]', ""]
 
 
-def test_a_relative_path_that_looks_like_an_address_is_a_path(classifier_folder, table, tmp_path, monkeypatch):
+def test_a_relative_path_that_looks_like_an_address_is_a_path(classifier_folder, table, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     table("s3:in/a::b[1].tsv", lines=["text\tlabel", "최고\t1"])
     for output, kind in (("run:1/out", "parquet"), ("run:1/csv", "csv")):
-        (shard,) = predict_files(model=classifier_folder, input="s3:in", output=output, format=kind)
-        assert shard.is_file()
+        for single_file in (False, True):
+            options = {"output": output + "1" * single_file, "format": kind, "single_file": single_file}
+            (shard,) = predict_files(model=classifier_folder, input="s3:in", **options)
+            written = shard.stat().st_mtime_ns
+            predict_files(model=classifier_folder, input="s3:in", **options)
+            assert shard.stat().st_mtime_ns == written, "a shard that is whole is not made again"
+    assert "no whole shard" not in caplog.text
     assert {path.name for path in tmp_path.iterdir()} == {"s3:in", "run:1"}
 
 

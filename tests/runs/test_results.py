@@ -17,7 +17,7 @@ from hfcls import cli
 from hfcls.batching.bins import padding_shares
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
-from hfcls.runs.predictions import Example, save_predictions, text_lengths
+from hfcls.runs.predictions import Example, confident_errors, save_predictions, scored_rows, text_lengths
 from hfcls.runs.record import protocol
 from hfcls.runs.results import load_results, scored_result
 from hfcls.scoring.confidence.fitting import tuned_on_validation
@@ -195,6 +195,21 @@ def test_predictions_of_pairs_and_lengths(tmp_path):
             "probability_예": pytest.approx(0.7),
         }
     ]
+
+
+def test_predictions_are_found_in_a_folder_whose_name_looks_like_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("run:1")
+    folder.mkdir()
+    rows = Dataset.from_dict(
+        {"text": ["최고", "별로"], "label": [1, 0]},
+        features=Features({"text": Value("string"), "label": ClassLabel(names=["0", "1"])}),
+    )
+    outputs = np.array([[0.2, 0.8], [0.4, 0.6]])
+    save_predictions(rows, outputs, SingleLabel(names=["0", "1"]), folder / "predictions.parquet")
+    assert scored_rows(folder, 5)["text"].to_pylist() == ["최고", "별로"]
+    assert [row["text"] for row in confident_errors(folder, 5)] == ["별로"]
+    assert scored_rows(tmp_path, 5) is None
 
 
 def test_padding_is_counted():

@@ -29,7 +29,7 @@ def write_table(table: pa.Table, path: Path, *, bom: bool) -> None:
     remove_leftovers(path)  # a file is one process's
     with whole(path) as aside:
         if path.suffix == ".parquet":
-            with aside.open("wb") as file:  # pyarrow takes `run:1/...` for an address, not for a path
+            with aside.open("wb") as file:  # pyarrow takes the path `run:1/...` for an address, here and below
                 parquet.write_table(table.replace_schema_metadata(), file)
             return
         if path.suffix == ".jsonl":
@@ -81,9 +81,9 @@ def join_tables(parts: Sequence[Path], path: Path, columns: Sequence[str], *, bo
     remove_leftovers(path)
     with whole(path) as aside, aside.open("wb") as file:
         if path.suffix == ".parquet":
-            with parquet.ParquetWriter(file, parquet.read_schema(parts[0])) as writer:
+            with parquet.ParquetWriter(file, _read_parquet(parts[0]).schema) as writer:
                 for part in parts:
-                    writer.write_table(parquet.read_table(part, partitioning=None))
+                    writer.write_table(_read_parquet(part))
         elif path.suffix == ".jsonl":
             for part in parts:
                 file.write(part.read_bytes())
@@ -96,6 +96,11 @@ def join_tables(parts: Sequence[Path], path: Path, columns: Sequence[str], *, bo
         part.unlink()
     if not any(parts[0].parent.iterdir()):
         parts[0].parent.rmdir()
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    with path.open("rb") as file:
+        return parquet.read_table(file)
 
 
 def _csv_header(columns: Sequence[str]) -> bytes:
@@ -121,7 +126,8 @@ def is_whole(path: Path, columns: Sequence[str], row_count: int) -> bool:
 
 def _parquet_rows(path: Path, columns: Sequence[str]) -> int:
     """How many rows the footer tells of; it is written last."""
-    footer = parquet.read_metadata(path)
+    with path.open("rb") as file:
+        footer = parquet.read_metadata(file)
     if (found := footer.schema.to_arrow_schema().names) != list(columns):
         raise ValueError(f"its columns are {', '.join(found)}")
     return int(footer.num_rows)
