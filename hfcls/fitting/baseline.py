@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hfcls.data.corpora import load_trainable
 from hfcls.data.duplicates import drop_copies
 from hfcls.data.labels import warn_of_labels
 from hfcls.data.origins.unlabelled import Unlabelled
-from hfcls.data.splits import carve_validation, carving, limit_rows, split_facts
+from hfcls.data.splits import SplitFacts, carve_validation, carving, limit_rows, split_facts
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.models.loading import joined_columns
@@ -58,6 +58,47 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
     Raises:
         HfclsError: data, options or output folder are not what is needed; says what to do.
     """
+    _check_options(config)
+    folder, options = Path(config.output_dir), asdict(config)
+    choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
+    with writable_folder(folder), sole_run(folder / LOCK_FILE):
+        # Prepare.
+        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
+        if config.resume and (folder / RESULTS_FILE).exists():
+            logger.info("the baseline in %s is finished and left as it is", folder)
+            return load_results(folder)
+        if ignored := sorted(changed_options(config).keys() - HEEDED):
+            logger.warning("a baseline has no encoder, so these options have no effect: %s", ", ".join(ignored))
+        run = _prepare(config, data)
+        further = further_metrics(config.metrics, run.task, config.trust_remote_code)
+        hashes = {name: split.sha256 for name, split in run.splits.items()}
+        prepare_output_dir(folder, options, hashes, write=True, **choice)
+
+        # Fit, and save it.
+        start, train = time.perf_counter(), run.corpus["train"]
+        fitted = Baseline.fit(texts_of(train), labels_of(train), len(run.task.names), seed=config.seed)
+        seconds = time.perf_counter() - start
+        with _one_line(folder):
+            remove_weights(folder)
+            columns = config.columns() | joined_columns(config.text_column)
+            save_baseline(fitted, run.task.names, folder, data_columns=columns)
+            if run.unlabelled:
+                answers = fitted.probabilities(texts_of(run.unlabelled.texts))
+                save_submission(run.unlabelled, run.task, answers, folder)
+
+        # Score, and leave.
+        rows = run.corpus[run.scored] if run.scored else None
+        probabilities = None if rows is None else fitted.probabilities(texts_of(rows))
+        given: dict[str, Any] = {"output_dir": config.output_dir, "seed": config.seed, "further": further}
+        facts = _facts(config, run, fitted, seconds)
+        result = scored_result(run.corpus, run.scored, probabilities, run.task, facts, **given)
+        save_run(result, rows, probabilities, run.task, folder)
+        publish(folder, report=config.report, repo_id=None, hub_private=False)
+    return result
+
+
+def _check_options(config: TrainConfig) -> None:
+    """Raises HfclsError for what a baseline cannot do."""
     if (world_size := PartialState().num_processes) > 1:
         raise HfclsError(f"a baseline is fitted by one process, found {world_size}: start it without accelerate launch")
     if config.seeds > 1:
@@ -66,61 +107,18 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         raise HfclsError("the Hub has no code to run a baseline: drop push_to_hub, and copy its folder")
     if config.calibrate or config.target_accuracy is not None:
         raise HfclsError("calibrate and target_accuracy are for an encoder: drop them, or choose one")
-    folder, options = Path(config.output_dir), asdict(config)
-    choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
-    with writable_folder(folder), sole_run(folder / LOCK_FILE):
-        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
-        if config.resume and (folder / RESULTS_FILE).exists():
-            logger.info("the baseline in %s is finished and left as it is", folder)
-            return load_results(folder)
-        changed = changed_options(config)
-        if ignored := sorted(changed.keys() - HEEDED):
-            logger.warning("a baseline has no encoder, so these options have no effect: %s", ", ".join(ignored))
-        corpus, carved, unlabelled = _rows(config, data)
-        task = task_of(corpus["train"], config.label_column)
-        if not isinstance(task, SingleLabel):
-            raise HfclsError("a baseline is kept where each text has one class: choose an encoder for this data")
-        further = further_metrics(config.metrics, task, config.trust_remote_code)
-        splits = split_facts(corpus)
-        hashes = {name: split.sha256 for name, split in splits.items()}
-        prepare_output_dir(folder, options, hashes, write=True, **choice)
-        scored = next((split for split in ("test", "validation") if split in corpus), None)
-        start, train = time.perf_counter(), corpus["train"]
-        fitted = Baseline.fit(texts_of(train), labels_of(train), len(task.names), seed=config.seed)
-        seconds = time.perf_counter() - start
-        with _one_line(folder):
-            remove_weights(folder)
-            columns = config.columns() | joined_columns(config.text_column)
-            save_baseline(fitted, task.names, folder, data_columns=columns)
-            if unlabelled:
-                save_submission(unlabelled, task, fitted.probabilities(texts_of(unlabelled.texts)), folder)
-        facts = RunFacts(
-            model=BASELINE,
-            architecture=BASELINE,
-            num_parameters=fitted.weight.size + fitted.bias.size,
-            dataset=config.dataset,
-            splits=splits,
-            selected_on=None,
-            protocol=_protocol(scored, carved, unlabelled is not None),
-            submission_rows=len(unlabelled.rows) if unlabelled else 0,
-            options={name: value for name, value in changed.items() if name in HEEDED},
-            batching="",
-            padding={},
-            tokens_per_text=0.0,
-            steps=0,
-            training_seconds=seconds,
-            texts_per_second=len(corpus["train"]) / seconds,
-            hardware=hardware(torch.device("cpu"), 1),
-            precision="no",
-            weights_sha256=weights_sha256(folder),
-            problem_type=task.problem_type,
-        )
-        probabilities = fitted.probabilities(texts_of(corpus[scored])) if scored else None
-        given: dict[str, Any] = {"output_dir": config.output_dir, "seed": config.seed, "further": further}
-        result = scored_result(corpus, scored, probabilities, task, facts, **given)
-        save_run(result, corpus[scored] if scored else None, probabilities, task, folder)
-        publish(folder, report=config.report, repo_id=None, hub_private=False)
-    return result
+
+
+@dataclass(kw_only=True)
+class _Preparation:
+    """What a baseline needs: see the one of `hfcls.finetune`."""
+
+    task: SingleLabel
+    corpus: DatasetDict
+    splits: dict[str, SplitFacts]
+    carved: str
+    scored: str | None
+    unlabelled: Unlabelled | None
 
 
 @contextmanager
@@ -133,8 +131,8 @@ def _one_line(folder: Path) -> Iterator[None]:
         raise HfclsError(f"cannot write the baseline to {folder}: {reason}; solve that, and run it again") from error
 
 
-def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str, Unlabelled | None]:
-    """The splits that are used, how validation was cut from train (empty if it was not), and a test without labels."""
+def _prepare(config: TrainConfig, data: Any) -> _Preparation:
+    """The splits of `data` (`config.dataset`, or its object) as they are used, or raise HfclsError."""
     corpus, unlabelled = load_trainable(**config.split_options() | {"dataset": data})
     corpus, carved = limit_rows(corpus, config.row_limits()), ""
     if not ({"validation", "test"} & set(corpus) or config.validation_size == 0):
@@ -143,7 +141,41 @@ def _rows(config: TrainConfig, data: Any) -> tuple[DatasetDict, str, Unlabelled 
         carved = carving(config.validation_size, config.cut_seed)
     drop_copies(corpus, drop_duplicates=config.drop_duplicates, drop_overlap=config.drop_overlap)
     warn_of_labels(corpus["train"])
-    return corpus, carved, unlabelled
+    task = task_of(corpus["train"], config.label_column)
+    if not isinstance(task, SingleLabel):
+        raise HfclsError("a baseline is kept where each text has one class: choose an encoder for this data")
+    return _Preparation(
+        task=task,
+        corpus=corpus,
+        splits=split_facts(corpus),
+        carved=carved,
+        scored=next((split for split in ("test", "validation") if split in corpus), None),
+        unlabelled=unlabelled,
+    )
+
+
+def _facts(config: TrainConfig, run: _Preparation, fitted: Baseline, seconds: float) -> RunFacts:
+    return RunFacts(
+        model=BASELINE,
+        architecture=BASELINE,
+        num_parameters=fitted.weight.size + fitted.bias.size,
+        dataset=config.dataset,
+        splits=run.splits,
+        selected_on=None,
+        protocol=_protocol(run.scored, run.carved, run.unlabelled is not None),
+        submission_rows=len(run.unlabelled.rows) if run.unlabelled else 0,
+        options={name: value for name, value in changed_options(config).items() if name in HEEDED},
+        batching="",
+        padding={},
+        tokens_per_text=0.0,
+        steps=0,
+        training_seconds=seconds,
+        texts_per_second=len(run.corpus["train"]) / seconds,
+        hardware=hardware(torch.device("cpu"), 1),
+        precision="no",
+        weights_sha256=weights_sha256(Path(config.output_dir)),
+        problem_type=run.task.problem_type,
+    )
 
 
 def _protocol(scored: str | None, carved: str, unlabelled: bool) -> str:

@@ -132,7 +132,7 @@ def _records(path: Path, encoding: str, decode: RawDecode, decided: list[str]) -
 
 def _values(path: Path, encoding: str, decode: RawDecode) -> Generator[tuple[str, Any], None, None]:
     """Each value of a file and where it begins: streamed line by line, as long as each value ends in its line."""
-    number, position = 0, 0
+    number, position = 0, 0  # of the line and within it: where an error is
     with open_text(path, encoding) as file:
         try:
             for number, line in enumerate(file, start=1):

@@ -64,11 +64,8 @@ def load_held_out(
         HfclsError: as `load_corpus`; no such split, no row with a label, or a label that is not `known`.
     """
     label_column = label_columns or label_column
-    wanted, name, options = (
-        wanted_columns(text_column, text_pair_column, label_column),
-        described(dataset),
-        ReadOptions(**reading),
-    )
+    wanted = wanted_columns(text_column, text_pair_column, label_column)
+    name, options = described(dataset), ReadOptions(**reading)
     texts = [column for option, column in wanted.items() if option != "label_column"]
     raw = given_splits(dataset)
     files = None if raw is not None else local_files(name, data_dir)
