@@ -9,7 +9,7 @@ import numpy as np
 from hfcls.baseline.linear import SETTINGS_FILE, Baseline
 from hfcls.baseline.ngrams import Text
 from hfcls.errors import HfclsError
-from hfcls.system.files import write_whole
+from hfcls.system.files import write_json
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def save_baseline(fitted: Baseline, label_names: list[str], folder: Path, *, dat
     """Write a folder that `Classifier.from_pretrained` reads; `data_columns` are those of the training data."""
     fitted.save(folder)
     config = {"model_type": BASELINE, "id2label": dict(enumerate(label_names)), "data_columns": data_columns}
-    write_whole(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+    write_json(folder / CONFIG, config)
 
 
 class BaselineModel:

@@ -1,7 +1,6 @@
 """What a data check found: kept as JSON, shown as tables and plain warnings."""
 
 import html
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from hfcls.checks.cost import Cost
 from hfcls.checks.giveaways import Giveaway
 from hfcls.data.labels import label_warnings
 from hfcls.scoring.intervals import Estimate
-from hfcls.system.files import write_whole
+from hfcls.system.files import write_json
 from hfcls.system.quoting import shown
 from hfcls.system.terminal import duration, padded
 
@@ -97,7 +96,7 @@ class Findings:
     def save(self, path: Path) -> None:
         """Write as JSON, with the warnings, whole or not at all."""
         content = {**asdict(self), "warnings": self.warnings()}
-        write_whole(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+        write_json(path, content)
 
     def warnings(self) -> list[str]:
         """What deserves a look before training, and which option mends it."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_range, option, with_options
+from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_divides, check_range, option, with_options
 from hfcls.errors import HfclsError
 
 if TYPE_CHECKING:
@@ -105,11 +105,7 @@ class OptimizationConfig(Config):
         check_range("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
         check_range("weight_decay", decay, decay is None or 0 <= decay < float("inf"), "at least 0")
         check_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
-        if self.batch_size % self.gradient_accumulation_steps:
-            raise HfclsError(
-                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
-                f"{self.gradient_accumulation_steps}; change one of them"
-            )
+        check_divides(self.batch_size, self.gradient_accumulation_steps)
         if self.weight_decay and self.optimizer == "adam":
             raise HfclsError(
                 f"weight_decay {self.weight_decay:g} is of adamw: set --optimizer adamw, or --weight_decay 0"

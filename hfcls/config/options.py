@@ -169,3 +169,12 @@ def check_at_least(name: str, value: int | None, least: int, most: int | None = 
     """Raises `HfclsError` if a value that is set lies below `least`, or above `most`."""
     check_range(name, value, value is None or value >= least, f"at least {least}")
     check_range(name, value, value is None or most is None or value <= most, f"at most {most}")
+
+
+def check_divides(batch_size: int, gradient_accumulation_steps: int) -> None:
+    """Raises `HfclsError` unless an optimizer step can be taken in so many parts."""
+    if batch_size % gradient_accumulation_steps:
+        raise HfclsError(
+            f"batch_size {batch_size} does not divide by gradient_accumulation_steps {gradient_accumulation_steps}; "
+            "change one of them"
+        )

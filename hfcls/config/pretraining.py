@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
+from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_divides, check_range, option
 from hfcls.config.train import FollowedConfig
 from hfcls.errors import HfclsError
 
@@ -112,11 +112,7 @@ class PretrainingConfig(Config):
         check_range("weight_decay", self.weight_decay, 0 <= self.weight_decay < float("inf"), "at least 0")
         check_range("dropout", self.dropout, self.dropout is None or 0 <= self.dropout < 1, "at least 0 and below 1")
         check_range("max_grad_norm", self.max_grad_norm, 0 <= self.max_grad_norm < float("inf"), "at least 0")
-        if self.batch_size % self.gradient_accumulation_steps:
-            raise HfclsError(
-                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
-                f"{self.gradient_accumulation_steps}; change one of them"
-            )
+        check_divides(self.batch_size, self.gradient_accumulation_steps)
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,7 @@ from hfcls.inference.texts import Text
 from hfcls.runs.folder import PRECISION_FILE, PREDICTIONS_FILE
 from hfcls.runs.predictions import scored_rows
 from hfcls.scoring.tasks import Regression, Task, shown
-from hfcls.system.files import write_whole
+from hfcls.system.files import write_json
 
 if TYPE_CHECKING:
     from hfcls.inference.classifier import Classifier
@@ -129,7 +129,7 @@ def _known(path: Path, precision: str, circumstances: dict[str, Any]) -> Agreeme
 def _remember(path: Path, precision: str, circumstances: dict[str, Any], agreement: Agreement) -> None:
     found = {precision: {"circumstances": circumstances, "agreement": asdict(agreement)}}
     try:
-        write_whole(path, json.dumps({**_findings(path), **found}, indent=2) + "\n")
+        write_json(path, {**_findings(path), **found})
     except OSError as error:
         logger.info("what was found is not kept (%s): the next start finds it again", error.strerror or error)
 

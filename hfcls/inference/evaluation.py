@@ -2,7 +2,6 @@
 
 import csv
 import html
-import json
 import re
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +26,7 @@ from hfcls.runs.results import score_rows
 from hfcls.scoring.intervals import McNemar, mcnemar
 from hfcls.scoring.metrics import FurtherMetrics, further_metrics
 from hfcls.scoring.tasks import AnyAnalysis, Regression
-from hfcls.system.files import check_writable, write_whole
+from hfcls.system.files import check_writable, write_json
 from hfcls.system.terminal import aligned
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Evaluation:
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        write_whole(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
+        write_json(path, asdict(self))
 
     def table(self) -> str:
         """The numbers a person wants first."""

@@ -1,6 +1,5 @@
 """A finished run as one page that opens offline, in Korean and English: `report.html`, and its figures as files."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -24,7 +23,7 @@ from hfcls.scoring.analysis import Analysis
 from hfcls.scoring.regression import RegressionAnalysis
 from hfcls.scoring.slices import Slice
 from hfcls.scoring.tasks import SingleLabel
-from hfcls.system.files import read_json, write_whole
+from hfcls.system.files import read_json, write_json, write_whole
 from hfcls.system.quoting import visible
 
 SHOWN_POINTS = 2_000  # of a scatter plot
@@ -60,7 +59,7 @@ def write_report(folder: str | Path) -> Path:
             "check": check,
             "doubts": doubts,
         }
-        write_whole(folder / REPORT_FOLDER / NUMBERS_FILE, json.dumps(numbers, ensure_ascii=False, indent=2) + "\n")
+        write_json(folder / REPORT_FOLDER / NUMBERS_FILE, numbers)
         page = folder / REPORT_FILE
         eval_loss = curves.points.get("eval_loss", [])
         write_whole(page, render(result, figures, errors, check, kinds=kinds, eval_loss=eval_loss, doubts=doubts))

@@ -30,7 +30,7 @@ from hfcls.runs.folder import (
 from hfcls.runs.results import Result, load_results
 from hfcls.runs.sealing import discard, is_sealed, tidy
 from hfcls.runs.weights import is_our_card
-from hfcls.system.files import remove_leftovers, write_whole
+from hfcls.system.files import remove_leftovers, write_json, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def _begin(folder: Path, options: dict[str, Any], data: dict[str, str], command:
     if overwrite:
         for path in filter(is_sealed, sorted_checkpoints(folder)):
             discard(path)
-    write_whole(folder / DATA_FILE, json.dumps(data, indent=2) + "\n")
+    write_json(folder / DATA_FILE, data)
     write_whole(
         folder / OPTIONS_FILE,
         f"# The options of this run; `hfcls {command}` on this file repeats it.\n"

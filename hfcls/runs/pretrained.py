@@ -1,13 +1,12 @@
 """What a run of `hfcls adapt` measured: kept as JSON beside the model, shown as a short table."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import RESULTS_FILE
-from hfcls.system.files import write_whole
+from hfcls.system.files import write_json
 from hfcls.system.terminal import aligned
 
 
@@ -39,7 +38,7 @@ class AdaptResult:
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        write_whole(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
+        write_json(path, asdict(self))
 
     def table(self) -> str:
         """The numbers a person wants first."""

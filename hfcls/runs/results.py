@@ -19,7 +19,7 @@ from hfcls.runs.record import RunFacts
 from hfcls.scoring.confidence.scores import Confidence, confidence_scores
 from hfcls.scoring.intervals import Estimate, wilson
 from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Task, analysis_from_dict, shown
-from hfcls.system.files import write_whole
+from hfcls.system.files import write_json
 from hfcls.system.quoting import one_line, shortened
 from hfcls.system.terminal import aligned, columns, padded
 
@@ -94,7 +94,7 @@ class Result:
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        write_whole(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
+        write_json(path, asdict(self))
 
     def table(self) -> str:
         """The numbers a person wants first, the baseline's beside the model's, then the examples."""

@@ -68,6 +68,11 @@ def write_whole(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read, whole or not at all."""
+    write_whole(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
 def read_json(path: Path) -> Any:
     """What a file of JSON holds; None if it is not there. Raises `HfclsError` if it is not JSON."""
     try:

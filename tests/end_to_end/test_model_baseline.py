@@ -109,7 +109,7 @@ def test_the_options_of_a_recipe_for_an_encoder_are_told_and_not_recorded(table,
 @pytest.mark.parametrize(
     ("writer", "error"),
     [
-        ("model.write_whole", OSError(errno.ENOSPC, "No space left")),
+        ("model.write_json", OSError(errno.ENOSPC, "No space left")),
         ("linear.Baseline.save", SafetensorError("No space")),
     ],
 )

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
-from hfcls.system.files import write_whole
+from hfcls.system.files import write_json
 from hfcls.system.next_steps import INSTALL_EXTRA
 
 TOKENS = 7  # of the example that is traced; neither 0, 1 nor the number of texts, which could be taken for constants
@@ -61,7 +61,7 @@ def write_facts(folder: Path, facts: dict[str, Any]) -> None:
     """Add `facts` to `export.json`."""
     path = folder / EXPORT_FILE
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_whole(path, json.dumps({**earlier, **facts}, ensure_ascii=False, indent=2) + "\n")
+    write_json(path, {**earlier, **facts})
 
 
 def quantise(path: Path) -> None:
