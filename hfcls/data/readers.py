@@ -172,6 +172,12 @@ def _fill(folder: Path, path: Path, kind: str, options: ReadOptions, sha256: str
     write_whole(folder / FACTS_FILE, json.dumps(facts, ensure_ascii=False) + "\n")
 
 
+def open_table(path: Path, options: ReadOptions | None = None) -> Table:
+    """The columns of a file, and its rows as they are read from it: nothing is kept. Raises `HfclsError`."""
+    with _reading(path):
+        return _open(path, _checked_kind(path), options or ReadOptions())
+
+
 def _open(path: Path, kind: str, options: ReadOptions) -> Table:
     if kind == FOLDER:
         return open_class_folders(path, options)

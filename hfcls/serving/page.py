@@ -1,6 +1,5 @@
 """The page of `hfcls serve`: one text with how much each word weighed, many texts, and the same as an API."""
 
-import csv
 import html
 import tempfile
 from collections.abc import Callable, Sequence
@@ -9,13 +8,14 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from hfcls.data.readers import DELIMITERS
+from hfcls.data.formats.table import unique_names
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.occlusion import Part, occlusion
-from hfcls.scoring.tasks import MultiLabel, Regression, Task, shown
-from hfcls.serving.reading import limited, read_rows
-from hfcls.system.quoting import label_cell, one_line, spreadsheet_cell
+from hfcls.inference.occlusion import occlusion
+from hfcls.scoring.tasks import MultiLabel
+from hfcls.serving.answers import answer, cell, results, write_csv, write_workbook
+from hfcls.serving.reading import FILE_TYPES, LINES, VisitorError, columns_of, likely_column, limited, read_rows
+from hfcls.system.quoting import one_line
 
 T = TypeVar("T")
 
@@ -29,11 +29,13 @@ TEXTS = {
         "classify": "Classify",
         "examples": "Examples",
         "answer": "Answer",
-        "legend": "How much each word moved the decision: green speaks for it, red against it. Thin lines part tokens.",
+        "legend": "How much each word moved the decision: green speaks for it, red against it; point at a word, tap it "
+        "or go to it with Tab for its number. Thin lines part tokens.",
         "texts": "Texts, one a line",
-        "from_file": "or a file (txt, csv, tsv)",
-        "results": "Results (the first 100)",
-        "download": "Download all as csv",
+        "from_file": "or a file (txt, csv, Excel, json, parquet)",
+        "column": "Column with the texts",
+        "csv": "Download all as csv",
+        "xlsx": "Download all as Excel (xlsx)",
     },
     "ko": {
         "title": "# 모델 써 보기",
@@ -44,16 +46,17 @@ TEXTS = {
         "classify": "분류하기",
         "examples": "예문",
         "answer": "결과",
-        "legend": "낱말이 판단을 얼마나 움직였는지: 초록은 판단을 돕고 빨강은 거스릅니다. 가는 선은 토큰의 경계입니다.",
+        "legend": "낱말이 판단을 얼마나 움직였는지: 초록은 판단을 돕고 빨강은 거스릅니다. 낱말을 가리키거나 누르거나 "
+        "Tab으로 옮겨 가면 값이 보입니다. 가는 선은 토큰의 경계입니다.",
         "texts": "문장 (한 줄에 하나)",
-        "from_file": "또는 파일 (txt, csv, tsv)",
-        "results": "결과 (앞의 100개)",
-        "download": "모두 csv로 내려받기",
+        "from_file": "또는 파일 (txt, csv, 엑셀, json, parquet)",
+        "column": "문장이 있는 열",
+        "csv": "모두 csv로 내려받기",
+        "xlsx": "모두 엑셀(xlsx)로 내려받기",
     },
 }
 t = gr.I18n(**TEXTS)  # chooses by the language of the browser; `launch` must be given it too
-UNSURE = "확신이 부족하니 사람이 판단해야 합니다. The model is not sure enough: a person should decide."
-SHOWN = 100
+AT_ONCE = 64  # texts between two signs of progress
 PREDICTED = {"predicted_label": "label", "predicted_score": "score"}  # columns -> what stands in them
 # Fonts of the system, one with Hangul on each: nothing is fetched.
 FONTS = ("system-ui", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans KR", "Noto Sans CJK KR", "NanumGothic")
@@ -70,9 +73,24 @@ footer > :not(.show-api) { display: none !important; }
 .hfcls-label + .hfcls-bar > div > div { background: var(--primary-500); }
 .hfcls-bar > span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
 .hfcls-words { margin: 1.25rem 0 .5rem; line-height: 2.2; overflow-wrap: anywhere; }
-.hfcls-word { display: inline-block; max-width: 100%; line-height: 1.4; padding: .2rem .3rem; border-radius: .3rem; }
+.hfcls-word { display: inline-block; position: relative; border: 0; margin: 0; font: inherit; color: inherit;
+  max-width: 100%; line-height: 1.4; padding: .2rem .3rem; border-radius: .3rem; }
 .hfcls-word > span + span { border-left: 1px solid color-mix(in srgb, currentColor 35%, transparent); }
-.hfcls-legend { font-size: .85rem; opacity: .8; }
+.hfcls-word[data-moved]:is(:hover, :focus-visible, :focus)::after { content: attr(data-moved); position: absolute;
+  left: 0; bottom: 100%; z-index: 2; padding: .1rem .4rem; border-radius: .3rem; font-size: .8rem; white-space: nowrap;
+  background: var(--neutral-900); color: #fff; }
+.hfcls-word:focus-visible { outline: 2px solid var(--primary-600); }
+button[role=tab].selected { color: var(--primary-700) !important; }
+.dark button[role=tab].selected { color: var(--primary-400) !important; }
+footer .show-api { color: var(--neutral-600) !important; }
+.dark footer .show-api { color: var(--neutral-300) !important; }
+.hfcls-rows { width: 100%; border-collapse: collapse; font-size: .95rem; }
+.hfcls-rows caption { text-align: left; padding: .5rem 0; }
+.hfcls-rows th, .hfcls-rows td { text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+.hfcls-rows td:first-child { font-weight: 600; min-width: 3.5rem; }
+.hfcls-rows td:nth-child(2) { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.hfcls-rows th { white-space: nowrap; }
+.hfcls-legend { font-size: .85rem; opacity: .8; word-break: keep-all; }
 .hfcls-cut { opacity: .4; text-decoration: line-through; }
 """
 
@@ -81,6 +99,13 @@ def theme() -> gr.themes.Base:
     """Plain and calm, in the fonts of the system."""
     return gr.themes.Base(
         primary_hue="teal", neutral_hue="slate", font=[*FONTS, "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    ).set(  # white on teal is readable from 700 on
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
     )
 
 
@@ -99,29 +124,51 @@ def build_page(
         scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
         return {"scores": scores, "parts": [vars(part) for part in parts]}
 
-    def show(text: str) -> tuple[str, Any]:
-        scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
-        return answer(scores, parts, classifier.task), gr.Markdown(visible=True)
+    def show(text: str, request: gr.Request | None = None) -> tuple[str, Any]:
+        scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]), request)
+        return answer(scores, parts, classifier.task, _language(request)), gr.Markdown(visible=True)
 
-    def label(texts: str, file: str | None) -> tuple[Any, Any]:
-        header, rows = _with_errors_shown(lambda: read_rows(texts, file, max_chars, max_texts))
-        column = header.index("text")
-        answers = _with_errors_shown(lambda: classifier(limited([row[column] for row in rows], max_chars, max_texts)))
+    def likely(columns: list[str]) -> str | None:
+        return likely_column(columns, classifier.columns.get("text_column") or "text")
+
+    def columns(file: str | None, request: gr.Request | None = None) -> Any:
+        if not file or file.lower().endswith(LINES):
+            return gr.Dropdown(choices=[], value=None, visible=False)
+        found = _with_errors_shown(lambda: columns_of(file, max_texts), request)
+        return gr.Dropdown(choices=found, value=likely(found), visible=True)
+
+    def label(
+        texts: str,
+        file: str | None,
+        column: str | None = None,
+        request: gr.Request | None = None,
+        progress: Any = gr.Progress(),  # noqa: B008  # so Gradio wants it
+    ) -> tuple[Any, Any, Any]:
+        if file and not column:  # whoever is faster than the chooser
+            column = likely(_with_errors_shown(lambda: columns_of(file, max_texts), request))
+        header, rows = _with_errors_shown(lambda: read_rows(texts, file, column, max_chars, max_texts), request)
+        place = header.index(column) if file and column in header else 0
+        checked = _with_errors_shown(lambda: limited([row[place] for row in rows], max_chars, max_texts), request)
+        answers: list[Any] = []
+        for start in range(0, len(checked), AT_ONCE):
+            progress((start, len(checked)))
+            part = checked[start : start + AT_ONCE]
+            answers += _with_errors_shown(lambda part=part: classifier(part), request)  # type: ignore[misc]
         added = {"predicted_labels": "labels"} if isinstance(classifier.task, MultiLabel) else dict(PREDICTED)
         if getattr(classifier.task, "abstain_below", None) is not None:
             added["abstain"] = "abstain"
-        header = [*header, *added]
-        rows = [
-            [*row, *(cell(a[key], classifier.labels) for key in added.values())]
-            for row, a in zip(rows, answers, strict=True)
-        ]
+        told = [[cell(a[key], classifier.labels) for key in added.values()] for a in answers]
+        named = unique_names([*header, *added])
+        table = [named, *([*row, *more] for row, more in zip(rows, told, strict=True))]
         with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
-            path = Path(aside) / "labelled.csv"
-            with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark tells Excel that it is UTF-8
-                csv.writer(out).writerows([map(spreadsheet_cell, row) for row in (header, *rows)])
-            kept = download.move_resource_to_block_cache(path)  # Gradio's copy, which goes with its `delete_cache`
-        table = gr.Dataframe(value=rows[:SHOWN], headers=header, visible=True)
-        return table, gr.DownloadButton(value=kept, visible=True)
+            files = [write_csv(table, Path(aside)), write_workbook(table, Path(aside))]
+            kept = [download.move_resource_to_block_cache(path) for path in files]  # Gradio's copies, which it deletes
+        shown_rows = results(checked, told, _language(request))
+        return (
+            gr.HTML(shown_rows, visible=True),
+            gr.DownloadButton(value=kept[0], visible=True),
+            gr.DownloadButton(value=kept[1], visible=True),
+        )
 
     with gr.Blocks(title=f"hfcls: {one_line(name)}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(t("title"))
@@ -147,54 +194,34 @@ def build_page(
             )
         with gr.Tab(t("many")):
             texts = gr.Textbox(label=t("texts"), lines=5, max_lines=12)
-            file = gr.File(label=t("from_file"), file_types=[*DELIMITERS], height=140)
+            file = gr.File(label=t("from_file"), file_types=[*FILE_TYPES], height=140)
+            column = gr.Dropdown(label=t("column"), visible=False, interactive=True)
             run = gr.Button(t("classify"), variant="primary")
-            table = gr.Dataframe(label=t("results"), visible=False, interactive=False, wrap=True)
-            download = gr.DownloadButton(t("download"), visible=False)  # type: ignore[arg-type]  # it takes both
-            run.click(label, [texts, file], [table, download], show_progress="minimal", api_visibility="private")
+            with gr.Row():
+                download = gr.DownloadButton(t("csv"), visible=False)  # type: ignore[arg-type]  # it takes both
+                workbook = gr.DownloadButton(t("xlsx"), visible=False)  # type: ignore[arg-type]
+            table = gr.HTML(visible=False)
+            file.change(columns, file, column, show_progress="hidden", api_visibility="private")
+            run.click(
+                label, [texts, file, column], [table, download, workbook], show_progress="full",
+                show_progress_on=table, api_visibility="private",
+            )  # fmt: skip
         for function in (classify, classify_many, explain):
             gr.api(function, api_name=function.__name__)
     return page
 
 
-def cell(value: Any, names: Sequence[str] = ()) -> str:
-    """What stands in a table for a label, several of these names, a number, or yes and no."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return label_cell(value, names)
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _language(request: gr.Request | None) -> str:
+    """Of the page: Korean where the browser asks for it first, as Gradio's own texts have it."""
+    asked = request.headers.get("accept-language", "") if request and request.headers else ""
+    return "ko" if asked.lower().startswith("ko") else "en"
 
 
-def answer(scores: dict[str, float], parts: list[Part], task: Task) -> str:
-    """The decision, a bar for each class (the 12 most probable), and the words in their colours, as HTML."""
-    told = task.answer(list(scores.values()), all_scores=False)
-    decision = cell(told["score"]) if isinstance(task, Regression) else shown(told.get("labels", told.get("label")))
-    ranked = [] if isinstance(task, Regression) else sorted(scores.items(), key=lambda item: -item[1])[:12]
-    bars = "".join(
-        f'<div class="hfcls-bar"><span>{html.escape(label)}</span><div><div style="width:{score:.1%}"></div></div>'
-        f"<span>{score:.1%}</span></div>"
-        for label, score in ranked
-    )
-    largest = max((abs(part.moved) for part in parts), default=0) or 1
-    words = []
-    for part in parts:
-        pieces = "".join(f"<span>{html.escape(token)}</span>" for token in part.tokens)
-        if not part.tokens:
-            words.append(f'<span class="hfcls-word hfcls-cut">{html.escape(part.text)}</span>')
-            continue
-        hue, strength = (160 if part.moved > 0 else 10), 0.6 * abs(part.moved) / largest
-        style = f"background:hsl({hue} 70% 45% / {strength:.2f})"
-        words.append(f'<span class="hfcls-word" title="{part.moved:+.3f}" style="{style}">{pieces}</span>')
-    if told.get("abstain"):
-        bars += f'<p class="hfcls-legend">{UNSURE}</p>'
-    return f'<div class="hfcls-label">{html.escape(decision)}</div>{bars}<p class="hfcls-words">{" ".join(words)}</p>'
-
-
-def _with_errors_shown(work: Callable[[], T]) -> T:
+def _with_errors_shown(work: Callable[[], T], request: gr.Request | None = None) -> T:
     """Our errors reach the page, which reads them as HTML, and the API; Gradio hides all others."""
     try:
         return work()
     except HfclsError as error:
-        message = html.escape(str(error), quote=False)
+        told = error.in_language[_language(request)] if isinstance(error, VisitorError) and request else str(error)
+        message = html.escape(told, quote=False)
         raise gr.Error(message, duration=None, print_exception=False) from error

@@ -16,6 +16,7 @@ import tempfile
 import tracemalloc
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accessibility import serious_violations
 from conftest import ROOT
 
 import hfcls
@@ -34,10 +36,11 @@ pytest.importorskip("gradio", reason="needs the extra serve")
 
 from hfcls.inference.occlusion import Part
 from hfcls.scoring.tasks import SingleLabel
+from hfcls.serving.answers import UNSURE, answer, cell, results, write_workbook
 from hfcls.serving.app import _examples
 from hfcls.serving.middleware import max_body
-from hfcls.serving.page import UNSURE, answer, build_page, cell
-from hfcls.serving.reading import limited, read_rows
+from hfcls.serving.page import build_page
+from hfcls.serving.reading import columns_of, likely_column, limited, read_rows
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from serve import ask  # the REST API of the page
@@ -159,30 +162,80 @@ def test_what_the_page_of_the_documentation_tells_to_run_runs(classifier_folder,
         ("a.txt", "좋다\n\n나쁘다, 정말\n".encode(), (["text"], [["좋다"], ["나쁘다, 정말"]])),
         ("a.csv", '\ufeffid,text\n1,"좋다, 정말"\n'.encode(), (["id", "text"], [["1", "좋다, 정말"]])),
         ("a.CSV", b"text\n\n  \nx\n", (["text"], [["  "], ["x"]])),
-        ("a.csv", b"id,body\n1,x\n", "There is no column named text; found id, body"),
-        ("a.csv", b"text,id,text\n1,x,2\n", "Several columns are named text; found text, id, text"),
-        ("a.csv", b"", "There is no column named text"),
+        ("a.csv", b"id,body\n1,x\n", "choose the column with the texts. It has id, body"),
+        ("a.csv", b"", "a.csv is empty: it needs a header line and rows"),
         ("a.csv", "text\n좋다\n".encode("cp949"), (["text"], [["좋다"]])),
         ("a.csv", "id;text\r\n1;좋다, 정말\r\n".encode("cp949"), (["id", "text"], [["1", "좋다, 정말"]])),
         ("a.txt", "좋다\n".encode("cp949"), (["text"], [["좋다"]])),
-        ("a.tsv", b"text\tid\nx\n", "line 2: 1 fields, but the header has 2"),
-        ("a.pdf", b"", "A txt, csv or tsv file is needed"),
+        ("a.tsv", b"text\tid\nx\n", "a.tsv, line 2: 1 fields, but the header has 2"),
+        ("a.pdf", b"", "A file of one of these kinds is needed: csv, tsv, txt, json, jsonl, parquet, xlsx"),
+        (
+            "a.jsonl",
+            '{"id": 1, "text": "좋다"}\n{"id": 2, "text": null}'.encode(),
+            (["id", "text"], [["1", "좋다"], ["2", ""]]),
+        ),
+        ("a.json", '[{"text": "좋다"}]'.encode(), (["text"], [["좋다"]])),
+        ("a.parquet", b"PAR1", "the file could not be read (could not read a.parquet as parquet"),
+        ("a.xlsx", b"PK", "the file could not be read (a.xlsx is not a workbook"),
     ],
 )
 def test_files_are_read_or_refused_with_a_reason(tmp_path, name, content, expected):
     path = tmp_path / name
     path.write_bytes(content)
     if isinstance(expected, tuple):
-        assert read_rows("", str(path), 100, 10) == expected
+        assert read_rows("", str(path), "text", 100, 10) == expected
+        assert columns_of(str(path), 10) == expected[0]
     else:
         with pytest.raises(HfclsError, match=re.escape(expected)) as caught:
-            read_rows("", str(path), 100, 10)
+            read_rows("", str(path), "text", 100, 10)
         assert str(tmp_path) not in str(caught.value)
+        assert set(caught.value.in_language) == {"ko", "en"}
+        assert all(name in told for told in caught.value.in_language.values())
+
+
+def test_what_the_page_writes_as_a_workbook_it_reads_again(tmp_path):
+    rows = [["내용", "predicted_label"], ["=1+1", "긍정"], ["http://example.org 010-1234", "부정"], ["", "0012"]]
+    path = write_workbook(rows, tmp_path)
+    assert columns_of(str(path), 10) == rows[0]
+    assert read_rows("", str(path), "내용", 100, 10) == (rows[0], rows[1:])
+    assert "<f>" not in zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode(), "no formula"
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_not_read(tmp_path, monkeypatch):
+    path = write_workbook([["text"], ["가"]], tmp_path)
+    monkeypatch.setattr("hfcls.serving.reading.MOST_UNPACKED", 1_000)
+    with pytest.raises(HfclsError, match=r"labelled\.xlsx: too large when unpacked"):
+        columns_of(str(path), 10)
+
+
+def test_the_likely_column_is_the_models_own_or_a_usual_one():
+    assert likely_column(["id", "후기", "text"], "후기") == "후기"
+    assert likely_column(["id", "리뷰"], "후기") == "리뷰"
+    assert likely_column(["무엇"], "후기") == "무엇"
+    assert likely_column(["id", "body"], "text") is None
+
+
+def test_results_have_label_and_probability_first_in_the_language_of_the_page():
+    told = [["<b>긍정", "0.9000"]] * 101
+    for language, heads, caption in (
+        ("ko", ["예측", "확률", "문장"], "문장 101개, 앞의 100개"),
+        ("en", ["Label", "Probability", "Text"], "Texts: 101, the first 100"),
+    ):
+        found = results([f"글 {i}" for i in range(101)], told, language)
+        assert re.findall(r'<th scope="col"[^>]*>(.*?)</th>', found) == heads
+        assert caption in found
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", found)
+        assert cells[-3:] == ["&lt;b&gt;긍정", "0.9000", "글 99"]
+        assert "글 100" not in found
+    assert "확률" not in results(["가"], [["3.5"]], "ko"), "a number has no probability"
+    assert "\u202e" not in results(["\u202e가"], [["긍정\u202e", "0.9"]], "ko"), (
+        "a text does not turn the others around"
+    )
 
 
 def test_a_file_that_is_gone_is_told_by_its_name_alone(tmp_path):
-    with pytest.raises(HfclsError, match=r"^a\.csv: .* It cannot be read \(No such file or directory\)"):
-        read_rows("", str(tmp_path / "a.csv"), 100, 10)
+    with pytest.raises(HfclsError, match=r"^a\.csv: .* the file could not be read \(No such file or directory\)"):
+        read_rows("", str(tmp_path / "a.csv"), "text", 100, 10)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", None])
@@ -194,13 +247,16 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
     tracemalloc.start()
     try:
         with pytest.raises(HfclsError, match="At most 10 texts at once, found more"):
-            read_rows("" if name else lines, str(path) if name else None, 100, 10)
-        assert tracemalloc.get_traced_memory()[1] < 4 * len(lines) + 2**20
+            read_rows("" if name else lines, str(path) if name else None, "text", 100, 10)
+        if name not in ("a.txt", None):
+            with pytest.raises(HfclsError, match="At most 10 texts at once, found more"):
+                columns_of(str(path), 10)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(lines) + 2**21
     finally:
         tracemalloc.stop()
     path.write_text("text\n좋다\n" + "가" * 101 + "\n" + "좋다\n" * 20, encoding="utf-8")
     with pytest.raises(HfclsError, match=r"Text [23] has 101 characters; at most 100 are taken"):
-        read_rows("" if name else path.read_text("utf-8"), str(path) if name else None, 100, 10)
+        read_rows("" if name else path.read_text("utf-8"), str(path) if name else None, "text", 100, 10)
 
 
 def test_a_file_above_the_limit_is_not_taken(url):
@@ -297,8 +353,9 @@ def test_what_is_typed_is_escaped():
 
 def test_the_page_says_when_a_person_should_decide():
     task = SingleLabel(["부정", "긍정"], abstain_below=0.8)
-    assert UNSURE in answer({"부정": 0.3, "긍정": 0.7}, [], task)
-    assert UNSURE not in answer({"부정": 0.1, "긍정": 0.9}, [], task)
+    for language, told in UNSURE.items():
+        assert told in answer({"부정": 0.3, "긍정": 0.7}, [], task, language)
+        assert told not in answer({"부정": 0.1, "긍정": 0.9}, [], task, language)
     assert (cell(True), cell(0.5)) == ("true", "0.5000")
 
 
@@ -354,18 +411,20 @@ def test_a_signal_ends_it_also_while_the_model_is_loading(capsys, monkeypatch):
 
 
 @LEFT_OPEN
-def test_labelled_texts_lie_in_one_file_that_gradio_deletes(classifier, tmp_path, monkeypatch):
+def test_labelled_texts_lie_in_two_files_that_gradio_deletes(classifier, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     page = build_page(classifier, name="a", max_chars=100, max_texts=10)
     label = next(function.fn for function in page.fns.values() if function.name == "label")
     label("최고 추천\n=1+1\n별로", None)
-    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    path, book = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert book.suffix == ".xlsx"
+    assert any(str(book) in files for files in page.temp_file_sets)
     assert "\n'=1+1," in path.read_text("utf-8-sig")  # Excel is to show it, not to compute it
     assert path.read_text("utf-8-sig").startswith("text,predicted_label,predicted_score\n최고 추천,")
     assert any(str(path) in files for files in page.temp_file_sets)
-    (tmp_path / "b.csv").write_text("<img src=x>\na\n")
-    with pytest.raises(Exception, match="found &lt;img src=x&gt;"):  # the page reads a message as HTML
+    (tmp_path / "b.csv").write_text("<img src=x>,b\na,c\n")
+    with pytest.raises(Exception, match="It has &lt;img src=x&gt;"):  # the page reads a message as HTML
         label("", str(tmp_path / "b.csv"))
     del page, label
     gc.collect()
@@ -440,9 +499,22 @@ def test_a_person_types_and_reads_the_answer(browser_page, classifier):
     assert f"{expected['score']:.1%}" in bars[0]
     assert tab.locator(".hfcls-word").all_inner_texts() == text.split()
     assert tab.evaluate("document.documentElement.scrollWidth") <= tab.viewport_size["width"]
+    words_shown = tab.locator("button.hfcls-word")
+    tab.get_by_role("button", name=button).first.focus()
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "hfcls-word", "the words are reached by the keyboard"
+    value = "getComputedStyle(document.activeElement, '::after').content"
+    assert re.fullmatch(r'"[+-]\d\.\d{3}"', tab.evaluate(value))
+    words_shown.nth(1).click()
+    assert words_shown.nth(1).get_attribute("aria-label").startswith("추천 ")
+    assert serious_violations(tab) == []
     box.fill("가" * 101)
     tab.get_by_role("button", name=button).first.click()
-    tab.get_by_text("at most 100 are taken").wait_for(timeout=60_000)
+    own, other = "at most 100 are taken", "너무 깁니다"
+    if tab.evaluate("navigator.language") == "ko-KR":
+        own, other = other, own
+    tab.get_by_text(own).wait_for(timeout=60_000)
+    assert tab.get_by_text(other).count() == 0, "in the language of the page alone"
 
 
 @pytest.mark.slow
@@ -458,19 +530,49 @@ def test_a_person_clicks_an_example(browser_page):
 def test_a_person_uploads_a_file_and_downloads_the_result(browser_page, classifier, tmp_path):
     tab = browser_page
     path = tmp_path / "comments.csv"
-    path.write_text('id,text\n1,"최고, 추천"\n2,별로 실망\n', encoding="utf-8")
+    path.write_bytes('번호,댓글,작성자\n1,"최고, 추천",가\n2,별로 실망,=1+1\n'.encode("cp949"))
     tab.get_by_role("tab").nth(1).click()
     tab.locator("input[type=file]").set_input_files(str(path))
-    tab.get_by_text("comments").first.wait_for(timeout=60_000)
+    chooser = tab.get_by_label(re.compile("Column with the texts|문장이 있는 열"))
+    chooser.wait_for(timeout=60_000)
+    assert chooser.input_value() == "댓글"
     tab.locator("button.primary:visible").click()
-    download = tab.get_by_role("button", name=re.compile("Download all|모두 csv로"))
-    download.wait_for(timeout=60_000)
-    with tab.expect_download(timeout=60_000) as event:
-        download.click()
-    rows = list(csv.DictReader(io.StringIO(Path(event.value.path()).read_text("utf-8-sig"))))
-    assert [row["text"] for row in rows] == ["최고, 추천", "별로 실망"]
-    assert [row["predicted_label"] for row in rows] == [a["label"] for a in classifier([row["text"] for row in rows])]
+    tab.locator(".hfcls-rows").wait_for(timeout=60_000)
+    found = {}
+    for kind in ("csv", "xlsx"):
+        with tab.expect_download(timeout=60_000) as event:
+            tab.get_by_role("button", name=kind).click()
+        found[kind] = tmp_path / f"found.{kind}"
+        shutil.copyfile(event.value.path(), found[kind])
+    rows = list(csv.DictReader(io.StringIO(found["csv"].read_text("utf-8-sig"))))
+    assert [row["댓글"] for row in rows] == ["최고, 추천", "별로 실망"]
+    expected = [a["label"] for a in classifier([row["댓글"] for row in rows])]
+    assert [row["predicted_label"] for row in rows] == expected
+    header, cells = read_rows("", str(found["xlsx"]), "댓글", 100, 10)
+    assert [dict(zip(header, row, strict=True)) for row in cells] == [rows[0], {**rows[1], "작성자": "=1+1"}]
+    shown = tab.locator(".hfcls-rows td").all_inner_texts()
+    assert shown[0::3] == expected
+    assert shown[2::3] == ["최고, 추천", "별로 실망"]
+    korean = tab.evaluate("navigator.language") == "ko-KR"
+    heads = ["예측", "확률", "문장"] if korean else ["Label", "Probability", "Text"]
+    assert tab.locator(".hfcls-rows th").all_inner_texts() == heads
     assert tab.evaluate("document.documentElement.scrollWidth") <= tab.viewport_size["width"]
+    assert serious_violations(tab) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("browser_page", [DESKTOP, MOBILE], indirect=True, ids=["desktop", "mobile"])
+def test_a_file_that_cannot_be_read_is_told_by_its_name_in_the_language_of_the_page(browser_page, tmp_path):
+    tab = browser_page
+    path = tmp_path / "고객 의견.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    tab.get_by_role("tab").nth(1).click()
+    tab.locator("input[type=file]").set_input_files(str(path))
+    told = "파일을 읽지 못했습니다" if tab.evaluate("navigator.language") == "ko-KR" else "the file could not be read"
+    message = tab.get_by_text(told).first
+    message.wait_for(timeout=60_000)
+    assert "고객 의견.parquet" in message.inner_text()
+    assert "/" not in message.inner_text()
 
 
 @pytest.mark.slow
@@ -489,14 +591,16 @@ def test_hostile_names_and_texts_are_text_in_a_browser(hostile, tmp_path):
         tab.locator(".hfcls-label").wait_for(timeout=60_000)
         assert "<img src=http://example.org/x.png" in tab.locator(".hfcls-label").inner_text()
         assert "${document.title=1}" in tab.locator(".hfcls-label").inner_text()
-        for path, sign in ((good, "Download all as csv"), (bad, "There is no column named text")):
+        for path in (good, bad):
             tab.reload()
             tab.get_by_role("tab").nth(1).click()
             tab.locator("input[type=file]").first.set_input_files(str(path))
-            tab.get_by_text(path.name.split()[0]).first.wait_for(timeout=60_000)
+            tab.get_by_text(path.name.split()[0]).first.wait_for(timeout=60_000)  # which stands there while it uploads
+            tab.get_by_label("Column with the texts").wait_for(timeout=60_000)
             tab.locator("button.primary:visible").click()
-            tab.get_by_text(sign).first.wait_for(timeout=60_000)
-            assert tab.get_by_text("<img src=http://example.org/x.png").first.is_visible()
+            tab.get_by_text("Download all as csv").first.wait_for(timeout=60_000)
+            if path == good:
+                assert tab.get_by_text("<img src=http://example.org/x.png").first.is_visible()
         assert tab.title() == f"hfcls: {hostile.name}"
         assert tab.locator("main img").count() == 0
         assert tab.locator("main a[href*=example]").count() == 0
