@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import dataclasses
 import importlib
 import inspect
 import re
@@ -306,3 +307,15 @@ def test_the_tables_of_options_are_those_of_all_commands():
     for page in ("options.md", "options.ko.md"):
         text = (ROOT / "docs/reference" / page).read_text("utf-8")
         assert set(re.findall(r"<!-- options: (\w+) -->", text)) == configs
+
+
+def test_every_option_has_its_help_in_korean():
+    """With the same flags and numbers; a help that changes wants its Korean line changed with it."""
+    configs = [getattr(config, name) for name in config.__all__ if name.endswith("Config")]
+    helps = {field.metadata["help"] for group in configs for field in dataclasses.fields(group)}
+    korean = yaml.safe_load((ROOT / "docs/options_ko.yaml").read_text("utf-8"))
+    assert set(korean) == helps, "docs/options_ko.yaml: English help -> Korean help"
+    for english, text in korean.items():
+        assert re.search("[가-힣]", text), english
+        for same in (r"--[a-z_]+", r"\d[\d,.]*(?<![.,])"):
+            assert set(re.findall(same, english)) <= set(re.findall(same, text)), text

@@ -77,3 +77,10 @@ def test_axe_finds_nothing_serious(site, page):
         assert serious_violations(page) == [], name
     page.goto(f"{site}ko/")
     assert page.locator(".md-content img").first.is_visible(), "a picture on the home page"
+
+
+def test_the_options_stand_in_the_language_of_their_page(site, page):
+    for name, head, told in (("", "what it does", "rows per optimizer step"), ("ko/", "하는 일", "스텝 하나의 행 수")):
+        page.goto(f"{site}{name}reference/options/")
+        assert set(page.locator(".md-content th:nth-child(3)").all_inner_texts()) == {head}
+        assert told in page.locator("tr", has_text="--batch_size").first.inner_text()
