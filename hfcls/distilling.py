@@ -22,7 +22,7 @@ from hfcls.data.targets.probabilities import (
     with_certain_labels,
     with_soft_labels,
 )
-from hfcls.data.tasks import SOFT_LABEL, task_of, tell_origin
+from hfcls.data.tasks import SOFT_LABEL, TAUGHT, task_of, tell_origin
 from hfcls.errors import HfclsError
 from hfcls.finetune import whole_run
 from hfcls.inference.shards import predict_files
@@ -117,7 +117,7 @@ def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:
     tables = {path: read_table(path, ReadOptions() if config.teacher else reading) for path in answers}
     classes = probability_classes(next(iter(tables.values())), str(answers[0]))
     taught = concatenate_datasets([_taught(config, path, rows, classes) for path, rows in tables.items()])
-    who = f"the teacher {Path(config.teacher).name}" if config.teacher else "another model"
+    who = f"the teacher {Path(config.teacher).name!r}" if config.teacher else "another model"
     corpus = _labelled(config, classes)
     told = f"{len(taught):,} training texts have the probabilities for labels that {who} gave"
     if own := len(corpus.get("train", ())):
@@ -127,7 +127,7 @@ def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:
         corpus = carve_validation(corpus, config.validation_size, config.cut_seed)
         told += f"; {config.validation_size:.0%} of the {'latter' if own else 'texts'} became validation"
         if not own:
-            corpus["validation"] = tell_origin(corpus["validation"], f"its labels are those of {who}")
+            corpus["validation"] = tell_origin(corpus["validation"], f"{TAUGHT} {who}")
     if own:
         corpus["train"] = concatenate_datasets([corpus["train"], taught])
     held_out = {split: rows.remove_columns(SOFT_LABEL) for split, rows in corpus.items() if split != "train"}

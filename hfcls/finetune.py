@@ -105,7 +105,7 @@ def whole_run(
         finished = finished_result(folder, options) if config.resume else None
     if finished:
         if is_main:
-            publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private, again=True)
+            publish(folder, repo_id=repo_id, **config.publishing_options(), again=True)
         return finished
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data, args.device.type)
@@ -144,7 +144,7 @@ def whole_run(
         if config.baseline and config.report:
             save_doubts(run.corpus["train"], folder, config.seed)
         save_run(result, run.corpus[run.scored] if run.scored else None, outputs, run.task, folder)
-        publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private)
+        publish(folder, repo_id=repo_id, **config.publishing_options())
     return result
 
 

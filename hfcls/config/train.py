@@ -77,7 +77,6 @@ class SplitConfig(DataConfig):
     max_train_samples: int | None = option(None, "use the first N training rows only")
     max_validation_samples: int | None = option(None, "use the first N validation rows only")
     max_test_samples: int | None = option(None, "use the first N test rows only")
-
     output_columns: str | None = option(
         None,
         "columns of a test split without labels to keep in submission.csv, such as id (default: all but the texts)",
@@ -210,6 +209,7 @@ class RunConfig(FollowedConfig):
     report: bool = option(
         True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
     )
+    card_language: Literal["en", "ko"] = option("en", "language of the model card", resumable=True, in_card="never")
 
 
 @dataclass(kw_only=True)
@@ -217,10 +217,7 @@ class HubConfig(Config):
     """Whether the model is published on the Hugging Face Hub."""
 
     push_to_hub: bool = option(
-        False,
-        "push the saved model at the end of the run; the login is checked at its start",
-        resumable=True,
-        in_card="never",
+        False, "push the model at the end of the run; its start checks the login", resumable=True, in_card="never"
     )
     hub_model_id: str | None = option(
         None,
@@ -246,3 +243,7 @@ class TrainConfig(HubConfig, RunConfig, TrainingConfig, ModelConfig, SplitConfig
         of_training = (f.name for group in (OptimizationConfig, SelectionConfig) for f in fields(group))
         names = [*of_training, *of_run, "label_smoothing", "focal_gamma", "rdrop", "report_to"]
         return {name: getattr(self, name) for name in names}
+
+    def publishing_options(self) -> dict[str, Any]:
+        """The arguments of `hfcls.publishing.after_run.publish` that are options."""
+        return {name: getattr(self, name) for name in ("report", "card_language", "hub_private")}

@@ -88,6 +88,7 @@ class TrainOptions(DataOptions, total=False):
     baseline: bool
     metrics: str | None
     report: bool
+    card_language: Literal["en", "ko"]
     report_to: str
     push_to_hub: bool
     hub_model_id: str | None

@@ -61,6 +61,9 @@ def is_taught(splits: Mapping[str, Dataset] | None) -> bool:
     return train is not None and isinstance(train.features.get(SOFT_LABEL), List)
 
 
+TAUGHT = "its labels are those of"  # and then of whom: of rows that a teacher has labelled
+
+
 def tell_origin(rows: Dataset, sentence: str) -> Dataset:
     """The rows, which know where their labels come from: `origin_of_labels` gives it back, also of a part of them."""
     rows = rows.with_format(None)

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 # The options that decide what a baseline is, or what its run leaves; all others are of an encoder.
 HEEDED = {f.name for f in fields(SplitConfig)} - {"select_on_test"} | {
-    *("model", "seed", "split_seed", "trust_remote_code", "baseline", "metrics", "report")
+    *("model", "seed", "split_seed", "trust_remote_code", "baseline", "metrics", "report", "card_language")
 }
 
 
@@ -93,7 +93,7 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         facts = _facts(config, run, fitted, seconds)
         result = scored_result(run.corpus, run.scored, probabilities, run.task, facts, **given)
         save_run(result, rows, probabilities, run.task, folder)
-        publish(folder, report=config.report, repo_id=None, hub_private=False)
+        publish(folder, repo_id=None, **config.publishing_options())
     return result
 
 

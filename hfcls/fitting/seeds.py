@@ -62,7 +62,7 @@ def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[Trai
         repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
     if config.resume and (finished := _finished(config, folder)):
         if is_main:
-            publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private, again=True)
+            publish(folder, repo_id=repo_id, **config.publishing_options(), again=True)
         return finished
     results = {}
     for seed in range(config.seed, config.seed + config.seeds):
@@ -76,7 +76,7 @@ def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[Trai
         return next(iter(results.values()))
     with sole_run(folder / LOCK_FILE):
         result = _keep_best(config, folder, results)
-    publish(folder, report=config.report, repo_id=repo_id, hub_private=config.hub_private)
+    publish(folder, repo_id=repo_id, **config.publishing_options())
     PartialState().wait_for_everyone()
     return result
 

@@ -13,12 +13,15 @@ from hfcls.system.next_steps import INSTALL_EXTRA
 logger = logging.getLogger(__name__)
 
 
-def publish(folder: Path, *, report: bool, repo_id: str | None, hub_private: bool, again: bool = False) -> None:
+def publish(
+    folder: Path, *, report: bool, card_language: str, repo_id: str | None, hub_private: bool, again: bool = False
+) -> None:
     """Report and card of a finished run, in its folder, and all that is for others on the Hub.
 
     Args:
         folder: of the run.
         report: whether there shall be one.
+        card_language: en or ko.
         repo_id: to push to; None: nothing is pushed.
         hub_private: make a new repository private.
         again: for a run that had ended before: what is there stays as it is.
@@ -29,7 +32,7 @@ def publish(folder: Path, *, report: bool, repo_id: str | None, hub_private: boo
     if report and not (again and (folder / REPORT_FILE).exists()):
         try_report(folder)
     if not (again and (folder / CARD_FILE).exists()):
-        try_card(folder)
+        try_card(folder, card_language)
     if repo_id:
         push_or_explain(folder, repo_id, hub_private=hub_private)
 
@@ -52,10 +55,10 @@ def try_report(folder: Path) -> None:
         logger.warning("the run is saved, its report failed (%s); %s tries again", error, again)
 
 
-def try_card(folder: Path) -> None:
+def try_card(folder: Path, language: str = "en") -> None:
     """Write the model card of a finished run; a failure is one line."""
     try:
-        write_card(folder)
+        write_card(folder, language)
     except Exception as error:
         reason = getattr(error, "strerror", None) or error
         logger.warning("the run is saved, its model card could not be written (%s)", reason)

@@ -1,6 +1,5 @@
 """The model card of a run: README.md with what a stranger needs to know before using the model."""
 
-import json
 import logging
 import os
 import re
@@ -14,10 +13,13 @@ from huggingface_hub.errors import HTTPError
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from hfcls.config.commands import DistillConfig
 from hfcls.config.train import TrainConfig
+from hfcls.data.tasks import TAUGHT
 from hfcls.models.sources import SHIPPED, local_folder
-from hfcls.publishing.names import CORPORA, OWN, SCORES, on_hub, without_place
-from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE, STATE_FILE
+from hfcls.publishing.names import CORPORA, LOSSES, OWN, SCORES, SPLITS, decimals, on_hub, without_place
+from hfcls.publishing.verdict import how_good
+from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE
 from hfcls.runs.predictions import sample_texts
 from hfcls.runs.record import RunFacts
 from hfcls.runs.results import Result, load_results
@@ -29,16 +31,8 @@ from hfcls.system.terminal import duration
 
 logger = logging.getLogger(__name__)
 
-FIGURES = {  # of the report, where the extra is installed
-    f"{REPORT_FOLDER}/confusion.png": "confusion matrix",
-    f"{REPORT_FOLDER}/reliability.png": "accuracy by confidence",
-    f"{REPORT_FOLDER}/lengths.png": "accuracy by length",
-    f"{REPORT_FOLDER}/scatter.png": "targets and answers",
-    f"{REPORT_FOLDER}/coverage.png": "accuracy by share of texts answered",
-    f"{REPORT_FOLDER}/loss.png": "loss",
-    f"{REPORT_FOLDER}/accuracy.png": "accuracy",
-    f"{REPORT_FOLDER}/learning_rate.png": "learning rate",
-}
+SCATTER, CONFUSION = f"{REPORT_FOLDER}/scatter.png", f"{REPORT_FOLDER}/confusion.png"
+FIGURES = (SCATTER, CONFUSION)  # of the report, where the extra is installed
 # In the lines of a card's examples, which begin so; no name out of the data begins a line.
 REPO_NAME = re.compile(
     r'^((?:\w+ = )?(?:pipeline\(.*?\bmodel=|Classifier\.from_pretrained\())"(?:[^"\\]|\\.)*"', re.MULTILINE
@@ -49,23 +43,16 @@ METRICS = {  # as the Hub names them -> as an analysis does, and a title
     "multi_label_classification": {"f1": ("micro_f1", "Micro F1"), "accuracy": ("subset_accuracy", "Subset accuracy")},
     "regression": {"pearsonr": ("pearson", "Pearson"), "spearmanr": ("spearman", "Spearman")},
 }
-COURSE = {  # the scores of each evaluation in training
-    "single_label_classification": ("accuracy", "macro_f1"),
-    "multi_label_classification": ("micro_f1", "macro_f1"),
-    "regression": ("pearson", "spearman"),
-}
-LOSS_NAMES = {
-    "single_label_classification": "cross-entropy (nats)",
-    "multi_label_classification": "binary cross-entropy (nats)",
-    "regression": "squared error",
-}
 FEW_CLASSES = 12  # more of them do not fit a table of class against class
 
 
-def write_card(folder: Path) -> None:
+def write_card(folder: Path, language: str = "en") -> None:
     """Write README.md of the finished run in `folder`, whole or not at all; asks the Hub for the base model's licence.
 
     A README.md that is no card of hfcls is left as it is.
+
+    Args:
+        language: en or ko.
 
     Raises:
         HfclsError: no finished run there.
@@ -76,22 +63,24 @@ def write_card(folder: Path) -> None:
         return
     result = load_results(folder)
     licence = base_licence(result.facts.model) if result.facts else None
-    write_whole(present, model_card(result, folder, licence))
+    write_whole(present, model_card(result, folder, licence, language))
 
 
-def model_card(result: Result, folder: Path, licence: str | None) -> str:
+def model_card(result: Result, folder: Path, licence: str | None, language: str = "en") -> str:
     """The card of a run.
 
     Args:
         result: of `fine_tune`, with its facts.
-        folder: of the run, with `trainer_state.json` and maybe figures.
+        folder: of the run, maybe with figures.
         licence: of the base model, as the Hub names licences.
+        language: en or ko.
     """
     facts = result.facts
     assert facts is not None, "a run of fine_tune has facts"
-    base = OWN.get(facts.model) or without_place(facts.model)
-    corpus = CORPORA.get(facts.dataset) or without_place(facts.dataset)
-    title = f"{base} fine-tuned on {corpus}"
+    place = 0 if language == "ko" else 1  # of a text in pairs of Korean and English
+    base = OWN[facts.model][place] if facts.model in OWN else without_place(facts.model)
+    corpus = CORPORA[facts.dataset][place] if facts.dataset in CORPORA else without_place(facts.dataset)
+    title = (f"{base} 파인튜닝: {corpus}", f"{base} fine-tuned on {corpus}")[place]
     labels = list(facts.splits["train"].classes) or [facts.options.get("label_column", "label")]
     environment = Environment(
         autoescape=True,
@@ -114,20 +103,39 @@ def model_card(result: Result, folder: Path, licence: str | None) -> str:
         labels=labels,
         few_classes=len(labels) <= FEW_CLASSES,
         problem_type=facts.problem_type,
-        score_names=SCORES | {"macro_f1": ("", "macro F1"), "micro_f1": ("", "micro F1")},
-        loss_name=LOSS_NAMES[facts.problem_type],
-        course_scores=COURSE[facts.problem_type],
+        score_names=SCORES,
+        loss_name=LOSSES[facts.problem_type][place],
+        split_names=SPLITS,
+        split_name=SPLITS.get(result.split or "", result.split) if language == "ko" else result.split,
+        digits=decimals(result.num_rows),
+        how_good=how_good(result)[place] if result.analysis else "",
+        is_unseen=_is_unseen(result),
+        taught=TAUGHT in result.note,
+        chosen_by=_chosen_by(facts),
         **_example(result, pair=facts.options.get("text_pair_column") is not None),
+        ko=language == "ko",
         result=result,
         analysis=result.analysis,
         seen=result.num_rows - result.unseen.num_rows if result.unseen else 0,
         facts=facts,
         settings=_settings(facts.options),
         duration=duration(facts.training_seconds),
-        course=_course(folder / STATE_FILE),
-        figures={name: what for name, what in FIGURES.items() if _is_newer(folder / name, folder / RESULTS_FILE)},
+        scatter=SCATTER,
+        confusion=CONFUSION,
+        figures=[name for name in FIGURES if _is_newer(folder / name, folder / RESULTS_FILE)],
     )
     return re.sub(r"\n{3,}", "\n\n", card)
+
+
+def _is_unseen(result: Result) -> bool:
+    """Whether the scored rows chose nothing of the model."""
+    return result.note.startswith(("scored once", "held out"))
+
+
+def _chosen_by(facts: RunFacts) -> str | None:
+    """The score that chose the checkpoint; None where the last one was kept."""
+    metric = str(facts.options.get("metric_for_best_model", "eval_loss")).removeprefix("eval_")
+    return None if facts.selected_on is None or metric == "last" else metric
 
 
 def _in_markdown(value: Any) -> Markup:
@@ -147,9 +155,8 @@ def _example(result: Result, *, pair: bool) -> dict[str, Any]:
 
 def _settings(changed: dict[str, Any]) -> dict[str, Any]:
     """The options that the card lists: some always, others where they are not at their defaults."""
-    options = fields(TrainConfig)
-    always = {option.name: option.default for option in options if option.metadata["in_card"] == "always"}
-    never = {option.name for option in options if option.metadata["in_card"] == "never"}
+    always = {option.name: option.default for option in fields(TrainConfig) if option.metadata["in_card"] == "always"}
+    never = {option.name for option in fields(DistillConfig) if option.metadata["in_card"] == "never"}
     return {name: value for name, value in (always | changed).items() if name not in never and value is not None}
 
 
@@ -181,7 +188,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         dataset = "e9t/nsmc"
     elif on_hub(facts.dataset):
         dataset = facts.dataset
-    held_out = "" if result.note.startswith(("scored once", "held out")) else f" ({result.note})"
+    held_out = "" if _is_unseen(result) else f" ({result.note})"
     analysis = result.analysis
     found = dict(analysis.headline()) if analysis else {}
     scores = {
@@ -214,22 +221,6 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         ]
         or None,
     )
-
-
-def _course(state_file: Path) -> list[dict[str, Any]]:
-    """For each evaluation its scores, the mean loss of training since the last one, and whether that model was kept."""
-    if not state_file.is_file():
-        return []
-    state = json.loads(state_file.read_text(encoding="utf-8"))
-    rows, losses = [], []
-    for entry in state["log_history"]:
-        if "loss" in entry:
-            losses.append(entry["loss"])
-        elif "eval_loss" in entry:
-            loss = sum(losses) / len(losses) if losses else None
-            rows.append({**entry, "loss": loss, "kept": entry["step"] == state.get("best_global_step")})
-            losses = []
-    return rows
 
 
 def _is_newer(path: Path, than: Path) -> bool:

@@ -9,10 +9,15 @@ from typing import Any
 from hfcls.models.sources import SHIPPED
 from hfcls.system.quoting import one_line
 
-OWN = {"scratch": "Small BERT with random weights", "baseline": "Logistic regression on character n-grams"}
-CORPORA = {"nsmc": "NSMC, Naver movie reviews", "demo": "the demonstration corpus of hfcls"}
-
 # Korean, English
+OWN = {
+    "scratch": ("임의의 가중치로 시작한 작은 BERT", "Small BERT with random weights"),
+    "baseline": ("문자 n-gram 로지스틱 회귀", "Logistic regression on character n-grams"),
+}
+CORPORA = {
+    "nsmc": ("NSMC, 네이버 영화 리뷰", "NSMC, Naver movie reviews"),
+    "demo": ("hfcls의 시연용 리뷰", "the demonstration corpus of hfcls"),
+}
 SCORES = {
     "accuracy": ("정확도", "Accuracy"),
     "micro_f1": ("마이크로 F1", "Micro F1"),

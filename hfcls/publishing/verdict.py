@@ -117,7 +117,7 @@ def verdict(result: Result, eval_loss: Points) -> Verdict | None:
     learning, epoch = ("fitted", 0.0) if is_linear else course(eval_loss, _chance(result))
     sure, confidence = sureness(result.analysis)
     outcome = result.baseline.outcome if result.baseline else ""
-    name, score = result.analysis.headline()[0]
+    score = result.analysis.headline()[0][1]
     assert isinstance(score, Estimate), "the first score of an analysis has an interval"
     width = score.high - score.low
     is_calibrated = result.confidence is not None and result.confidence.temperature is not None
@@ -125,10 +125,14 @@ def verdict(result: Result, eval_loss: Points) -> Verdict | None:
     words = {"epoch": f"{epoch:g}", "confidence": f"{confidence:.2f}", "width": f"{100 * width:.0f}"}
     korean, english = ((LEARNING[learning][i] + SURENESS[sure][i]).format(**words) + "." for i in range(2))
     advice = (NEXT[todo][0].format(**words), NEXT[todo][1].format(**words))
-    return Verdict((_how_good(result, name, score, outcome), (korean, english), advice), (learning, sure, todo))
+    return Verdict((how_good(result), (korean, english), advice), (learning, sure, todo))
 
 
-def _how_good(result: Result, name: str, score: Estimate, outcome: str) -> Sentence:
+def how_good(result: Result) -> Sentence:
+    """The first score of a run that was scored, beside the baseline's."""
+    assert result.analysis is not None, "something was scored"
+    name, score = result.analysis.headline()[0]
+    assert isinstance(score, Estimate), "the first score of an analysis has an interval"
     digits = decimals(result.num_rows)
     value, low, high = (f"{number:.{digits}f}" for number in (score.value, score.low, score.high))
     korean, english = SCORES[name]
@@ -140,7 +144,7 @@ def _how_good(result: Result, name: str, score: Estimate, outcome: str) -> Sente
     other = result.baseline.analysis.headline()[0][1]
     assert isinstance(other, Estimate)
     its = f"{other.value:.{digits}f}"
-    beside = [text.format(its) for text in HOW_GOOD[outcome]]
+    beside = [text.format(its) for text in HOW_GOOD[result.baseline.outcome]]
     return f"{ko}이고, {beside[0]}.", f"{en}, {beside[1]}."
 
 

@@ -105,7 +105,7 @@ class Result:
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
         rows += self.confidence.rows() if self.confidence else []
         if self.rows_per_second:  # a finished run that is resumed trains nothing
-            rows += [("reviews/s", f"{self.rows_per_second:,.0f}")]
+            rows += [("texts/s", f"{self.rows_per_second:,.0f}")]
         rows += self.facts.seeds.rows() if self.facts and self.facts.seeds else []
         lines = aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)])
         if self.analysis and self.baseline and (verdict := self.baseline.verdict(self.analysis)):

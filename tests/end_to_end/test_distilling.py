@@ -65,7 +65,7 @@ def test_a_student_learns_the_probabilities_of_its_teacher(options, tmp_path, mo
     told = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
     assert told["facts"]["splits"]["train"]["rows"] == 144
     assert told["facts"]["protocol"].startswith(
-        f"90 training texts have the probabilities for labels that the teacher {name} gave, "
+        f"90 training texts have the probabilities for labels that the teacher {name!r} gave, "
         "60 have labels of their own; 10% of the latter became validation. The last checkpoint was kept"
     )
     assert (result.split, result.num_rows) == ("validation", 6)

@@ -392,7 +392,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(options, monk
 
 
 def test_a_card_that_cannot_be_written_does_not_cost_the_run(options, monkeypatch, caplog):
-    def full(folder: Path) -> None:
+    def full(folder: Path, language: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hfcls.publishing.after_run.write_card", full)
