@@ -193,7 +193,7 @@ def _check_same_run(folder: Path, options: dict[str, Any], resumable: Collection
     if not (finished or holds_checkpoints(folder)):
         return
     if not path.exists() and not finished:  # checkpoints of a ClassificationTrainer that was started without fine_tune
-        logger.warning("%s is not there: whether the options are those of the run is not known", path)
+        logger.info("%s is not there, as after a training of your own: its options are taken to be these", path)
         return
     earlier = _earlier_options(folder)
     changed = [
