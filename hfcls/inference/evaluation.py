@@ -82,7 +82,7 @@ class Evaluation:
         """The numbers a person wants first."""
         rows = score_rows(self.split, self.num_rows, "", self.analysis)
         rows += [(name, f"{value:.4f}") for name, value in self.further.items()]
-        return "\n".join(aligned([*rows, ("reviews/s", f"{self.rows_per_second:,.0f}"), ("model", self.model)]))
+        return "\n".join(aligned([*rows, ("texts/s", f"{self.rows_per_second:,.0f}"), ("model", self.model)]))
 
     def details(self) -> list[str]:
         """The table of classes, and the comparison with each other model."""

@@ -243,4 +243,4 @@ def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
         )
     fresh = sorted({key.removeprefix(prefix).split(".")[0] for key in report["missing_keys"]})
     if fresh or report["mismatched_keys"]:
-        logger.info("new from random weights: %s", ", ".join(fresh) or "the head")
+        logger.info("not pretrained, so from random weights: %s", ", ".join(fresh) or "the head")

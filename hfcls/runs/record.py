@@ -227,7 +227,8 @@ def hardware(device: torch.device, world_size: int) -> str:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     elif device.type == "cpu":
-        name = f"CPU ({_processor()}, {torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        name = f"CPU ({_processor()}, {threads} thread{'s' if threads > 1 else ''})"
     else:
         name = device.type.upper() if device.type != "xla" else os.environ.get("PJRT_DEVICE", "XLA")
     return f"{world_size} x {name}"

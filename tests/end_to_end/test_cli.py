@@ -144,7 +144,7 @@ def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
         "split       validation (20 rows",
         "accuracy    ",
         "macro_f1    ",
-        "reviews/s",
+        "texts/s",
     ):
         assert text in launched.stdout
     assert "epoch  4.00" not in launched.stdout  # the flag won over the recipe
