@@ -51,7 +51,7 @@ def test_classes_are_matched_by_name_whatever_the_order_of_their_ids(classifier_
         assert (beside.mcnemar.only_first, beside.mcnemar.only_second) == (0, 0)
         assert result.metrics["accuracy"] == pytest.approx(accuracy)
         assert beside.analysis.loss == pytest.approx(result.analysis.loss, abs=1e-6)
-    assert [line.split()[0] for line in result.table().splitlines()][-2:] == ["reviews/s", "model"]
+    assert [line.split()[0] for line in result.table().splitlines()][-2:] == ["texts/s", "model"]
     by_name = {row.label: row.recall.value for row in result.analysis.classes}
     assert by_name == {row.label: row.recall.value for row in beside.analysis.classes}
 

@@ -417,7 +417,7 @@ def test_labelled_texts_lie_in_two_files_that_gradio_deletes(classifier, tmp_pat
     page = build_page(classifier, name="a", max_chars=100, max_texts=10)
     label = next(function.fn for function in page.fns.values() if function.name == "label")
     label("최고 추천\n=1+1\n별로", None)
-    path, book = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    path, book = sorted((path for path in tmp_path.rglob("*") if path.is_file()), key=lambda path: path.suffix)
     assert book.suffix == ".xlsx"
     assert any(str(book) in files for files in page.temp_file_sets)
     assert "\n'=1+1," in path.read_text("utf-8-sig")  # Excel is to show it, not to compute it

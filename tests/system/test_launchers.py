@@ -177,6 +177,7 @@ def test_of_joined_processes_the_first_that_asks_speaks(monkeypatch, tmp_path):
     assert Path(tmp_path).exists()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # what earlier tests left open is collected here
 def test_no_thread_of_the_process_group_is_left(monkeypatch, tmp_path):
     """A wrapped model in a reference cycle keeps the group's threads, one of which may abort Python's end."""
     import torch
