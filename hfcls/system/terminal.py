@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.cells import cell_len
-
 
 @contextmanager
 def main_process_speaks(is_main: bool) -> Iterator[None]:
@@ -57,6 +55,8 @@ def aligned(rows: list[tuple[str, str]]) -> list[str]:
 
 def padded(text: str, width: int) -> str:
     """The text with spaces up to `width` columns of a terminal, of which a syllable of Hangul takes two."""
+    from rich.cells import cell_len  # which the light client, that serves an export, does without
+
     return text + " " * (width - cell_len(text))
 
 
