@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from hfcls.inference.classifier import Classifier
+from hfcls.inference.texts import check_parts
 
 MOST_PARTS = 32  # a longer text is cut into so many runs of words, which bounds the work for it
 
@@ -31,7 +32,11 @@ def occlusion(classifier: Classifier, text: str) -> tuple[dict[str, float], list
 
     The text is classified again without each part in turn (Li, Monroe and Jurafsky, 2016, "Understanding neural
     networks through representation erasure"): one batch of up to 33 texts.
+
+    Raises:
+        HfclsError: a single text for a model of several columns.
     """
+    check_parts([text], classifier.columns)
     words = [match.span() for match in re.finditer(r"\S+", text)]
     size = math.ceil(len(words) / MOST_PARTS) or 1
     spans = [(words[i][0], words[min(i + size, len(words)) - 1][1]) for i in range(0, len(words), size)]

@@ -8,6 +8,7 @@ from conftest import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import MOST_PARTS, occlusion
 
@@ -66,3 +67,17 @@ def test_a_text_without_words_has_no_parts(classifier, text):
     scores, parts = occlusion(classifier, text)
     assert parts == []
     torch.testing.assert_close(torch.tensor(list(scores.values())), classifier.probabilities([text])[0])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text_columns": ["제목", "본문"], "joint": " [SEP] "}, "fine-tuned on the columns '제목', '본문'"),
+        ({"text_column": "앞", "text_pair_column": "뒤"}, "fine-tuned on pairs of texts"),
+    ],
+)
+def test_one_text_is_not_explained_where_the_model_reads_several(classifier_folder, columns, message):
+    classifier = Classifier.from_pretrained(classifier_folder)
+    classifier.columns = columns
+    with pytest.raises(HfclsError, match=message):
+        occlusion(classifier, "최고 추천")
