@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib import metadata
 
 import pytest
 import yaml
 from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import hfcls
 from hfcls import cli
@@ -78,6 +81,51 @@ def test_kubernetes_asks_what_there_is():
     assert str(pod["spec"]["securityContext"]["runAsUser"]) == of("USER")[0]
     selector = deployment["spec"]["selector"]["matchLabels"]
     assert pod["metadata"]["labels"] == selector == service["spec"]["selector"]
+
+
+WITHOUT = """
+import json, sys
+sys.modules.update(dict.fromkeys(json.loads(sys.argv.pop(1))))  # None there: as if it were not installed
+from hfcls.cli import main
+sys.exit(main())
+"""
+
+
+def absent_modules(packages: list[str]) -> list[str]:
+    """The modules of this environment that one with only these packages, and what they need, would not have."""
+    present: set[tuple[str, str]] = set()
+    wanted = [(canonicalize_name(package), "") for package in packages]
+    while wanted:
+        package, extra = wanted.pop()
+        if (package, extra) not in present:
+            present.add((package, extra))
+            for needed in map(Requirement, metadata.requires(package) or []):
+                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                    wanted += [(canonicalize_name(needed.name), extra) for extra in ("", *needed.extras)]
+    there = {package for package, _ in present} | {"hfcls"}
+    modules = metadata.packages_distributions()
+    absent = {module for module, names in modules.items() if not {canonicalize_name(name) for name in names} & there}
+    return sorted(absent - sys.stdlib_module_names)
+
+
+def test_it_serves_where_only_what_it_installs_is_there(classifier_folder, tmp_path):
+    """As the slow test below, in the environment of the tests: all other packages are hidden."""
+    hfcls.export(model=classifier_folder, output=str(tmp_path / "model"))
+    (install,) = [rest for rest in of("RUN") if "-c constraints.txt" in rest]
+    absent = absent_modules(install.partition("constraints.txt")[2].split())
+    assert {"torch", "transformers", "datasets", "pyarrow", "rich", "gradio"} <= set(absent)
+    command = [sys.executable, "-c", WITHOUT, json.dumps(absent), "serve", str(tmp_path / "model"), "--no-page"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            found = re.search(r" is at (http://[\d.:]+)/", process.stdout.readline())
+            assert found, process.stderr.read()
+            body = json.dumps({"text": "영화 최고"}).encode()
+            request = urllib.request.Request(f"{found[1]}/predict", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=20) as response:
+                answer = json.load(response)
+        finally:
+            process.kill()
+    assert answer["label"] == hfcls.Classifier.from_pretrained(classifier_folder)("영화 최고")["label"]
 
 
 @pytest.mark.slow
