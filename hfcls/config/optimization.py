@@ -136,6 +136,9 @@ class LossConfig(Config):
         check_range("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         for name in ("focal_gamma", "rdrop"):
             check_range(name, getattr(self, name), 0 <= getattr(self, name) < float("inf"), "at least 0")
+        changed = [f.name for f in fields(LossConfig) if getattr(self, f.name) != f.default]
+        if changed and getattr(self, "freeze_encoder", False):
+            raise HfclsError(f"{changed[0]} is for training by steps, of which freeze_encoder takes none: drop one")
 
 
 @dataclass(kw_only=True)

@@ -5,12 +5,13 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 
+from hfcls.config.optimization import LossConfig
 from hfcls.config.options import changed_options, resumable_options
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
@@ -142,6 +143,7 @@ def _add_average(
             "pooling": "first",
             "layers": "all",
             "lora_rank": None,
+            **{f.name: f.default for f in fields(LossConfig)},
         }
         again = {"resume": False, "overwrite_output_dir": True}
         average = _of_one_seed(config, folder / AVERAGE, **unchanged, **again)

@@ -155,6 +155,11 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
             {"warm_head": False, "freeze_encoder": True},
             "freeze_encoder belongs to a head that is fitted first",
         ),
+        (
+            {"freeze_encoder": True, "class_weights": "balanced"},
+            "class_weights is for training by steps, of which freeze_encoder takes none: drop one",
+        ),
+        ({"freeze_encoder": True, "rdrop": 1.0}, "rdrop is for training by steps"),
         ({"layers": "0", "warm_head": True}, "layers must be all, auto or a whole number above 0, found 0"),
         ({"warmup_ratio": 1}, "warmup_ratio must be at least 0 and below 1, found 1"),
         ({"layerwise_lr_decay": 0}, "layerwise_lr_decay must be above 0 and at most 1, found 0"),

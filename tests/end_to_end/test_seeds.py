@@ -151,7 +151,7 @@ def test_a_disk_that_fills_while_the_best_is_copied_loses_nothing(options, tmp_p
 
 
 def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path):
-    result = package.fine_tune(**options, seeds=2, ensemble=True, metric_for_best_model="last")
+    result = package.fine_tune(**options, seeds=2, ensemble=True, metric_for_best_model="last", focal_gamma=0.5)
     folder, seeds = tmp_path / "run", result.facts.seeds
     assert [run.name for run in seeds.runs] == ["seed-7", "seed-8", "average"]
     assert seeds.metric == "accuracy"  # no checkpoint was chosen by another
