@@ -80,7 +80,8 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
     place = 0 if language == "ko" else 1  # of a text in pairs of Korean and English
     base = OWN[facts.model][place] if facts.model in OWN else without_place(facts.model)
     corpus = CORPORA[facts.dataset][place] if facts.dataset in CORPORA else without_place(facts.dataset)
-    title = (f"{base} 파인튜닝: {corpus}", f"{base} fine-tuned on {corpus}")[place]
+    trained = ("학습", "trained") if facts.model in OWN else ("파인튜닝", "fine-tuned")
+    title = (f"{base} {trained[0]}: {corpus}", f"{base} {trained[1]} on {corpus}")[place]
     labels = list(facts.splits["train"].classes) or [facts.options.get("label_column", "label")]
     environment = Environment(
         autoescape=True,

@@ -154,6 +154,14 @@ def test_scores_that_are_not_held_out_say_so_wherever_they_stand(result, tmp_pat
     assert card_errors(card) == []
 
 
+def test_the_card_of_a_baseline_names_what_is_true_of_classes_and_numbers(result, tmp_path):
+    baseline = replace(result, facts=replace(result.facts, model="baseline"))
+    card = model_card(baseline, tmp_path, None)
+    assert re.search(r"^# Linear model on character n-grams trained on NSMC", card, re.MULTILINE)
+    assert "ine-tuned" not in card
+    assert "\n# 문자 n-gram 선형 모델 학습: NSMC" in model_card(baseline, tmp_path, None, "ko")
+
+
 def test_many_classes_and_odd_names(result, tmp_path):
     names = [f"a|{i}" for i in range(30)]
     analysis = analyse(np.arange(30), np.eye(30), names)
@@ -161,6 +169,7 @@ def test_many_classes_and_odd_names(result, tmp_path):
     card = model_card(replace(result, analysis=analysis, facts=facts), tmp_path, None)
     assert len(rows_of(card, "a\\|7")) == 1, "in the table of classes, but not one of 30 x 30"
     assert rows_of(card, "train")[0][2] == "30 classes"
+    assert "| 클래스 30개 |" in model_card(replace(result, analysis=analysis, facts=facts), tmp_path, None, "ko")
     (tmp_path / "report").mkdir()
     (tmp_path / "report/confusion.png").touch()  # by an earlier run
     time.sleep(0.02)
@@ -316,7 +325,7 @@ def test_a_run_writes_its_card(table, tmp_path):
         dataset=str(table(count=60)), model="scratch", max_length=16, max_steps=2, output_dir=str(tmp_path / "out")
     )
     card = (Path(result.output_dir) / "README.md").read_text("utf-8")
-    assert "# Small BERT with random weights fine-tuned on reviews.tsv\n" in card
+    assert "# Small BERT with random weights trained on reviews.tsv\n" in card
     assert 'model="out"' in card
     assert card_errors(card) == []
     assert str(tmp_path) not in card
