@@ -4,9 +4,10 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from accelerate import PartialState
@@ -16,6 +17,8 @@ from hfcls.config.options import changed_options, resumable_options
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
 from hfcls.errors import HfclsError
+from hfcls.models.classes import scale_head
+from hfcls.models.loading import load_classifier
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, writable_repo_id
 from hfcls.runs.checkpoints import holds_checkpoints
@@ -136,6 +139,7 @@ def _add_average(
         if not save_average([folder / name for name in results], Path(aside)):
             logger.warning("the models of these seeds have weights of different shapes: they have no average")
             return
+        _undo_temperatures(Path(aside), results.values(), trust_remote_code=config.trust_remote_code)
         unchanged = {
             "model": aside,
             "warm_head": True,
@@ -148,6 +152,15 @@ def _add_average(
         again = {"resume": False, "overwrite_output_dir": True}
         average = _of_one_seed(config, folder / AVERAGE, **unchanged, **again)
         results[AVERAGE] = run(average)
+
+
+def _undo_temperatures(average: Path, results: Iterable[Result], *, trust_remote_code: bool) -> None:
+    """The runs are compared by the loss before they were calibrated, and their mean comes of heads that were."""
+    found = [result.confidence.temperature for result in results if result.confidence]
+    if temperatures := [temperature for temperature in found if temperature is not None]:
+        model, _ = load_classifier(str(average), trust_remote_code=trust_remote_code)
+        scale_head(model, mean(temperatures))
+        model.save_pretrained(average)
 
 
 def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) -> Result:

@@ -166,6 +166,17 @@ def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path):
     assert result.facts.model == options["model"]
 
 
+def test_the_mean_is_compared_before_a_temperature_as_the_runs_are(options, table, tmp_path):
+    table("data/validation.tsv", count=60, seed=2)
+    changes = {"label_smoothing": 0.4, "metric_for_best_model": "eval_loss"}  # less sure than it may be
+    runs = package.fine_tune(**options, **changes, seeds=2, ensemble=True).facts.seeds.runs
+    folders = [tmp_path / "run" / run.name for run in runs]
+    *single, of_mean = [load_results(folder).confidence.temperature for folder in folders]
+    assert max(single) < 0.8  # else the test shows nothing
+    a, b, found = (load_file(folder / "model.safetensors")["classifier.weight"] for folder in folders)
+    torch.testing.assert_close(found * of_mean, (a + b) / 2 * statistics.mean(single))
+
+
 def test_of_equal_ones_the_least_loss_decides():
     runs = [
         OneSeed(f"seed-{i}", score, loss, {}) for i, (score, loss) in enumerate([(0.8, 0.5), (0.9, 0.6), (0.9, 0.4)])
