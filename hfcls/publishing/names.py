@@ -12,7 +12,7 @@ from hfcls.system.quoting import one_line
 # Korean, English
 OWN = {
     "scratch": ("임의의 가중치로 시작한 작은 BERT", "Small BERT with random weights"),
-    "baseline": ("문자 n-gram 선형 모델", "Linear model on character n-grams"),  # logistic or ridge regression
+    "baseline": ("문자 n-gram 로지스틱 회귀", "Logistic regression on character n-grams"),
 }
 CORPORA = {
     "nsmc": ("NSMC, 네이버 영화 리뷰", "NSMC, Naver movie reviews"),

@@ -154,12 +154,12 @@ def test_scores_that_are_not_held_out_say_so_wherever_they_stand(result, tmp_pat
     assert card_errors(card) == []
 
 
-def test_the_card_of_a_baseline_names_what_is_true_of_classes_and_numbers(result, tmp_path):
+def test_the_card_of_a_baseline_does_not_say_fine_tuned(result, tmp_path):
     baseline = replace(result, facts=replace(result.facts, model="baseline"))
     card = model_card(baseline, tmp_path, None)
-    assert re.search(r"^# Linear model on character n-grams trained on NSMC", card, re.MULTILINE)
+    assert re.search(r"^# Logistic regression on character n-grams trained on NSMC", card, re.MULTILINE)
     assert "ine-tuned" not in card
-    assert "\n# 문자 n-gram 선형 모델 학습: NSMC" in model_card(baseline, tmp_path, None, "ko")
+    assert "\n# 문자 n-gram 로지스틱 회귀 학습: NSMC" in model_card(baseline, tmp_path, None, "ko")
 
 
 def test_many_classes_and_odd_names(result, tmp_path):
