@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -177,10 +178,50 @@ def test_a_cluster_that_does_not_answer_is_one_line(classifier_folder, table, tm
     def init(*arguments, **options):
         raise Exception("The current node timed out\n  during startup.")  # as Ray does
 
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(OneProcess, "is_initialized", lambda self: False)
     monkeypatch.setattr(OneProcess, "init", init, raising=False)
     with pytest.raises(HfclsError, match=r"Ray does not answer: The current node timed out during startup\."):
         predict_files(model=classifier_folder, input=str(table()), output=str(tmp_path / "out"), engine="ray")
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """With what Ray was started."""
+    calls = []
+    monkeypatch.setattr(OneProcess, "is_initialized", lambda self: False)
+    monkeypatch.setattr(
+        OneProcess, "init", lambda self, *given, **options: calls.append((given, options)), raising=False
+    )
+    monkeypatch.setattr(OneProcess, "shutdown", lambda self: None, raising=False)
+    return calls
+
+
+def test_an_address_where_nobody_listens_is_one_line_at_once(started, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        for name in (address, f"ray://{address}", "auto"):
+            monkeypatch.setenv("RAY_ADDRESS", name)
+            with engine._connected(OneProcess()):
+                pass
+    assert [given for given, _ in started] == [()] * 3
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(HfclsError, match=f"^Ray does not answer at {address}: "), engine._connected(OneProcess()):
+        pass
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize("address", [None, ""])
+def test_without_an_address_ray_is_out_of_reach_of_others(started, monkeypatch, address):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with engine._connected(OneProcess()):
+        pass
+    ((given, options),) = started
+    assert given == ("local",)
+    assert options["_node_ip_address"] == "127.0.0.1"
+    assert options["include_dashboard"] is False
 
 
 def test_files_of_an_address_are_found(tmp_path):
@@ -195,6 +236,28 @@ def test_files_of_an_address_are_found(tmp_path):
         input_places(f"file://{tmp_path}/*.tsv")
     place = place_of("s3://key:secret@bucket/a/b?endpoint_override=127.0.0.1:9&scheme=http&region=x") / "c.csv"
     assert (place.path, place.address) == ("bucket/a/b/c.csv", "s3://bucket/a/b/c.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ftp://me:a-secret@host/in", "cannot open ftp://host/in: Unrecognized filesystem type in URI; "),
+        ("s3://me:a-/secret@bucket/in?region=x", "cannot open s3://bucket/in: Cannot parse URI; a / within a key is "),
+        ("s3://me:a-#secret@bucket/in", "cannot open s3://bucket/in: Cannot parse URI; "),
+        ("s3://me:a- secret@bucket/in/*.csv", "cannot open s3://bucket/in: Cannot parse URI; "),
+        ("s3://bucket/in?key=a-secret", "cannot open s3://bucket/in: Unexpected query parameter in S3 URI"),
+    ],
+)
+def test_no_message_shows_a_key(name, message):
+    with pytest.raises(HfclsError) as raised:
+        input_places(name)
+    assert str(raised.value).startswith(message)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_key_may_hold_what_an_address_cannot():
+    place = place_of("s3://me:a%2Fb@bucket/in?region=x&scheme=http")
+    assert place.filesystem == fs.S3FileSystem(access_key="me", secret_key="a/b", region="x", scheme="http")
 
 
 def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -150,13 +151,16 @@ def _ray() -> Any:
 def _connected(ray: Any) -> Iterator[None]:
     """The cluster at `RAY_ADDRESS`; without one, the cores of this machine, out of reach of others."""
     ours, quiet = not ray.is_initialized(), {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = os.environ.get("RAY_ADDRESS", "")  # an empty one is none
     try:
-        if ours and "RAY_ADDRESS" in os.environ:
+        if ours and address:
+            _check_reachable(address)
             ray.init(**quiet)
         elif ours:
             ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
     except Exception as error:  # Ray raises plain ones, too
-        raise HfclsError(f"Ray does not answer: {' '.join(str(error).split()):.300}") from error
+        where = f" at {address}" if address else ""
+        raise HfclsError(f"Ray does not answer{where}: {' '.join(str(error).split()):.300}") from error
     if ours:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
@@ -165,3 +169,10 @@ def _connected(ray: Any) -> Iterator[None]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError within seconds if nothing listens at a host and port; Ray itself tries for over a minute."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

@@ -101,7 +101,11 @@ def place_of(name: str) -> Place:
         # Characters that an address cannot hold, such as Hangul; what is written as %20 stays.
         filesystem, path = fs.FileSystem.from_uri(parts._replace(path=quote(parts.path, safe="/%")).geturl())
     except (ValueError, OSError, ImportError) as error:
-        raise HfclsError(f"cannot open {address}: {' '.join(str(error).split())}") from error
+        # After a colon pyarrow repeats the address with its keys; a / within a key looks like the end of the server.
+        address = f"{parts.scheme}://{name.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
+        said = " ".join(str(error).split()).partition(":")[0]
+        hint = "; a / within a key is written %2F" if "@" in name else ""
+        raise HfclsError(f"cannot open {address}: {said}{hint}") from error
     return Place(filesystem, path, address)
 
 
