@@ -3,7 +3,7 @@
 import pytest
 
 from hfcls.system import retries
-from hfcls.system.retries import with_retries
+from hfcls.system.retries import WAITS, with_retries  # the real ones: conftest.py takes their place later
 
 
 class Work:
@@ -27,7 +27,7 @@ def passes(error: Exception) -> bool:
 @pytest.fixture
 def waited(monkeypatch) -> list[float]:
     waited: list[float] = []
-    monkeypatch.setattr(retries, "WAITS", (1.0, 5.0))
+    monkeypatch.setattr(retries, "WAITS", WAITS)
     monkeypatch.setattr("time.sleep", waited.append)
     return waited
 
