@@ -79,6 +79,8 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
         kwargs.setdefault("compute_loss_func", loss_for(model, args))
         if args.rdrop and args.device.type == "xla":
             raise HfclsError("rdrop puts each text into a batch twice, for which XLA has no shape here: drop it")
+        if args.rdrop and not any(module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)):
+            logger.warning("rdrop: the model has no dropout, so both answers to a text are the same: drop it")
         use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id

@@ -167,9 +167,12 @@ def test_the_weighted_loss_of_a_step_is_the_formula(build, tiny_model):
 
 
 @pytest.mark.parametrize("parts", [{"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4}, {}])
-def test_rdrop_without_dropout_takes_the_plain_steps(build, parts):
+def test_rdrop_without_dropout_takes_the_plain_steps_and_warns(build, parts, caplog):
     """Both answers to a text are then the same, packed, in parts, and in the short last step of an epoch."""
-    plain, twice = build(), build("packed", rdrop=1.0, **parts)
+    plain = build()
+    assert not caplog.messages
+    twice = build("packed", rdrop=1.0, **parts)
+    assert "rdrop: the model has no dropout, so both answers to a text are the same: drop it" in caplog.messages
     for trainer in (plain, twice):
         trainer.train()
     assert {len(rows) for rows in twice.data_collator.batches} == ({8} if parts else {32})
