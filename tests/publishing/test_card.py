@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 import hfcls
 from hfcls.baseline.beside import BaselineScores
 from hfcls.data.splits import SplitFacts
-from hfcls.publishing.after_run import try_card
+from hfcls.publishing.after_run import publish, try_card
 from hfcls.publishing.card import base_licence, for_repository, model_card
 from hfcls.runs.predictions import Example
 from hfcls.runs.record import OneSeed, RunFacts, Seeds
@@ -372,6 +372,19 @@ def test_our_card_is_written_anew_until_its_line_is_deleted(result, tmp_path):
     assert MARKER not in card.read_text("utf-8")
     card.write_bytes(b"\xff\xfe")
     assert not is_our_card(card)
+
+
+def test_a_finished_run_keeps_its_card_until_it_is_deleted(result, tmp_path):
+    result.save(tmp_path / "results.json")
+    try_card(tmp_path)
+    card = tmp_path / "README.md"
+    english = card.read_text("utf-8")
+    again = {"report": False, "card_language": "ko", "repo_id": None, "hub_private": True, "again": True}
+    publish(tmp_path, **again)
+    assert card.read_text("utf-8") == english
+    card.unlink()
+    publish(tmp_path, **again)
+    assert "## 한계와 라이선스" in card.read_text("utf-8")
 
 
 def test_a_card_that_fails_costs_one_line(result, tmp_path, caplog):
