@@ -9,21 +9,20 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.columns import remembered_columns
 from hfcls.data.origins.files import input_files
 from hfcls.errors import HfclsError
-from hfcls.inference.classifier import Classifier
 from hfcls.inference.files.labelling import (
     InputTable,
     added_columns,
     input_table,
     integers_everywhere,
     labelled,
+    loaded,
     rows_without_text,
     shards_of,
     warn_of_rows_without_text,
 )
-from hfcls.inference.files.sources import check_csv_labels, claim, sources_of, sums_of_files
+from hfcls.inference.files.sources import claim, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
 
 if TYPE_CHECKING:
@@ -79,17 +78,7 @@ def predict_files(
     if config.single_file and world_size > 1:
         raise HfclsError(f"single_file is for one process, found {world_size}: drop it, and read the folder as a table")
     device = torch.accelerator.current_accelerator()
-    classifier = Classifier.from_pretrained(
-        config.model,
-        device=f"{device.type}:{os.environ.get('LOCAL_RANK', '0')}" if device else "cpu",
-        trust_remote_code=config.trust_remote_code,
-        batch_size=config.batch_size,
-        batching=config.batching,
-        precision=config.precision,
-    )
-    columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
-    config = with_options(config, remembered_columns(columns, classifier.columns))
-    check_csv_labels(config.format, classifier)
+    classifier, config = loaded(config, f"{device.type}:{os.environ.get('LOCAL_RANK', '0')}" if device else "cpu")
     tables = [input_table(path, config, classifier.task, classifier.joint) for path in files]
     if rank == 0:
         by_file = zip(files, tables, strict=True)

@@ -16,13 +16,18 @@ from tqdm import tqdm
 
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
-from hfcls.data.columns import remembered_columns
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.cluster.places import Place, input_places, place_of
 from hfcls.inference.cluster.worker import Facts, Job, Labeller, ModelFiles, Shard, look
-from hfcls.inference.files.labelling import added_columns, integers_everywhere, shards_of, warn_of_rows_without_text
-from hfcls.inference.files.sources import SOURCES_FILE, as_note, check_csv_labels, continued, sources_of
+from hfcls.inference.files.labelling import (
+    added_columns,
+    integers_everywhere,
+    loaded,
+    shards_of,
+    warn_of_rows_without_text,
+)
+from hfcls.inference.files.sources import SOURCES_FILE, as_note, continued, sources_of
 from hfcls.models.sources import local_folder
 from hfcls.runs.folder import CHECKPOINT
 from hfcls.system.next_steps import INSTALL_EXTRA
@@ -42,17 +47,7 @@ def predict_on_cluster(config: PredictConfig) -> list[str]:
     output, files = place_of(str(config.output)), input_places(str(config.input))
     if output.path == place_of(str(config.input)).path:
         raise HfclsError(f"{output.address} is the input: choose another --output, or the shards would become input")
-    classifier = Classifier.from_pretrained(
-        config.model,
-        device="cpu",
-        trust_remote_code=config.trust_remote_code,
-        batch_size=config.batch_size,
-        batching=config.batching,
-        precision=config.precision,
-    )
-    columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
-    config = with_options(config, remembered_columns(columns, classifier.columns))
-    check_csv_labels(config.format, classifier)
+    classifier, config = loaded(config, "cpu")
     job = Job(config, classifier.task, classifier.joint)
     with _connected(ray):
         try:

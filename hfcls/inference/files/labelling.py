@@ -12,14 +12,15 @@ import pyarrow.compute as pc
 from datasets import Dataset, Value
 
 from hfcls.config.commands import PredictConfig
-from hfcls.data.columns import with_columns
+from hfcls.config.options import with_options
+from hfcls.data.columns import remembered_columns, with_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import has_header_line
 from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
-from hfcls.scoring.tasks import Task
+from hfcls.scoring.tasks import MultiLabel, Task
 from hfcls.system.quoting import quoted
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,26 @@ class InputTable(NamedTuple):
     rows: Dataset
     texts: Dataset
     integers: set[str]
+
+
+def loaded(config: PredictConfig, device: str) -> tuple[Classifier, PredictConfig]:
+    """The classifier, and the options with the columns that it remembers.
+
+    Raises:
+        HfclsError: it cannot be loaded, or several labels of a text cannot stand in one cell.
+    """
+    classifier = Classifier.from_pretrained(
+        config.model,
+        device=device,
+        trust_remote_code=config.trust_remote_code,
+        batch_size=config.batch_size,
+        batching=config.batching,
+        precision=config.precision,
+    )
+    if config.format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
+        raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
+    columns = {option: getattr(config, option) for option in ("text_column", "text_pair_column")}
+    return classifier, with_options(config, remembered_columns(columns, classifier.columns))
 
 
 def input_table(path: Path, config: PredictConfig, task: Task, joint: str) -> InputTable:

@@ -15,7 +15,6 @@ from hfcls.data.readers import content_sha256
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.models.compact.exported import ExportedModel
-from hfcls.scoring.tasks import MultiLabel
 from hfcls.system.files import write_whole
 
 SOURCES_FILE = "_hfcls.json"  # pandas, DuckDB and Spark pass over what begins with a line when they read the folder
@@ -94,12 +93,6 @@ def continued(sources: dict[str, Any], note: bytes | None, present: str | None, 
 
 def as_note(sources: dict[str, Any]) -> str:
     return json.dumps(sources, ensure_ascii=False, indent=2) + "\n"
-
-
-def check_csv_labels(format: str, classifier: Classifier) -> None:
-    """Raises HfclsError if several labels of a text cannot stand in one cell."""
-    if format == "csv" and isinstance(classifier.task, MultiLabel) and "," in "".join(classifier.labels):
-        raise HfclsError("a label has a comma, which stands between labels in csv: use --format parquet")
 
 
 def _read(note: bytes, where: str) -> dict[str, Any]:
