@@ -15,9 +15,11 @@ import pytest
 from conftest import ROOT, reviews
 from pyarrow import fs
 
+from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
 from hfcls.inference.cluster import engine
 from hfcls.inference.cluster.places import input_places, place_of
+from hfcls.inference.cluster.worker import Job, Shard
 from hfcls.inference.shards import predict_files
 
 KEYS = {"access_key": "a-key", "secret_key": "a-secret", "region": "us-east-1", "scheme": "http"}
@@ -119,6 +121,21 @@ def test_one_engine_goes_on_where_another_was_stopped(classifier_folder, tmp_pat
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     with pytest.raises(HfclsError, match="holds predictions with another format"):
         predict_files(**options | {"format": "parquet"}, engine="ray")
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "count"),
+    [({"CPU": 3.0}, None, 3), ({"CPU": 8.0, "GPU": 2.0}, None, 2), ({"CPU": 8.0}, 4, 4), ({"CPU": 8.0}, None, 6)],
+)
+def test_a_worker_for_each_gpu_or_core_and_no_more_than_shards(monkeypatch, resources, workers, count):
+    job = Job(PredictConfig(input="in", output="out", engine="ray", workers=workers), None, "")
+    shards = [Shard(None, None, range(1), [])] * 6
+    asked = []
+    monkeypatch.setattr(OneProcess, "cluster_resources", lambda self: resources)
+    monkeypatch.setattr(engine, "_model_files", lambda name: {})
+    monkeypatch.setattr(engine, "_results", lambda *given, **options: asked.append(options) or [])
+    engine._label(OneProcess(), shards, [], job)
+    assert (asked[0]["compute"], asked[0]["num_gpus"]) == (count, int("GPU" in resources))
 
 
 def test_the_model_travels_with_the_work(classifier_folder, tmp_path, one_process, monkeypatch):
