@@ -110,6 +110,8 @@ def absent_modules(packages: list[str]) -> list[str]:
 
 def test_it_serves_where_only_what_it_installs_is_there(classifier_folder, tmp_path):
     """As the slow test below, in the environment of the tests: all other packages are hidden."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
     hfcls.export(model=classifier_folder, output=str(tmp_path / "model"))
     (install,) = [rest for rest in of("RUN") if "-c constraints.txt" in rest]
     absent = absent_modules(install.partition("constraints.txt")[2].split())
