@@ -14,6 +14,7 @@ os.environ |= {
     "TQDM_DISABLE": "1",
 }
 
+import logging
 import random
 import shutil
 import subprocess
@@ -55,6 +56,16 @@ def all_cores() -> Iterator[None]:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that fails is tried again at once."""
     monkeypatch.setattr(retries, "WAITS", (0.0, 0.0))
+
+
+@pytest.fixture(autouse=True)
+def _logger() -> Iterator[None]:
+    """The command sets up the logger of its process; here the next test finds it as it was."""
+    logger = logging.getLogger("hfcls")
+    level, handlers, propagate = logger.level, logger.handlers[:], logger.propagate
+    yield
+    logger.setLevel(level)
+    logger.handlers[:], logger.propagate = handlers, propagate
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
