@@ -29,6 +29,7 @@ from hfcls.config.sources import add_options
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.launch import leave_process_group, speaks_first
+from hfcls.system.next_steps import INSTALL
 from hfcls.system.terminal import BesideBarsHandler, no_bars
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
@@ -81,6 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         place = error.filename or "the output or of the caches (TMPDIR, HF_HOME)"
         print(f"hfcls: error: no space left on the drive of {place}: free some, then try again", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:  # as in the container, which has what `hfcls serve` of an export needs
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "hfcls"):
+            raise
+        print(f"hfcls: error: this needs {missing}, which is not installed here: {INSTALL}", file=sys.stderr)
         return 1
     leave_process_group()
     return status

@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hfcls.baseline.model import BASELINE
 from hfcls.config.commands import DistillConfig, PredictConfig
-from hfcls.config.options import resumable_options, with_options
+from hfcls.config.options import fixed_options, with_options
 from hfcls.data.columns import text_columns, with_columns
 from hfcls.data.corpora import load_corpus
 from hfcls.data.formats.table import ReadOptions
@@ -79,7 +79,7 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
         folder, choice = Path(config.output_dir), {"resume": config.resume, "overwrite": config.overwrite_output_dir}
         with args.main_process_first(desc="output folder"):
             held.enter_context(writable_folder(folder))
-            check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
+            check_output_dir(folder, asdict(config), fixed=fixed_options(config), **choice)
         answers = _ask(config, folder / TEACHER_FOLDER) if config.teacher else input_files(config.dataset)
         args.distributed_state.wait_for_everyone()  # each process has asked its share
         with args.main_process_first(desc="soft labels"):

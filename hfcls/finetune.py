@@ -19,7 +19,7 @@ from hfcls.baseline.model import BASELINE
 from hfcls.batching.choice import check_batching, choose_batching, collator_for, collator_for_run
 from hfcls.batching.windows import use_windows
 from hfcls.checks.doubts import save_doubts
-from hfcls.config.options import changed_options, resumable_options, with_data
+from hfcls.config.options import changed_options, fixed_options, with_data
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_trainable
 from hfcls.data.duplicates import drop_copies
@@ -101,7 +101,7 @@ def whole_run(
         held.enter_context(writable_folder(folder))
         if is_main:
             held.enter_context(sole_run(folder / LOCK_FILE))
-        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
+        check_output_dir(folder, options, fixed=fixed_options(config), **choice)
         finished = finished_result(folder, options) if config.resume else None
     if finished:
         if is_main:
@@ -296,7 +296,7 @@ def _facts(
     config: TrainConfig, trainer: ClassificationTrainer, run: _Preparation, splits: dict[str, SplitFacts], size: int
 ) -> RunFacts:
     args, unlabelled = trainer.args, len(run.unlabelled.rows) if run.unlabelled else 0
-    tuned = tuned_on_validation(run.task.problem_type, trainer.fitted, validation="validation" in splits)
+    tuned = tuned_on_validation(run.task, trainer.fitted, validation="validation" in splits)
     return RunFacts(
         model=config.model,
         architecture=type(run.model).__name__,

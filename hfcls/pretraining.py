@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from hfcls.batching.choice import choose_batching, collator_for_run
 from hfcls.batching.collate import for_training
 from hfcls.batching.masking import DrawnRows, Masking, MaskingCollator
-from hfcls.config.options import changed_options, resumable_options, with_options
+from hfcls.config.options import changed_options, fixed_options, with_options
 from hfcls.config.pretraining import SCRATCH_VOCABULARY, AdaptConfig
 from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
 from hfcls.errors import HfclsError
@@ -72,7 +72,7 @@ def _run(config: AdaptConfig, args: TrainingArguments, held: ExitStack) -> Adapt
         held.enter_context(writable_folder(folder))
         if args.process_index == 0:
             held.enter_context(sole_run(folder / LOCK_FILE))
-        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
+        check_output_dir(folder, options, fixed=fixed_options(config), **choice)
     with args.main_process_first(desc="texts"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces

@@ -11,11 +11,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 RANDOM = re.compile(r"scratch|\d+x\d+")  # models that start from random weights
-MOST_SEEDS = 100
+MOST_SEEDS, MOST_RANK = 100, 2**10
 EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
 EPOCHS_OF_MORE = 3
 WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
-MOST_RANK = 2**10
 
 
 @dataclass(kw_only=True)
@@ -23,18 +22,18 @@ class StartConfig(Config):
     """From where the training starts."""
 
     warm_head: bool = option(
-        True, "fit the head on the features of the training texts before all weights train, where it is known"
+        True, "fit the head on the features of the training texts before all weights train, where known", before=False
     )
     freeze_encoder: bool = option(False, "stop after --warm_head: the encoder stays as it is")
     pooling: Literal["first", "mean"] | None = option(
         None,
-        "the head reads a text's first token, as the model does, or the mean of all (default: mean with --warm_head "
-        "and a pretrained model)",
+        "what the head reads: a text's first token, or the mean of all (default: mean with --warm_head, if pretrained)",
+        before="first",
     )
     layers: str | None = option(
         None,
-        "layers of the encoder to keep: all, a number, or auto: as many as serve the task (default with --warm_head "
-        "and a pretrained model)",
+        "layers to keep: all, a number, or auto: as many as serve the task (default with --warm_head, if pretrained)",
+        before="all",
     )
 
     def check(self) -> None:
@@ -67,9 +66,9 @@ class OptimizationConfig(Config):
     )
     bf16: bool = option(False, "compute in bfloat16 where that is exact enough; weights stay float32")
     fp16: bool = option(False, "compute in float16 on a GPU; weights stay float32")
-    optimizer: Literal["adam", "adamw"] = option("adamw", "adamw adds weight_decay to adam", in_card="always")
+    optimizer: Literal["adam", "adamw"] = option("adamw", "adamw: with weight_decay", in_card="always", before="adam")
     weight_decay: float | None = option(
-        None, "of adamw, on all weights but biases and norms (default: 0.01 with adamw)", in_card="always"
+        None, "of adamw, on all weights but biases and norms (default: 0.01 with adamw)", in_card="always", before=0.0
     )
     learning_rate: float | None = option(
         None, "the highest rate (default: 1e-4; 5e-5 for encoders of width 768 and more)", in_card="always"
@@ -78,11 +77,12 @@ class OptimizationConfig(Config):
         "linear",
         "how the rate falls: times lr_gamma after each epoch (exponential), to 0 (linear, cosine), or not at all",
         in_card="always",
+        before="exponential",
     )
     lr_gamma: float = option(
         0.9, "of exponential: the rate is multiplied by this after each epoch; 1.0 keeps it constant", in_card="always"
     )
-    warmup_ratio: float = option(0.1, "share of the steps in which the rate rises from 0", in_card="always")
+    warmup_ratio: float = option(0.1, "share of the steps in which the rate rises from 0", in_card="always", before=0.0)
     layerwise_lr_decay: float = option(
         1.0, "the rate of each layer is this times that of the layer above it; 1.0: all have the same"
     )
@@ -171,6 +171,7 @@ class SelectionConfig(Config):
         None,
         "the checkpoint that is best by this number, on validation, is kept; last: the last in any case (default; "
         "eval_loss with --early_stopping_patience or --select_on_test)",
+        before="eval_loss",
     )
     eval_steps: int | None = option(
         None, "evaluate, and write a checkpoint, after every so many optimizer steps (default: after each epoch)"

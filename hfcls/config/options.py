@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -28,6 +28,7 @@ def option(
     in_card: Literal["always", "changed", "never"] = "changed",
     alias: str | None = None,
     several: bool = False,
+    before: Any = MISSING,
 ) -> Any:
     """A dataclass field, and all that is to be known about the option.
 
@@ -40,6 +41,7 @@ def option(
         in_card: whether the model card lists it: always, where it is not at its default, or never.
         alias: a second name on the command line.
         several: values between commas; on the command line also between spaces, in Python and YAML also a list.
+        before: what runs did before there was this option, where that is not the default.
     """
     return field(
         default=default,
@@ -52,6 +54,7 @@ def option(
             "in_card": in_card,
             "alias": alias,
             "several": several,
+            "before": default if before is MISSING else before,
         },
     )
 
@@ -109,9 +112,9 @@ def suggestion(name: str, known: Collection[str]) -> str:
     return f"known are {', '.join(sorted(known))}"
 
 
-def resumable_options(config: Config) -> set[str]:
-    """The names of the options that may differ between a run and its continuation."""
-    return {f.name for f in fields(config) if f.metadata["resumable"]}
+def fixed_options(config: Config) -> dict[str, Any]:
+    """The options that a run and its continuation have in common; with each, what a run did that did not know it."""
+    return {f.name: f.metadata["before"] for f in fields(config) if not f.metadata["resumable"]}
 
 
 def changed_options(config: Config) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from hfcls.baseline.beside import labels_of, texts_of
 from hfcls.baseline.linear import Baseline
 from hfcls.baseline.model import BASELINE, save_baseline
-from hfcls.config.options import changed_options, resumable_options
+from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import SplitConfig, TrainConfig
 from hfcls.data.corpora import load_trainable
 from hfcls.data.duplicates import drop_copies
@@ -63,7 +63,7 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
     with writable_folder(folder), sole_run(folder / LOCK_FILE):
         # Prepare.
-        check_output_dir(folder, options, resumable=resumable_options(config), **choice)
+        check_output_dir(folder, options, fixed=fixed_options(config), **choice)
         if config.resume and (folder / RESULTS_FILE).exists():
             logger.info("the baseline in %s is finished and left as it is", folder)
             return load_results(folder)

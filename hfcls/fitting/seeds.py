@@ -13,7 +13,7 @@ from typing import Any
 from accelerate import PartialState
 
 from hfcls.config.optimization import LossConfig
-from hfcls.config.options import changed_options, resumable_options
+from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
 from hfcls.errors import HfclsError
@@ -93,7 +93,7 @@ def _check(config: TrainConfig, data: Any, folder: Path) -> None:
         if "validation" not in corpus:
             raise HfclsError("seeds are chosen between by held-out rows, and there are none: raise validation_size")
     choice = {"resume": config.resume, "overwrite": config.overwrite_output_dir}
-    check_output_dir(folder, asdict(config), resumable=resumable_options(config), **choice)
+    check_output_dir(folder, asdict(config), fixed=fixed_options(config), **choice)
     if config.resume and holds_checkpoints(folder):
         raise HfclsError(f"output_dir {folder} holds a run of one seed: continue it without seeds, or choose another")
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,13 @@ CHOICE = "--overwrite_output_dir replaces it, another --output_dir keeps it"
 
 
 def check_output_dir(
-    folder: Path, options: dict[str, Any], *, resumable: Collection[str], resume: bool, overwrite: bool
+    folder: Path, options: dict[str, Any], *, fixed: Mapping[str, Any], resume: bool, overwrite: bool
 ) -> None:
     """Make sure that `prepare_output_dir` will do, before anything else is tried; changes nothing.
 
     Args:
         options: of the run.
-        resumable: names of those that may differ from the ones of the run to resume.
+        fixed: those that must be as in the run to resume; with each, what a run did that did not know it.
 
     Raises:
         HfclsError: the folder holds another run, a run with other options to resume, or checkpoints or a model of
@@ -64,7 +64,7 @@ def check_output_dir(
             "away"
         )
     if resume:
-        _check_same_run(folder, options, resumable)
+        _check_same_run(folder, options, fixed)
     elif holds_run and not overwrite:
         raise HfclsError(
             f"output_dir {folder} holds {'a finished' if finished else 'an unfinished'} run: --resume continues it, "
@@ -187,7 +187,7 @@ def _begin(folder: Path, options: dict[str, Any], data: dict[str, str], command:
     )
 
 
-def _check_same_run(folder: Path, options: dict[str, Any], resumable: Collection[str]) -> None:
+def _check_same_run(folder: Path, options: dict[str, Any], fixed: Mapping[str, Any]) -> None:
     """Optimizer and schedule come from the checkpoint, so a changed option would silently not take effect."""
     finished, path = (folder / RESULTS_FILE).exists(), folder / OPTIONS_FILE
     if not (finished or holds_checkpoints(folder)):
@@ -197,9 +197,9 @@ def _check_same_run(folder: Path, options: dict[str, Any], resumable: Collection
         return
     earlier = _earlier_options(folder)
     changed = [
-        f"{name} {earlier[name]} -> {value}"
-        for name, value in options.items()
-        if name in earlier and name not in resumable and earlier[name] != value
+        f"{name} {earlier.get(name, before)} -> {options[name]}"
+        for name, before in fixed.items()
+        if earlier.get(name, before) != options[name]
     ]
     if changed:
         raise HfclsError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from hfcls.system.quoting import python_string
 
 # hfcls is on no package index yet, where its name could be anybody's: until it is, an extra comes from the checkout.
+INSTALL = "pip install -e . in the checkout of hfcls"
 INSTALL_EXTRA = "pip install -e '.[{extra}]' in the checkout of hfcls"
 
 REAL_RUN = (

@@ -130,6 +130,25 @@ def test_it_serves_where_only_what_it_installs_is_there(classifier_folder, tmp_p
     assert answer["label"] == hfcls.Classifier.from_pretrained(classifier_folder)("영화 최고")["label"]
 
 
+COMMANDS = [
+    ["train"], ["adapt", "--dataset", "."], ["distill", "--dataset", "."], ["check"], ["clean"], ["report", "run"],
+    ["evaluate", "--model", "run"], ["predict", "--model", "run", "좋다"], ["export", "run"], ["push", "run"],
+    ["predict", "--input", ".", "--output", "out"],
+]  # fmt: skip
+
+
+def test_every_other_command_says_there_what_it_lacks(tmp_path):
+    """One line and no traceback, for a package that is missing."""
+    (install,) = [rest for rest in of("RUN") if "-c constraints.txt" in rest]
+    absent = absent_modules(install.partition("constraints.txt")[2].split())
+    each = WITHOUT.replace("sys.exit(main())", "print([main(words) for words in json.loads(sys.argv.pop(1))])")
+    words = [sys.executable, "-c", each, json.dumps(absent), json.dumps(COMMANDS)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == str([1] * len(COMMANDS)), done.stderr
+    needed = r"hfcls: error: (this|a report) needs (\w+)(, which is not installed here)?: pip install .*\n"
+    assert re.fullmatch(f"({needed}){{{len(COMMANDS)}}}", done.stderr), done.stderr
+
+
 @pytest.mark.slow
 def test_its_steps_make_a_server_that_answers(classifier_folder, tmp_path):
     """Copied, installed and started in a fresh environment; only the paths, the port and the user are others."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 import hfcls
@@ -101,6 +102,50 @@ def test_without_checkpoints_a_finished_run_is_never_trained_again(options, chan
     before = contents(options["output_dir"])
     with pytest.raises(HfclsError, match=message):
         hfcls.fine_tune(**{**options, **changed}, resume=True)
+    assert contents(options["output_dir"]) == before
+
+
+def without(out: str, *names: str) -> None:
+    """The record of a run that was begun before there were these options."""
+    path = Path(out) / "run.yaml"
+    kept = {name: value for name, value in yaml.safe_load(path.read_text("utf-8")).items() if name not in names}
+    path.write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "was"),
+    [
+        *[
+            ("long_texts", "windows", "truncate"),
+            ("rdrop", 1.0, 0.0),
+            ("calibrate", True, None),
+            ("lora_rank", 4, None),
+        ],
+        *[("warm_head", True, False), ("optimizer", "adamw", "adam"), ("lr_scheduler", "linear", "exponential")],
+        *[("warmup_ratio", 0.1, 0.0), ("metric_for_best_model", "last", "eval_loss"), ("label_columns", "a,b", None)],
+    ],
+)
+def test_an_option_younger_than_the_run_is_not_turned_on(options, option, value, was):
+    without(options["output_dir"], option)
+    with pytest.raises(HfclsError, match=rf"cannot resume the run .* with other options \(.*{option} {was} -> {value}"):
+        hfcls.fine_tune(**options | {option: value}, resume=True)
+
+
+def test_a_run_older_than_its_options_ends_as_it_is(options):
+    younger = [
+        "long_texts",
+        "stride",
+        "rdrop",
+        "calibrate",
+        "warm_head",
+        "pooling",
+        "layers",
+        "optimizer",
+        "weight_decay",
+    ]
+    without(options["output_dir"], *younger, "lr_scheduler", "warmup_ratio", "metric_for_best_model", "split_seed")
+    before = contents(options["output_dir"])
+    hfcls.fine_tune(**options, resume=True)
     assert contents(options["output_dir"]) == before
 
 

@@ -168,7 +168,7 @@ def test_a_folder_with_checkpoints_of_others_is_refused(sealed, foreign, choice)
     with pytest.raises(
         HfclsError, match=r"holds checkpoint-500, which hfcls did not write, .* --model .*checkpoint-500"
     ):
-        check_output_dir(sealed.parent, {}, resumable=(), resume=choice == "resume", overwrite=choice == "overwrite")
+        check_output_dir(sealed.parent, {}, fixed={}, resume=choice == "resume", overwrite=choice == "overwrite")
 
 
 def checkpoints(folder: Path, *steps: int) -> list[Path]:

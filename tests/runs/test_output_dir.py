@@ -12,7 +12,7 @@ from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 
 
 def check(folder: Path, **options: bool) -> None:
-    check_output_dir(folder, {}, resumable=(), **{"resume": False, "overwrite": False, **options})
+    check_output_dir(folder, {}, fixed={}, **{"resume": False, "overwrite": False, **options})
 
 
 def test_what_stands_there_is_named(tmp_path):

@@ -255,11 +255,12 @@ def test_the_protocol_says_what_validation_has_chosen():
     for task, fitted, chosen in (
         (single, {}, "nothing"),
         (several, {}, "the thresholds"),
-        (single, both, "the temperature and the lowest confidence"),
+        (SingleLabel(["가", "나"], abstain_below=0.0), both, "the temperature and the lowest confidence"),
+        (single, both, "the temperature"),  # no confidence reached the target
     ):
-        tuned = tuned_on_validation(task.problem_type, fitted, validation=True)
+        tuned = tuned_on_validation(task, fitted, validation=True)
         assert protocol(["train"], "validation", "", "last", tuned=tuned).startswith(kept.format(chosen))
-    assert tuned_on_validation(several.problem_type, {}, validation=False) == []
+    assert tuned_on_validation(several, {}, validation=False) == []
 
 
 def test_the_table_shows_the_baseline_beside_the_model(run):

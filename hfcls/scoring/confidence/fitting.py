@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hfcls.errors import HfclsError
+from hfcls.scoring.tasks import MultiLabel, Task
 
 # A temperature of n rows costs 1 / (2 n) nats on average where none was needed: 0.01 at 50 rows, 0.02 at 25. Fine-tuned
 # encoders that are too sure lose more than the former.
@@ -34,16 +35,17 @@ def why_not_fitted(num_rows: int) -> str:
     return ""
 
 
-def tuned_on_validation(problem_type: str, fitted: Mapping[str, Any], *, validation: bool) -> list[str]:
+def tuned_on_validation(task: Task, fitted: Mapping[str, Any], *, validation: bool) -> list[str]:
     """What a trained model was given that was found on the validation split, if there is one, in words.
 
     Args:
+        task: of the model, with all that was found.
         fitted: as `confidence_scores` takes it; empty: nothing was fitted.
     """
     found = {
-        "the thresholds": validation and problem_type == "multi_label_classification",
+        "the thresholds": validation and isinstance(task, MultiLabel),
         "the temperature": fitted.get("temperature") is not None,
-        "the lowest confidence": fitted.get("target_accuracy") is not None,
+        "the lowest confidence": getattr(task, "abstain_below", None) is not None,
     }
     return [what for what, was in found.items() if was]
 
