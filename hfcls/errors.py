@@ -12,5 +12,9 @@ class PushError(HfclsError):
     """The model is trained and saved, but the Hub did not take it; the command line exits with status 3."""
 
 
+class NoRowsError(HfclsError):
+    """A file is what it should be, but holds no rows."""
+
+
 class FailedElsewhere(HfclsError):
     """Another process of the run has failed and says why; the command line prints nothing of this one."""

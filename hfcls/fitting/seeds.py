@@ -149,9 +149,22 @@ def _add_average(
             "lora_rank": None,
             **{f.name: f.default for f in fields(LossConfig)},
         }
-        again = {"resume": False, "overwrite_output_dir": True}
-        average = _of_one_seed(config, folder / AVERAGE, **unchanged, **again)
-        results[AVERAGE] = run(average)
+        again = {"resume": False, "overwrite_output_dir": True, "report": False}
+        result = run(_of_one_seed(config, folder / AVERAGE, **unchanged, **again))
+    results[AVERAGE] = _without_place(result, config, folder / AVERAGE, list(results))
+
+
+def _without_place(result: Result, config: TrainConfig, folder: Path, names: list[str]) -> Result:
+    """The record of the average without the place where it was made, which is gone: no `run.yaml` repeats it."""
+    assert result.facts is not None
+    protocol = f"Its weights are the mean of those of {', '.join(names)}. {result.facts.protocol}"
+    options = {**result.facts.options, "model": config.model}
+    result = replace(result, facts=replace(result.facts, model=config.model, protocol=protocol, options=options))
+    if PartialState().is_main_process:
+        result.save(folder / RESULTS_FILE)
+        (folder / OPTIONS_FILE).unlink()
+        publish(folder, repo_id=None, **config.publishing_options())
+    return result
 
 
 def _undo_temperatures(average: Path, results: Iterable[Result], *, trust_remote_code: bool) -> None:
@@ -223,7 +236,13 @@ def best_of(metric: str, runs: Sequence[OneSeed]) -> OneSeed:
 
 def _validation_scores(folder: Path, metric: str) -> tuple[float, float]:
     """The metric and the loss of the checkpoint that a run kept, on the split that chose it."""
-    state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-    found = [entry for entry in state["log_history"] if "eval_loss" in entry]
-    kept = [entry for entry in found if entry["step"] == state["best_global_step"]] or found[-1:]
-    return float(kept[-1][f"eval_{metric}"]), float(kept[-1]["eval_loss"])
+    try:
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        found = [entry for entry in state["log_history"] if "eval_loss" in entry]
+        kept = [entry for entry in found if entry["step"] == state["best_global_step"]] or found[-1:]
+        return float(kept[-1][f"eval_{metric}"]), float(kept[-1]["eval_loss"])
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise HfclsError(
+            f"{folder / STATE_FILE} does not say any more how the run did on validation ({error!r}): put it back, or "
+            f"delete {folder} and continue with --resume"
+        ) from error

@@ -21,6 +21,7 @@ from hfcls.inference.files.labelling import (
     rows_without_text,
     shards_of,
     warn_of_rows_without_text,
+    with_rows,
 )
 from hfcls.inference.files.sources import claim, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
@@ -79,22 +80,23 @@ def predict_files(
         raise HfclsError(f"single_file is for one process, found {world_size}: drop it, and read the folder as a table")
     device = torch.accelerator.current_accelerator()
     classifier, config = loaded(config, f"{device.type}:{os.environ.get('LOCAL_RANK', '0')}" if device else "cpu")
-    tables = [input_table(path, config, classifier.task, classifier.joint) for path in files]
+    read = [input_table(path, config, classifier.task, classifier.joint) for path in files]
+    tables = dict(with_rows(files, read, quiet=rank > 0))
     if rank == 0:
-        by_file = zip(files, tables, strict=True)
-        warn_of_rows_without_text((str(path), rows_without_text(table), len(table.rows)) for path, table in by_file)
+        counts = ((str(path), rows_without_text(table), len(table.rows)) for path, table in tables.items())
+        warn_of_rows_without_text(counts)
     folder = output / PARTS_FOLDER if config.single_file else output
     shards = [
         _Shard(path, folder / name, table, indices)
-        for path, table in zip(files, tables, strict=True)
+        for path, table in tables.items()
         for name, indices in shards_of(path.name, len(table.rows), config)
     ]
     single = _by_file(shards, output, config.format) if config.single_file else {}
     if taken := [path for path in single if path.resolve() in [file.resolve() for file in files]]:
         raise HfclsError(f"{taken[0]} is the input and would be the output: choose another --output")
     try:
-        everywhere = integers_everywhere((table.rows.column_names, table.integers) for table in tables)
-        sources = sources_of(config, classifier, sums_of_files(files), everywhere)
+        everywhere = integers_everywhere((table.rows.column_names, table.integers) for table in tables.values())
+        sources = sources_of(config, classifier, sums_of_files(list(tables)), everywhere)
         integers = claim(output, sources, [*single, *(shard.path for shard in shards)])
         shards = shards[rank::world_size]
         added = added_columns(classifier.task, all_scores=config.all_scores)

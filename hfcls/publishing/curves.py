@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import STATE_FILE
 from hfcls.scoring.intervals import wilson
-from hfcls.system.files import read_json
+from hfcls.system.files import check_types, read_json
 
 BLUE, ORANGE, GREY = "#3f7fbf", "#d1782f", "#868686"  # apart for the colour-blind, readable on white and on black
 MARKED_POINTS, MOST_POINTS = 50, 300  # of a curve; of more points the means of neighbours are drawn
@@ -46,6 +47,7 @@ def read_curves(folder: Path, eval_rows: int | None = None) -> Curves:
         history = state.get("log_history", [])
         points = {name: [(row["epoch"], row[name]) for row in history if name in row] for name in LOGGED}
         kept = [row["epoch"] for row in history if row["step"] == state.get("best_global_step")]
+        check_types([kept, *map(list, chain.from_iterable(points.values()))], list[list[float]])
     except (AttributeError, KeyError, TypeError) as error:
         raise HfclsError(f"{path} is not what Trainer writes ({error!r}): put it back, or delete it") from error
     return Curves({name: values for name, values in points.items() if values}, kept[0] if kept else None, eval_rows)

@@ -63,13 +63,15 @@ def write_report(folder: str | Path) -> Path:
         page = folder / REPORT_FILE
         eval_loss = curves.points.get("eval_loss", [])
         write_whole(page, render(result, figures, errors, check, kinds=kinds, eval_loss=eval_loss, doubts=doubts))
-    except UndefinedError as error:
-        raise HfclsError(
-            f"{folder / CHECK_FILE} is not what `hfcls check --output` of this version writes ({error}): "
-            "write it again, or delete it"
-        ) from error
-    except ArrowException as error:
+    except (ArrowException, KeyError) as error:
         raise HfclsError(f"{folder / PREDICTIONS_FILE} cannot be read: {error}") from error
+    except (UndefinedError, TypeError, ValueError, AttributeError) as error:
+        names = [str(folder / name) for name in (CHECK_FILE, DOUBTS_FILE) if (folder / name).is_file()]
+        if not names:
+            raise
+        raise HfclsError(
+            f"{' or '.join(names)} is not what this version of hfcls writes ({error}): write it again, or delete it"
+        ) from error
     except OSError as error:
         raise HfclsError(f"cannot write the report of {folder}: {error.strerror or error}") from error
     return page

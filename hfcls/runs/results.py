@@ -19,7 +19,7 @@ from hfcls.runs.record import RunFacts
 from hfcls.scoring.confidence.scores import Confidence, confidence_scores
 from hfcls.scoring.intervals import Estimate, wilson
 from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Task, analysis_from_dict, shown
-from hfcls.system.files import write_json
+from hfcls.system.files import check_types, write_json
 from hfcls.system.quoting import one_line, shortened
 from hfcls.system.terminal import aligned, columns, padded
 
@@ -238,12 +238,12 @@ def load_results(folder: str | Path) -> Result:
                 f"first (hfcls train --model {folder})"
             )
         values["examples"] = [Example(**example) for example in values["examples"]]
-        values["analysis"] = analysis_from_dict(values["analysis"]) if values.get("analysis") else None
-        values["facts"] = RunFacts.from_dict(values["facts"]) if values.get("facts") else None
         if unseen := values.get("unseen"):
             values["unseen"] = Unseen(unseen["num_rows"], Estimate(**unseen["accuracy"]))
-        kinds: dict[str, Any] = {"baseline": BaselineScores, "confidence": Confidence}
-        values |= {name: kind.from_dict(values[name]) for name, kind in kinds.items() if values.get(name)}
-        return Result(**values)
+        kinds: dict[str, Any] = {"facts": RunFacts, "baseline": BaselineScores, "confidence": Confidence}
+        kinds = {"analysis": analysis_from_dict, **{name: kind.from_dict for name, kind in kinds.items()}}
+        values |= {name: made(values[name]) for name, made in kinds.items() if values.get(name)}
+        check_types(result := Result(**values), Result)
+        return result
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error

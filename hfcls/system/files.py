@@ -8,8 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hfcls.errors import HfclsError
 
@@ -79,6 +81,29 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except ValueError as error:
         raise HfclsError(f"{path} is not JSON: {error}") from error
+
+
+def check_types(value: Any, hint: Any, name: str = "it") -> None:
+    """See that a value out of JSON is what its annotation says, at any depth. Raises `TypeError`, which names it.
+
+    Args:
+        hint: a plain type, a union, list or dict of them, or a dataclass, whose fields are looked at.
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return
+    if origin in (Union, UnionType):
+        hint = next((one for one in inner if isinstance(value, get_origin(one) or one)), inner[0])
+        return check_types(value, hint, name)
+    kind = (int, float) if hint is float else origin or hint
+    if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
+        raise TypeError(f"{name} is {type(value).__name__}, not {hint.__name__}")
+    if is_dataclass(hint):
+        hints = get_type_hints(hint)
+        for f in fields(hint):
+            check_types(getattr(value, f.name), hints[f.name], f.name)
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_types(part, inner[-1], name)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hfcls.errors import HfclsError
 from hfcls.fitting.seeds import best_of
 from hfcls.runs.record import OneSeed
 from hfcls.runs.results import load_results
+from hfcls.runs.weights import save_average
 
 
 @pytest.fixture
@@ -145,12 +146,23 @@ def test_a_disk_that_fills_while_the_best_is_copied_loses_nothing(options, tmp_p
     folder = tmp_path / "run"
     assert not [path for path in folder.iterdir() if path.suffix in (".part", ".safetensors")]
     monkeypatch.undo()
+    state = folder / "seed-8/trainer_state.json"
+    content = state.read_text()
+    for damaged in ("", "[]", '{"log_history": []}', content.replace("eval_loss", "loss")):
+        state.write_text(damaged)
+        with pytest.raises(HfclsError, match="seed-8/trainer_state.json does not say any more how the run did on vali"):
+            package.fine_tune(**options, seeds=2, resume=True)
+    state.write_text(content)
     result = package.fine_tune(**options, seeds=2, resume=True)
     kept = folder / result.facts.seeds.kept
     assert (folder / "model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
 
 
-def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path):
+def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path, monkeypatch):
+    aside: list[str] = []
+    monkeypatch.setattr(
+        "hfcls.fitting.seeds.save_average", lambda runs, to: aside.append(str(to)) or save_average(runs, to)
+    )
     result = package.fine_tune(**options, seeds=2, ensemble=True, metric_for_best_model="last", focal_gamma=0.5)
     folder, seeds = tmp_path / "run", result.facts.seeds
     assert [run.name for run in seeds.runs] == ["seed-7", "seed-8", "average"]
@@ -164,6 +176,12 @@ def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path):
     assert all(torch.equal(value, kept[name]) for name, value in load_file(folder / "model.safetensors").items())
     assert list(seeds.spread()) == list(result.metrics)
     assert result.facts.model == options["model"]
+    average = load_results(folder / "average")  # which was made in a folder that is gone
+    assert average.facts.model == average.facts.options["model"] == options["model"]
+    assert average.facts.protocol.startswith("Its weights are the mean of those of seed-7, seed-8. The last checkpoint")
+    for path in filter(Path.is_file, (folder / "average").iterdir()):
+        assert aside[0].encode() not in path.read_bytes(), path
+    assert not (folder / "average/run.yaml").exists()
 
 
 def test_the_mean_is_compared_before_a_temperature_as_the_runs_are(options, table, tmp_path):

@@ -75,6 +75,7 @@ def write_inputs(folder: Path, count: int = 90) -> None:
     nested = [row | {"tags": ["a", {"b": row["id"]}] if row["id"] % 2 else "없음"} for row in rest[: count // 3]]
     (folder / "b.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in nested), encoding="utf-8")
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rest[count // 3 :]), folder / "c.parquet")
+    (folder / "a.csv").write_text("text,id,code\n", encoding="utf-8")  # an hour without texts
     (folder / "_SUCCESS").touch()
 
 

@@ -153,6 +153,28 @@ def test_a_file_of_null_texts_alone_is_written_too(predict, tmp_path):
     assert [row["predicted_label"] for row in predict(tmp_path / "a.parquet")] == [None, None]
 
 
+def test_files_without_rows_are_passed_over_and_named(classifier_folder, tmp_path, caplog):
+    """An hour without comments leaves a header alone; filled later, the file is one more of the folder."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.csv").write_text("id,text\n1,최고 추천\n", encoding="utf-8")
+    (folder / "b.csv").write_text("id,text\n", encoding="utf-8")
+    (folder / "c.json").write_text("[]", encoding="utf-8")
+    parquet.write_table(pa.table({"text": pa.array([], pa.string())}), folder / "d.parquet")
+    options = {"model": classifier_folder, "input": str(folder), "output": str(out)}
+    assert [path.name for path in predict_files(**options)] == ["a.csv-00000-of-00001.parquet"]
+    assert (
+        f"passed over {folder / 'b.csv'}, {folder / 'c.json'}, {folder / 'd.parquet'}: no rows to label" in caplog.text
+    )
+    (folder / "b.csv").write_text("id,text\n2,별로 실망\n", encoding="utf-8")
+    assert len(predict_files(**options)) == 2
+    (folder / "a.csv").write_text("id,text\n", encoding="utf-8")
+    (folder / "b.csv").unlink()
+    with pytest.raises(HfclsError, match=r"a\.csv, .*c\.json, .*d\.parquet: no rows to label"):
+        predict_files(**options | {"output": str(tmp_path / "other")})
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_is_passed_over_in_a_folder_is_named(predict, table, tmp_path, caplog):
     lines = ["text\tlabel", "최고\t1"]
     for name in ("a.tsv", "B.TSV", "c.7z", "more/d.tsv", "._a.tsv", ".hidden.tsv", "notes.md", "e.PDF"):

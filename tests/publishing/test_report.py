@@ -361,11 +361,23 @@ def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("check.json", '["old"]', "check.json is not what `hfcls check --output` of this version writes"),
+        ("check.json", '["old"]', "check.json is not what this version of hfcls writes"),
+        ("doubts.json", '["old"]', "doubts.json is not what this version of hfcls writes"),
+        ("doubts.json", '{"num_rows": null, "doubted": 1, "rows": []}', "doubts.json is not what this version"),
+        ("doubts.json", '{"num_rows": "x", "doubted": 1, "rows": []}', "doubts.json is not what this version"),
+        ("doubts.json", '{"num_rows": 9, "doubted": 1, "rows": 3}', "doubts.json is not what this version"),
+        ("doubts.json", '{"num_rows": 9, "doubted": 1, "rows": ["text"]}', "doubts.json is not what this version"),
+        ("doubts.json", "", "doubts.json is not JSON"),
         ("check.json", "{", "check.json is not JSON"),
         ("predictions.parquet", "PAR1", "predictions.parquet cannot be read"),
         ("trainer_state.json", '{"log_history": [{"loss": 1}]}', "trainer_state.json is not what Trainer writes"),
         ("trainer_state.json", "[1]", "trainer_state.json is not what Trainer writes"),
+        ("trainer_state.json", '{"log_history": null}', "trainer_state.json is not what Trainer writes"),
+        (
+            "trainer_state.json",
+            '{"log_history": [{"step": 1, "epoch": 1.0, "loss": "x"}]}',
+            "trainer_state.json is not what Trainer writes",
+        ),
     ],
 )
 def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, content, message):

@@ -263,6 +263,31 @@ def test_the_protocol_says_what_validation_has_chosen():
     assert tuned_on_validation(several, {}, validation=False) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_rows": "x"}, "num_rows is str, not int"),
+        ({"num_rows": True}, "num_rows is bool, not int"),
+        ({"seed": 1.5}, "seed is float, not int"),
+        ({"note": 3}, "note is int, not str"),
+        ({"further": []}, "further is list, not dict"),
+        ({"metrics": {"accuracy": None}}, "metrics is NoneType, not float"),
+        ({"unseen": []}, "unseen is list, not Unseen"),
+        ({"confidence": {}}, "confidence is dict, not Confidence"),
+        ({"analysis": []}, "analysis is list, not Analysis"),
+        ({"baseline": 7}, "object is not subscriptable"),
+        ({"examples": [{"text": "가", "label": 1, "predicted": "1", "score": 0.5}]}, "label is int, not str"),
+    ],
+)
+def test_results_with_another_kind_of_value_are_refused(run, tmp_path, change, message):
+    run.save(tmp_path / "results.json")
+    assert load_results(tmp_path) == run
+    values = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    (tmp_path / "results.json").write_text(json.dumps(values | change), encoding="utf-8")
+    with pytest.raises(HfclsError, match=f"is not the result of a run of this version of hfcls: .*{message}"):
+        load_results(tmp_path)
+
+
 def test_the_table_shows_the_baseline_beside_the_model(run):
     accuracy = next(line for line in run.table().splitlines() if line.split()[:1] == ["accuracy"])
     for scores in (run.analysis, run.baseline.analysis):

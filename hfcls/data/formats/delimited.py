@@ -16,7 +16,7 @@ from hfcls.data.formats.dialects import Dialect, OpenText, fits, long_fields, re
 from hfcls.data.formats.encodings import NAMES, open_text, sniff_encoding
 from hfcls.data.formats.sniffing import DELIMITERS, sniff_dialect
 from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, unique_names
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import quoted
 
 FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)", re.DOTALL)
@@ -128,7 +128,7 @@ def _parts(
             yield pa.table([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], names=names)
         read, row_count = read + len(batch), row_count + len(rows)
     if not row_count:
-        raise HfclsError(f"{source.path} has a header line but no rows")
+        raise NoRowsError(f"{source.path} has a header line but no rows")
     if between := sum(index < last for index in blank):
         passed_over.append(f"{between} blank lines between its rows, line {source.line_of(blank[0])} for one")
 

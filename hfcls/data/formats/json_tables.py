@@ -15,7 +15,7 @@ from datasets import Features, Json, Value
 
 from hfcls.data.formats.encodings import NAMES, kind_of, open_text, sniff_encoding
 from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import quoted
 
 MOST_EXACT = 2**53  # a float64 holds every integer up to it
@@ -127,7 +127,7 @@ def _records(path: Path, encoding: str, decode: RawDecode, decided: list[str]) -
             raise HfclsError(f"{place}: must be one JSON object with fields, found {record!r:.80}")
         yield record
     if not row_count:
-        raise HfclsError(f"{path} holds no rows")
+        raise NoRowsError(f"{path} holds no rows")
 
 
 def _values(path: Path, encoding: str, decode: RawDecode) -> Generator[tuple[str, Any], None, None]:

@@ -11,7 +11,7 @@ from datasets import Features, Value
 
 from hfcls.data.formats.encodings import open_bytes
 from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, unique_names
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.next_steps import INSTALL_EXTRA
 from hfcls.system.quoting import quoted
 
@@ -42,7 +42,7 @@ def open_workbook(path: Path, options: ReadOptions) -> Table:
     while cells and not any(cells[0]):
         cells.pop(0)
     if len(cells) < (1 if options.no_header else 2):
-        raise HfclsError(f"{path}, sheet {sheet!r}: it needs a header line and rows")
+        raise NoRowsError(f"{path}, sheet {sheet!r}: it needs a header line and rows")
     width = max(max((i for i, cell in enumerate(row, start=1) if cell), default=1) for row in cells)
     header = [str(i) for i in range(1, width + 1)] if options.no_header else cells.pop(0)[:width]
     columns = unique_names(header)

@@ -26,6 +26,7 @@ from hfcls.inference.files.labelling import (
     loaded,
     shards_of,
     warn_of_rows_without_text,
+    with_rows,
 )
 from hfcls.inference.files.sources import SOURCES_FILE, as_note, continued, sources_of
 from hfcls.models.sources import local_folder
@@ -52,8 +53,8 @@ def predict_on_cluster(config: PredictConfig) -> list[str]:
     with _connected(ray):
         try:
             found = dict(_results(ray, look, len(files), num_cpus=1, fn_args=(files, job)))
-            facts = [found[i] for i in range(len(files))]
-            shards, integers = _claimed(output, files, facts, job, classifier)
+            by_file = with_rows(files, [found[i] for i in range(len(files))])
+            shards, integers = _claimed(output, by_file, job, classifier)
             _label(ray, shards, integers, job)
             there = set(output.without_leftovers(shard.place.name for shard in shards))
         except OSError as error:
@@ -69,10 +70,9 @@ def predict_on_cluster(config: PredictConfig) -> list[str]:
 
 
 def _claimed(
-    output: Place, files: list[Place], found: list[Facts], job: Job, classifier: Classifier
+    output: Place, by_file: list[tuple[Place, Facts]], job: Job, classifier: Classifier
 ) -> tuple[list[Shard], list[str]]:
     """The shards to make, and the columns that are integers in them, once the output folder is ours."""
-    by_file = list(zip(files, found, strict=True))
     warn_of_rows_without_text((file.address, facts["null"], facts["rows"]) for file, facts in by_file)
     added = added_columns(job.task, all_scores=job.config.all_scores)
     shards = [
@@ -80,7 +80,7 @@ def _claimed(
         for file, facts in by_file
         for name, indices in shards_of(file.name, facts["rows"], job.config)
     ]
-    everywhere = integers_everywhere((facts["columns"], set(facts["integers"])) for facts in found)
+    everywhere = integers_everywhere((facts["columns"], set(facts["integers"])) for _, facts in by_file)
     sums = {file.address: facts["sha256"] for file, facts in by_file}
     there, note = set(output.file_names()), output / SOURCES_FILE
     present = next((shard.place.name for shard in shards if shard.place.name in there), None)

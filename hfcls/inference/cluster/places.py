@@ -34,6 +34,9 @@ class Place(NamedTuple):
     path: str
     address: str
 
+    def __str__(self) -> str:
+        return self.address
+
     @property
     def name(self) -> str:
         return self.path.rstrip("/").rpartition("/")[2]

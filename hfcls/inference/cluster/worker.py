@@ -57,13 +57,15 @@ class Facts(TypedDict):
 
 
 def look(batch: Batch, files: list[Place], job: Job) -> dict[str, list[Any]]:
-    """The facts of a file, as JSON: Ray Data would make arrays of lists."""
+    """The facts of a file, as JSON: Ray Data would make arrays of lists; null of a file without rows."""
     number = int(batch["number"][0])
     with TemporaryDirectory(prefix="hfcls-") as folder:
         try:
             table, local = _read(files[number], Path(folder), job)
         except (HfclsError, OSError) as error:
             return _result(number, error=_in_words(error, files[number], Path(folder)))
+        if table is None:
+            return _result(number)
         facts = {
             "rows": len(table.rows),
             "null": rows_without_text(table),
@@ -128,11 +130,12 @@ class Labeller:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             table, _ = _read(source, folder, self.job)
+            assert table is not None, "a file without rows has no shard"
             self.read = (source.address, table)
         return self.read[1]
 
 
-def _read(place: Place, folder: Path, job: Job) -> tuple[InputTable, Path]:
+def _read(place: Place, folder: Path, job: Job) -> tuple[InputTable | None, Path]:
     datasets_config.HF_DATASETS_CACHE = folder / "cache"  # it goes with the folder
     local = place.fetch(folder / place.name)
     return input_table(local, job.config, job.task, job.joint), local

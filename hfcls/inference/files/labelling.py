@@ -2,9 +2,9 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,14 @@ from hfcls.data.formats.table import ReadOptions
 from hfcls.data.origins.files import has_header_line
 from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.readers import read_table, text_problem, without_text
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, NoRowsError
 from hfcls.inference.classifier import Classifier
 from hfcls.scoring.tasks import MultiLabel, Task
-from hfcls.system.quoting import quoted
+from hfcls.system.quoting import quoted, shown
 
 logger = logging.getLogger(__name__)
+F = TypeVar("F")
+T = TypeVar("T")
 
 WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"  # in 64 bits
 
@@ -62,17 +64,37 @@ def loaded(config: PredictConfig, device: str) -> tuple[Classifier, PredictConfi
     return classifier, with_options(config, remembered_columns(columns, classifier.columns))
 
 
-def input_table(path: Path, config: PredictConfig, task: Task, joint: str) -> InputTable:
-    """Read a file; `joint` stands between the texts of several columns.
+def input_table(path: Path, config: PredictConfig, task: Task, joint: str) -> InputTable | None:
+    """Read a file; `joint` stands between the texts of several columns. None of a file without rows.
 
     Raises:
         HfclsError: it cannot be read, lacks a column, or has one whose name predictions take.
     """
-    rows = read_table(path, ReadOptions.of(config))
+    try:
+        rows = read_table(path, ReadOptions.of(config))
+    except NoRowsError:
+        return None
+    if not len(rows):
+        return None
     texts = _texts(path, rows, config, task, joint)
     kept = _kept_columns(path, rows, config.output_columns)
     integers = _whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
     return InputTable(kept, texts, integers)
+
+
+def with_rows(files: Sequence[F], tables: Sequence[T | None], *, quiet: bool = False) -> list[tuple[F, T]]:
+    """The files that have rows, each with its table; unless `quiet`, the log names those that have none.
+
+    Raises:
+        HfclsError: none has rows.
+    """
+    found = [(file, table) for file, table in zip(files, tables, strict=True) if table is not None]
+    empty = [str(file) for file, table in zip(files, tables, strict=True) if table is None]
+    if not found:
+        raise HfclsError(f"{shown(empty)}: no rows to label")
+    if empty and not quiet:
+        logger.warning("passed over %s: no rows to label", shown(empty))
+    return found
 
 
 def rows_without_text(table: InputTable) -> int:
