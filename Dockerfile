@@ -7,7 +7,7 @@ RUN useradd --system --uid 10001 --no-create-home hfcls
 
 # What serving an exported folder needs, and no more.
 COPY constraints.txt ./
-RUN pip install --no-cache-dir -c constraints.txt argcomplete fastapi numpy onnxruntime prometheus-client PyYAML tokenizers uvicorn
+RUN pip install --no-cache-dir -c constraints.txt argcomplete fastapi httptools numpy onnxruntime prometheus-client PyYAML tokenizers uvicorn
 
 COPY pyproject.toml README.md LICENSE ./
 COPY hfcls ./hfcls

@@ -98,11 +98,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--requests", type=int, default=10, help="of each client, one after another")
     parser.add_argument("--rounds", type=int, default=2, help="each way in turn, so many times")
+    parser.add_argument("--precision", default="float32", help="of /predict; the Gradio API beside it has float32")
     parser.add_argument("--new_only", action="store_true", help="without the Gradio API beside it")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = with_head(args.model, folder)
-        servers = {"predict": started(["-m", "hfcls.cli", "serve", model, "--no-page"])}
+        servers = {"predict": started(["-m", "hfcls.cli", "serve", model, "--no-page", "--precision", args.precision])}
         if not args.new_only:
             servers["gradio"] = started(["-c", PAGE, model])
         try:
@@ -117,23 +118,34 @@ def compare(servers: dict, clients: int, requests: int, rounds: int) -> None:
     """Print each round, and the ratios of the medians of the rounds."""
     rates: dict[str, list[float]] = {way: [] for way in servers}
     tails: dict[str, list[float]] = {way: [] for way in servers}
+    costs: dict[str, list[float]] = {way: [] for way in servers}  # which other processes of the machine hardly change
     for way, (url, _) in servers.items():
         run(url, way, 1, 3)
     for _ in range(rounds):
         for way, (url, process) in servers.items():
+            server = psutil.Process(process.pid)
+            before = sum(server.cpu_times()[:2])
             seconds, total, failed = run(url, way, clients, requests)
+            computed = 1000 * (sum(server.cpu_times()[:2]) - before) / len(seconds)
             p50, p95 = statistics.median(seconds), seconds[int(0.95 * (len(seconds) - 1))]
             rates[way].append(len(seconds) / total)
+            costs[way].append(computed)
             tails[way].append(p95)
-            memory = psutil.Process(process.pid).memory_info().rss / 2**20
+            memory = server.memory_info().rss / 2**20
             print(
                 f"{way:8} {clients:4} clients: {rates[way][-1]:6.1f} answers/s, p50 {1000 * p50:6.0f} ms, p95 "
-                f"{1000 * p95:6.0f} ms; {dict(failed) or 'none'} failed; the server holds {memory:.0f} MiB",
+                f"{1000 * p95:6.0f} ms; {computed:.2f} ms of a core for each; {dict(failed) or 'none'} failed; "
+                f"the server holds {memory:.0f} MiB",
                 flush=True,
             )
     if "gradio" in servers:
-        rate, tail = (statistics.median(x["predict"]) / statistics.median(x["gradio"]) for x in (rates, tails))
-        print(f"/predict gives {rate:.1f} x the answers/s of the Gradio API; its p95 is {tail:.2f} of that")
+        rate, tail, cost = (
+            statistics.median(x["predict"]) / statistics.median(x["gradio"]) for x in (rates, tails, costs)
+        )
+        print(
+            f"/predict gives {rate:.1f} x the answers/s of the Gradio API; its p95 is {tail:.2f} of that, "
+            f"its time of a core {cost:.2f}"
+        )
 
 
 if __name__ == "__main__":

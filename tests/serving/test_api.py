@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from fastapi.testclient import TestClient
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 import hfcls
 from hfcls import cli
@@ -249,6 +250,11 @@ def test_a_token_comes_from_a_file_or_a_variable(tmp_path, monkeypatch):
 def test_without_a_port_the_first_free_one_is_taken():
     with _listening("127.0.0.1", None) as first, _listening("127.0.0.1", None) as second:
         assert 7860 <= first.getsockname()[1] < second.getsockname()[1] < 7960
+
+
+def test_requests_are_read_by_httptools():
+    """The parser in Python that uvicorn takes without it cost more of a core than a small model."""
+    assert AutoHTTPProtocol.__name__ == "HttpToolsProtocol"
 
 
 def test_without_fastapi_it_tells_what_to_install(capsys, classifier_folder, monkeypatch):
