@@ -30,7 +30,7 @@ from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.launch import leave_process_group, speaks_first
 from hfcls.system.next_steps import INSTALL
-from hfcls.system.terminal import BesideBarsHandler, no_bars
+from hfcls.system.terminal import BesideBarsHandler, arrange_bars
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
 
@@ -49,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.setLevel(logging.WARNING if args.quiet else logging.INFO)
     if not logger.hasHandlers():  # not the root logger: what other libraries print themselves would come twice
         logger.addHandler(BesideBarsHandler())
-    if args.quiet or not sys.stderr.isatty():
-        no_bars()
+    arrange_bars(args.quiet)
     status = 0
     try:
         args.run(args)
@@ -102,10 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="hfcls",
         description="Fine-tune a pretrained encoder for Korean text classification.",
+        epilog="options of a command: hfcls COMMAND --help\na first run:          hfcls train recipes/quickstart.yaml",
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"hfcls {__version__}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     train = _add_command(subparsers, "train", "[recipe]", "fine-tune a model on labelled texts")
     train.add_argument("recipe", nargs="?", help="YAML file of options; a flag takes precedence over it")

@@ -25,9 +25,9 @@ from hfcls.config.sources import config_from, shipped_files
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError, PushError
 from hfcls.system.launch import check_launch
-from hfcls.system.next_steps import INSTALL_EXTRA, REAL_RUN, command_of, try_it
+from hfcls.system.next_steps import INSTALL_EXTRA, REAL_COMMAND, REAL_RUN, command_of, try_it
 from hfcls.system.quoting import visible
-from hfcls.system.terminal import quiet_loading
+from hfcls.system.terminal import for_people
 
 EXAMPLE_CHARS = 40  # of the text in the last line of `hfcls train`
 
@@ -41,18 +41,18 @@ def run_train(args: argparse.Namespace) -> None:
     from hfcls.runs.predictions import sample_texts
     from hfcls.runs.results import load_results
 
-    quiet_loading()
     try:
         result = fine_tune(config)
     except PushError:
-        print(visible(f"\n{load_results(config.output_dir).table()}\n"))
+        print(for_people(visible(f"\n{load_results(config.output_dir).table()}\n")))
         raise
     if not PartialState().is_main_process:
         return
-    print(visible(f"\n{result.table()}\n"))
+    print(for_people(visible(f"\n{result.table()}\n")))
     if config.dataset == "demo":
         model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
-        print(f"{REAL_RUN.format(model=model, accelerate=command_of('accelerate'))}\n")
+        print(for_people(REAL_RUN.format(model=model)))
+        print(REAL_COMMAND.format(accelerate=command_of("accelerate")))
     texts = sample_texts(result.examples, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
     print(f"Try it: {try_it(config.output_dir, texts)}")
 
@@ -63,10 +63,9 @@ def run_adapt(args: argparse.Namespace) -> None:
 
     from hfcls.pretraining import adapt
 
-    quiet_loading()
     result = adapt(config)
     if PartialState().is_main_process:
-        print(f"\n{result.table()}\n")
+        print(for_people(f"\n{result.table()}\n"))
         print(f"Now: {command_of('hfcls')} train --model {shlex.quote(config.output_dir)} --dataset YOUR_LABELLED_FILE")
 
 
@@ -77,11 +76,10 @@ def run_distill(args: argparse.Namespace) -> None:
 
     from hfcls.distilling import distill
 
-    quiet_loading()
     result = distill(config)
     if not PartialState().is_main_process:
         return
-    print(visible(f"\n{result.table()}\n"))
+    print(for_people(visible(f"\n{result.table()}\n")))
     if config.teacher and config.labelled and result.split == "test":  # else its rows have trained the student
         words = ["--model", config.output_dir, "--compare", config.teacher, "--dataset", config.labelled]
         print(f"Beside its teacher: {command_of('hfcls')} evaluate {visible(shlex.join(words))}")
@@ -91,15 +89,14 @@ def run_check(args: argparse.Namespace) -> None:
     config = config_from(args, CheckConfig)
     from hfcls.checks.inspect import check
 
-    print(visible(check(config).text()))
+    print(for_people(visible(check(config).text())))
 
 
 def run_clean(args: argparse.Namespace) -> None:
     config = config_from(args, CleanConfig)
     from hfcls.checks.cleaning import clean
 
-    quiet_loading()
-    print(visible(clean(config).text()))
+    print(for_people(visible(clean(config).text())))
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
@@ -107,9 +104,8 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
     from hfcls.inference.evaluation import evaluate
 
-    quiet_loading()
     result = evaluate(config)
-    print(visible("\n\n".join([result.table(), *result.details()])))
+    print(for_people(visible("\n\n".join([result.table(), *result.details()]))))
 
 
 def run_report(args: argparse.Namespace) -> None:
@@ -156,7 +152,6 @@ def run_export(args: argparse.Namespace) -> None:
 
     from hfcls.exporting import export
 
-    quiet_loading()
     print(export(config).text())
 
 
@@ -184,7 +179,8 @@ def run_push(args: argparse.Namespace) -> None:
 
 def run_recipes(args: argparse.Namespace) -> None:
     for path in shipped_files():
-        print(f"{path}\n    {path.read_text(encoding='utf-8').splitlines()[0].removeprefix('# ')}")
+        print(path)
+        print(for_people(f"    {path.read_text(encoding='utf-8').splitlines()[0].removeprefix('# ')}"))
 
 
 def run_completion(args: argparse.Namespace) -> None:

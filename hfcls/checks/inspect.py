@@ -33,6 +33,7 @@ from hfcls.models.classes import name_classes
 from hfcls.models.scratch import SCRATCH, scratch_model, untrained_model
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, load_tokenizer, train_tokenizer
 from hfcls.system.files import check_writable
+from hfcls.system.terminal import calm_libraries
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -119,6 +120,7 @@ def _score_baseline(findings: Findings, corpus: DatasetDict, seed: int) -> None:
     findings.baseline_split = split if split in corpus else f"validation ({CARVED:.0%} of train, seed {seed})"
 
 
+@calm_libraries()
 def count_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[np.ndarray, float]:
     """Tokens of each row before truncation, int64 [N], and the share of all tokens that are the unknown one."""
     counts = rows.map(

@@ -124,10 +124,10 @@ class PredictConfig(Config):
     )
     text_column: str | None = option(None, "column of --input with the text (default: that of training)")
     text_pair_column: str | None = option(None, "column of --input with a second text (default: that of training)")
-    delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
-    encoding: str | None = option(None, "of text files, such as cp949 (default: told from the file)")
+    delimiter: str | None = option(None, "between the fields of csv, tsv, txt files (default: detected from the file)")
+    encoding: str | None = option(None, "of text files, such as cp949 (default: detected from the file)")
     quoting: Literal["csv", "backslash", "none"] | None = option(
-        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: told from the file)"
+        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: detected from the file)"
     )
     no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
     sheet: str | None = option(None, "of an Excel file (default: the first)")

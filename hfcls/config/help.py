@@ -1,7 +1,10 @@
 """What `--help` shows beside the options: how each is written, and two commands to begin with."""
 
 import argparse
+import re
 from typing import Any
+
+from hfcls.system.terminal import wrapped
 
 EXAMPLES = {
     "train": (
@@ -48,18 +51,48 @@ EXAMPLES = {
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """argparse's, with the two forms of a switch in one word, such as `--[no-]resume`."""
+    """argparse's, with the two forms of a switch in one word, such as `--[no-]resume`, in lines that fit a terminal."""
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if isinstance(action, argparse.BooleanOptionalAction):
             return action.option_strings[0].replace("--", "--[no-]", 1)
-        return super()._format_action_invocation(action)
+        shown = super()._format_action_invocation(action)
+        if action.choices and len(shown) > self._width - 6:
+            return f"{action.option_strings[0]} NAME"
+        return shown
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if action.metavar == "COMMAND":  # the list of commands needs no head of that name
+            return "".join(map(self._format_action, action._get_subactions()))  # type: ignore[attr-defined]
+        return super()._format_action(action)
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        text = super()._expand_help(action)
+        if action.choices and super()._format_action_invocation(action) != self._format_action_invocation(action):
+            return f"{', '.join(map(str, action.choices))}: {text}"
+        return text
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrapped(" ".join(text.split()), width, inset=0)
 
 
 def examples(command: str) -> str:
     """The end of a command's help; empty for a command without examples."""
-    lines = EXAMPLES.get(command, ())
-    return "\n".join(["examples:", *(f"  {line}" for line in lines)]) if lines else ""
+    lines = [broken for line in EXAMPLES.get(command, ()) for broken in _broken(line)]
+    return "\n".join(["examples:", *lines]) if lines else ""
+
+
+def _broken(command: str) -> list[str]:
+    """A command in lines of at most 78 columns, of which a shell makes one."""
+    first, *flags = re.split(r" (?=--)", command)
+    lines = [f"  {first}"]
+    for flag in flags:
+        if len(lines[-1]) + 1 + len(flag) <= 76:
+            lines[-1] += f" {flag}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"      {flag}")
+    return lines
 
 
 def other_spelling(word: str, known: Any) -> str:

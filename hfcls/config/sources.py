@@ -22,11 +22,15 @@ def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> 
     owners = {  # of an option that is declared again, the last one
         name: group for group in reversed(config_class.__mro__) for name in vars(group).get("__annotations__", {})
     }
+    groups: dict[str, Any] = {}
     for group_class in reversed(config_class.__mro__):
         own = [f for f in dataclasses.fields(config_class) if owners[f.name] is group_class]
         if not own:
             continue
-        group = parser.add_argument_group((group_class.__doc__ or "").strip().splitlines()[0].rstrip("."))
+        title = (group_class.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        if title.startswith("All options of "):  # those that come after the groups above
+            title = f"More options of {title.removeprefix('All options of ').partition(' and ')[0]}"
+        group = groups[title] = groups.get(title) or parser.add_argument_group(title)
         for f in own:
             names = [f"--{name}" for name in (f.name, f.metadata["alias"]) if name]
             group.add_argument(*names, dest=f.name, default=argparse.SUPPRESS, **_flag(f, hints[f.name]))

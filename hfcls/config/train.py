@@ -37,13 +37,13 @@ class DataConfig(Config):
     )
     label_separator: str | None = option(None, "between the labels of a text that has several in one cell, such as ,")
     task: Literal["classification", "regression"] | None = option(
-        None, "regression: predict a number (default: classification, told from the labels)"
+        None, "regression: predict a number (default: classification, detected from the labels)"
     )
     drop_unlabelled: bool = option(False, "leave out rows without a label, which are an error otherwise")
-    delimiter: str | None = option(None, "between the fields of csv, tsv and txt files (default: told from the file)")
-    encoding: str | None = option(None, "of text files, such as cp949 (default: told from the file)")
+    delimiter: str | None = option(None, "between the fields of csv, tsv, txt files (default: detected from the file)")
+    encoding: str | None = option(None, "of text files, such as cp949 (default: detected from the file)")
     quoting: Literal["csv", "backslash", "none"] | None = option(
-        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: told from the file)"
+        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: detected from the file)"
     )
     no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
     sheet: str | None = option(None, "of an Excel file (default: the first)")

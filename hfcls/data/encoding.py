@@ -11,6 +11,7 @@ from hfcls.config.options import MOST_WINDOWS
 from hfcls.data.tasks import SOFT_LABEL
 from hfcls.errors import HfclsError
 from hfcls.scoring.tasks import Regression, Task, multi_hot
+from hfcls.system.terminal import calm_libraries
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def _joined_windows(encoded: Any, count: int) -> dict[str, list[list[int]]]:
     }
 
 
+@calm_libraries()
 def encode(
     corpus: D,
     tokenizer: PreTrainedTokenizerBase,

@@ -25,6 +25,7 @@ from hfcls.data.formats.table import ReadOptions, Table
 from hfcls.errors import HfclsError
 from hfcls.system.files import whole, write_whole
 from hfcls.system.quoting import shown
+from hfcls.system.terminal import bars_are_seen
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ def _fill(folder: Path, path: Path, kind: str, options: ReadOptions, sha256: str
         whole(folder / ROWS_FILE) as aside,
         aside.open("wb") as file,
         pa.ipc.new_stream(file, table.features.arrow_schema) as writer,
-        tqdm(desc=f"read {path.name}", unit=" rows") as progress,
+        tqdm(desc=f"read {path.name}", unit=" rows", disable=not bars_are_seen()) as progress,
     ):
         for part in _parts(table, path):
             writer.write_table(part)

@@ -27,7 +27,7 @@ from hfcls.scoring.intervals import McNemar, mcnemar
 from hfcls.scoring.metrics import FurtherMetrics, further_metrics
 from hfcls.scoring.tasks import AnyAnalysis, Regression
 from hfcls.system.files import check_writable, write_json
-from hfcls.system.terminal import aligned
+from hfcls.system.terminal import aligned, bars_are_seen
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -220,7 +220,7 @@ def _score(
     """
     start = time.perf_counter()
     chunks, size = [], 32 * classifier.batch_size
-    with tqdm(total=len(rows), desc=model, unit="rows") as progress:
+    with tqdm(total=len(rows), desc="score", unit=" rows", disable=not bars_are_seen()) as progress:
         for batch in rows.iter(size):
             texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if "text_pair" in batch else batch["text"]
             chunks.append(classifier.logits(texts).numpy())

@@ -25,6 +25,7 @@ from hfcls.inference.files.labelling import (
 )
 from hfcls.inference.files.sources import claim, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
+from hfcls.system.terminal import bars_are_seen
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -105,7 +106,7 @@ def predict_files(
         missing = [shard for shard in shards if shard.path not in done and not _is_whole(shard.path, [shard], added)]
         total, left = (sum(len(shard.indices) for shard in some) for some in (shards, missing))
         with tqdm(
-            total=total, initial=total - left, unit="rows", desc="predict", disable=bool(rank) or None
+            total=total, initial=total - left, unit=" rows", desc="predict", disable=bool(rank) or not bars_are_seen()
         ) as progress:
             for shard in missing:
                 table = labelled(shard.table, shard.indices, integers, classifier, config, progress.update)

@@ -28,6 +28,7 @@ from hfcls.models.scratch import SCRATCH, scratch_model, scratch_shape
 from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, composing, load_tokenizer, train_tokenizer
 from hfcls.scoring.tasks import Regression, SingleLabel
+from hfcls.system.terminal import calm_libraries
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def joined_columns(text_column: str, joint: str = JOINT) -> dict[str, Any]:
     return {"text_columns": names, "joint": joint} if len(names) > 1 else {}
 
 
+@calm_libraries()
 def model_and_tokenizer(
     name: str,
     label_names: list[str],
@@ -183,6 +185,7 @@ def load_weights(
     return model
 
 
+@calm_libraries()
 def load_classifier(name: str, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned model with its own head and label names, and its tokenizer, for prediction.
 
@@ -243,4 +246,4 @@ def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
         )
     fresh = sorted({key.removeprefix(prefix).split(".")[0] for key in report["missing_keys"]})
     if fresh or report["mismatched_keys"]:
-        logger.info("not pretrained, so from random weights: %s", ", ".join(fresh) or "the head")
+        logger.debug("not pretrained, so from random weights: %s", ", ".join(fresh) or "the head")

@@ -92,12 +92,12 @@ class Analysis:
         return [("accuracy", self.accuracy), ("macro_f1", self.macro_f1), ("loss", self.loss)]
 
     def table(self) -> str:
-        """Precision, recall and F1 of each class with their intervals, for a terminal."""
+        """Precision, recall and F1 of each class with their intervals, for a terminal: last the name, of any width."""
         heads = ("precision", "recall", "f1")
-        lines = ["  " + "".join(f"{head:<26}" for head in heads) + "support  class"]
+        lines = ["  " + "".join(f"{head:<22}" for head in heads) + "rows  class"]
         for row in self.classes:
-            cells = "".join(f"{getattr(row, head)!s:<26}" for head in heads)
-            lines.append(f"  {cells}{row.support:>7,}  {row.label}")
+            cells = "".join(f"{getattr(row, head).short():<22}" for head in heads)
+            lines.append(f"  {cells}{row.support:>4,}  {row.label}")
         return "\n".join(lines)
 
 

@@ -21,6 +21,10 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.4f}  [{self.low:.4f}, {self.high:.4f}]"
 
+    def short(self) -> str:
+        """With three decimals, for tables of many."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def wilson(successes: int, trials: int) -> Estimate:
     """A proportion and its 95 % score interval (Wilson 1927); without a trial 0, somewhere from 0 to 1."""

@@ -73,12 +73,12 @@ class MultiLabelAnalysis:
         return [*scores, ("loss", self.loss)]
 
     def table(self) -> str:
-        """Precision, recall, F1 and average precision of each label with their intervals, for a terminal."""
-        heads = ("precision", "recall", "f1", "average_precision")
-        lines = ["  " + "".join(f"{head:<26}" for head in heads) + "threshold  support  label"]
+        """Precision, recall, F1 and average precision of each label, for a terminal: last the name, of any width."""
+        lines = [f"  precision  recall  {'f1':<22}{'average_precision':<22}threshold  rows  label"]
         for row in self.labels:
-            cells = "".join(f"{getattr(row, head)!s:<26}" for head in heads)
-            lines.append(f"  {cells}{row.threshold:>9.3f}{row.support:>9,}  {row.label}")
+            cells = f"{row.precision.value:<11.3f}{row.recall.value:<8.3f}"
+            cells += "".join(f"{estimate.short():<22}" for estimate in (row.f1, row.average_precision))
+            lines.append(f"  {cells}{row.threshold:>9.3f}{row.support:>6,}  {row.label}")
         return "\n".join(lines)
 
 

@@ -14,8 +14,10 @@ INSTALL_EXTRA = "pip install -e '.[{extra}]' in the checkout of hfcls"
 
 REAL_RUN = (
     "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
-    "The real thing, KcBERT on 150,000 NSMC reviews (a GPU is advisable):\n"
-    "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml train.py recipes/nsmc.yaml"
+    "The full run, KcBERT on 150,000 NSMC reviews (a GPU is advisable):"
+)
+REAL_COMMAND = (
+    "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml \\\n    train.py recipes/nsmc.yaml\n"
 )
 
 

@@ -2,27 +2,57 @@
 
 import logging
 import os
+import shutil
 import sys
+import textwrap
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
 def main_process_speaks(is_main: bool) -> Iterator[None]:
     """While in this context, processes other than the main one neither log nor draw bars."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars  # takes a second
-
-    ours, had_bars = logging.getLogger("hfcls"), not are_progress_bars_disabled()
+    ours = logging.getLogger("hfcls")
     level = ours.level
     if not is_main:
         ours.setLevel(logging.ERROR)
-        disable_progress_bars()
+    try:
+        with calm_libraries(is_main):
+            yield
+    finally:
+        ours.setLevel(level)
+
+
+def bars_are_seen() -> bool:
+    """Whether a person sees a progress bar move: in a terminal or a notebook, not in a file or a pipe."""
+    return "ipykernel" in sys.modules or sys.stderr.isatty()
+
+
+@contextmanager
+def calm_libraries(is_main: bool = True) -> Iterator[None]:
+    """While in this context, libraries draw bars of data and downloads where they are seen, and none of weights."""
+    import datasets.utils as of_data  # both take a second
+    import huggingface_hub.utils as of_downloads
+    from transformers.utils import logging as of_weights
+
+    data, downloads = not of_data.are_progress_bars_disabled(), not of_downloads.are_progress_bars_disabled()
+    weights, seen = of_weights.is_progress_bar_enabled(), is_main and bars_are_seen()
+    of_weights.disable_progress_bar()  # and with them those of downloads
+    if downloads and seen:
+        of_downloads.enable_progress_bars()
+    if not seen:
+        of_data.disable_progress_bars()
     try:
         yield
     finally:
-        ours.setLevel(level)
-        if had_bars and not is_main:
-            enable_progress_bars()
+        if weights:
+            of_weights.enable_progress_bar()
+        if downloads:
+            of_downloads.enable_progress_bars()
+        if data:
+            of_data.enable_progress_bars()
 
 
 @contextmanager
@@ -65,16 +95,40 @@ def columns(*cells: object) -> str:
     return "  ".join(f"{cell!s:<24}" for cell in cells).rstrip()
 
 
-def quiet_loading() -> None:
-    """No bars of transformers while weights are loaded and saved; the bar of training is another."""
-    from transformers.utils.logging import disable_progress_bar  # takes a second
+def wrapped(text: str, width: int, inset: int = 4) -> list[str]:
+    """The lines of a text, broken between words where they are wider than `width` columns of a terminal.
 
-    disable_progress_bar()
+    What is broken off stands `inset` columns further in than its line began. A syllable of Hangul takes two columns.
+    """
+    lines = []
+    for line in text.split("\n"):
+        further = " " * (len(line) - len(line.lstrip(" ")) + inset)
+        doubled = "".join(c + _FILL if unicodedata.east_asian_width(c) in "WF" else c for c in line)
+        parts = textwrap.wrap(doubled, width, subsequent_indent=further, break_on_hyphens=False, **_AS_IT_IS)
+        lines += [part.replace(_FILL, "") for part in parts] or [""]
+    return lines
 
 
-def no_bars() -> None:
-    """No progress bars of tqdm, whose libraries are imported after this: nobody sees them move in a file or a pipe."""
-    os.environ.setdefault("TQDM_DISABLE", "1")
+_FILL = "\0"  # stands for the second column of a character
+_AS_IT_IS: Any = {"replace_whitespace": False, "expand_tabs": False, "break_long_words": False}
+
+
+def for_people(text: str) -> str:
+    """The text, for `print`: in a terminal broken between words."""
+    if not sys.stdout.isatty():
+        return text
+    return "\n".join(wrapped(text, shutil.get_terminal_size().columns))
+
+
+def arrange_bars(quiet: bool) -> None:
+    """How the bars of tqdm look, whose libraries are imported after this: none where nobody sees them move.
+
+    In a terminal only what takes a while has a bar, which is gone when it has ended.
+    """
+    if quiet or not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TQDM_DELAY", "1")
+    os.environ.setdefault("TQDM_LEAVE", "")
 
 
 class BesideBarsHandler(logging.StreamHandler):

@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather
+from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import has_length
 
 from hfcls.errors import HfclsError
+from hfcls.system.terminal import bars_are_seen
 from hfcls.training.preemption import Interrupted, StopSignals
 
 logger = logging.getLogger(__name__)
@@ -21,7 +24,23 @@ POINTS_PER_EPOCH = 10
 
 
 class PlainProgressCallback(ProgressCallback, TrainerCallback):
-    """Trainer's progress bar, with log lines a person can read."""
+    """Trainer's progress bars where a person sees them move, with log lines a person can read."""
+
+    training_bar: Any
+    prediction_bar: Any
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.current_step = 0
+        if state.is_world_process_zero:
+            self.training_bar = _bar(state.max_steps, args, desc="train", unit=" steps", leave=True)
+
+    def on_prediction_step(
+        self, args: Any, state: TrainerState, control: TrainerControl, eval_dataloader: Any = None, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero and has_length(eval_dataloader):
+            if self.prediction_bar is None:
+                self.prediction_bar = _bar(len(eval_dataloader), args, desc="score", unit=" batches", leave=False)
+            self.prediction_bar.update(1)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         logs = logs or {}
@@ -40,6 +59,10 @@ class PlainProgressCallback(ProgressCallback, TrainerCallback):
             return f"{epoch}  loss {logs['loss']:.4f}  learning_rate {logs['learning_rate']:.3g}"
         names = [f"eval_{name}" for name in ("loss", "accuracy", "micro_f1", "macro_f1", "pearson", "spearman")]
         return "  ".join([epoch, *(f"{name} {logs[name]:.4f}" for name in names if name in logs)])
+
+
+def _bar(total: int, args: Any, **looks: Any) -> Any:
+    return tqdm(total=total, dynamic_ncols=True, disable=args.disable_tqdm or not bars_are_seen(), **looks)
 
 
 def loss_since(state: TrainerState, step: int) -> float:

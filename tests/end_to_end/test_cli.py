@@ -13,6 +13,7 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
+from rich.cells import cell_len
 
 from hfcls import cli
 from hfcls.config.help import EXAMPLES
@@ -42,19 +43,21 @@ def test_help_names_each_option(hfcls, command):
     assert "(default " in done.stdout
 
 
-def test_alone_it_shows_help_and_every_command_gives_two_examples_that_it_takes(capsys):
+def test_alone_it_shows_help_and_every_command_gives_two_examples_that_it_takes(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     parser = cli._parser()
     with pytest.raises(SystemExit, match="0"):
         cli.main([])
     alone = capsys.readouterr().out
     for command, lines in EXAMPLES.items():
-        assert re.search(rf"^    {command}\s", alone, re.MULTILINE)
+        assert re.search(rf"^  {command}  ", alone, re.MULTILINE)
         with pytest.raises(SystemExit, match="0"):
             cli.main([command, "--help"])
         shown = capsys.readouterr().out
+        assert all(cell_len(line) <= 80 for line in shown.splitlines())
         assert len(lines) == 2
         for line in lines:
-            assert f"  {line}\n" in shown
+            assert line in " ".join(shown.replace("\\\n", "").split())
             words = shlex.split(line.split(" > ")[0])
             assert words[0] == "hfcls"
             assert parser.parse_args(words[1:]).run

@@ -12,6 +12,7 @@ from pathlib import Path
 from hub_server import card_errors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 import hfcls
 from hfcls import cli
@@ -19,6 +20,7 @@ from hfcls.config.sources import load_recipe
 from hfcls.runs.predictions import Example, sample_texts
 from hfcls.runs.results import Result
 from hfcls.system.next_steps import try_it
+from hfcls.system.terminal import wrapped
 
 EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'
 
@@ -148,3 +150,37 @@ def test_a_terminal_obeys_nothing_in_the_data(classifier_folder, table, tmp_path
     said = capsys.readouterr().out
     assert said.count("부정\ufffd[2J") >= 2
     assert "\x1b" not in said
+
+
+def test_a_terminal_breaks_between_words_and_counts_two_columns_for_a_syllable():
+    text = "  긍정  81.0%  웅장한 합창이 깔리고 늙은 장군이  [긍정]\n\nshort\n" + "x" * 30
+    lines = wrapped(text, 24)
+    assert all(cell_len(line) <= 24 for line in lines if "x" not in line)
+    assert lines[0] == "  긍정  81.0%  웅장한"
+    assert lines[1].startswith(" " * 6)
+    assert lines[-3:] == ["", "short", "x" * 30], "a word is never cut"
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+SCRIPT = """
+import pandas as pd, hfcls
+from datasets.utils import are_progress_bars_disabled
+texts = [f"글 {i} {'좋다' if i % 2 else '싫다'}" for i in range(60)]
+rows = pd.DataFrame({"text": texts, "label": [i % 2 for i in range(60)]})
+rows.to_csv("rows.csv", index=False)
+result = hfcls.fine_tune(
+    dataset="rows.csv", model="scratch", max_steps=2, max_length=32, output_dir="out", report=False, allow_unknown=True
+)
+hfcls.evaluate(model="out", dataset="rows.csv")
+hfcls.predict_files(model="out", input="rows.csv", output="labelled", text_column="text")
+hfcls.check(dataset="rows.csv", model="scratch")
+assert not are_progress_bars_disabled(), "the program's own bars are left as they were"
+"""
+
+
+def test_a_script_whose_errors_go_to_a_file_draws_no_bars(tmp_path):
+    """`hfcls` as a library, without the command line's settings."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if "it/s" in line or "%|" in line]
+    assert "\r" not in done.stdout + done.stderr

@@ -137,7 +137,7 @@ def test_evaluate_compares_two_models_on_the_same_rows(run, tiny_model, tmp_path
     assert 0 <= test["p_value"] <= 1
     printed = capsys.readouterr().out
     assert f"accuracy    {run.analysis.accuracy}  95 % interval" in printed
-    assert "  precision                 recall                    f1                        support  class" in printed
+    assert "  precision             recall                f1                    rows  class" in printed
     assert f"{untrained} on the same rows: accuracy 0." in printed
     assert f"McNemar's test: {test['only_first']} rows right by {run.output_dir} alone" in printed
 

@@ -32,6 +32,7 @@ from hfcls.inference.files.sources import SOURCES_FILE, as_note, continued, sour
 from hfcls.models.sources import local_folder
 from hfcls.runs.folder import CHECKPOINT
 from hfcls.system.next_steps import INSTALL_EXTRA
+from hfcls.system.terminal import bars_are_seen
 
 
 def predict_on_cluster(config: PredictConfig) -> list[str]:
@@ -103,7 +104,7 @@ def _label(ray: Any, shards: list[Shard], integers: list[str], job: Job) -> None
         ray, Labeller, len(shards), compute=actors, num_cpus=1, num_gpus=gpu, fn_constructor_args=arguments
     )
     total = sum(len(shard.indices) for shard in shards)
-    with tqdm(total=total, unit="rows", desc="predict", disable=None) as progress:
+    with tqdm(total=total, unit=" rows", desc="predict", disable=not bars_are_seen()) as progress:
         for number, _ in results:
             progress.update(len(shards[number].indices))
 
