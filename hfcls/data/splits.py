@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -62,6 +63,12 @@ def carve(
 def carving(size: float, seed: int) -> str:
     """How a run tells that validation was cut from train."""
     return f"{size:.0%} of train (stratified, by text, seed {seed})"
+
+
+def carved_share(told: str) -> tuple[str, str] | None:
+    """Share of train and seed, out of sentences that hold what `carving` tells; None if they do not."""
+    found = re.search(r"([\d.]+%) of train \(stratified, by text, seed (\d+)\)", told)
+    return (found[1], found[2]) if found else None
 
 
 def _with_validation(splits: DatasetDict, kept: NDArray[np.int64], carved: NDArray[np.int64]) -> DatasetDict:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from hfcls.config.commands import DistillConfig
 from hfcls.config.train import TrainConfig
+from hfcls.data.splits import carved_share
 from hfcls.data.tasks import TAUGHT
 from hfcls.models.sources import SHIPPED, local_folder
 from hfcls.publishing.names import CORPORA, LOSSES, OWN, SCORES, SPLITS, decimals, on_hub, without_place
@@ -113,6 +114,7 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
         is_unseen=_is_unseen(result),
         taught=TAUGHT in result.note,
         chosen_by=_chosen_by(facts),
+        carved=carved_share(facts.protocol),
         **_example(result, pair=facts.options.get("text_pair_column") is not None),
         ko=language == "ko",
         result=result,

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined, UndefinedError
 from markupsafe import Markup
 from pyarrow import ArrowException
 
+from hfcls.data.splits import carved_share
 from hfcls.errors import HfclsError
 from hfcls.publishing.curves import read_curves
 from hfcls.publishing.figures import save_figures
@@ -123,6 +124,7 @@ def render(
         loss_name=LOSSES[problem_type],
         split_names=SPLITS,
         digits=decimals(result.num_rows),
+        carved=carved_share(result.facts.protocol) if result.facts else None,
         verdict=verdict(result, eval_loss),
         kinds=kinds,
         without_place=without_place,

@@ -17,11 +17,11 @@ from markdown_it import MarkdownIt
 
 import hfcls
 from hfcls.baseline.beside import BaselineScores
-from hfcls.data.splits import SplitFacts
+from hfcls.data.splits import SplitFacts, carving
 from hfcls.publishing.after_run import publish, try_card
 from hfcls.publishing.card import base_licence, for_repository, model_card
 from hfcls.runs.predictions import Example
-from hfcls.runs.record import OneSeed, RunFacts, Seeds
+from hfcls.runs.record import OneSeed, RunFacts, Seeds, protocol
 from hfcls.runs.results import Result, Unseen
 from hfcls.runs.weights import MARKER, is_our_card
 from hfcls.scoring.analysis import analyse
@@ -188,8 +188,17 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
     )  # fmt: skip
     seeds = Seeds("loss", "validation", "seed-8", [OneSeed(f"seed-{n}", 0.9, 0.3, {"accuracy": 0.9}) for n in (7, 8)])
     of_seeds = replace(result.facts, seeds=seeds, protocol=seeds.sentence("test"))
+    carved = [
+        replace(result.facts, protocol=protocol(splits, "validation", carving(0.15, 4321), metric, tuned=tuned))
+        for splits, metric, tuned in (
+            (["train", "test"], "eval_loss", []),
+            (["train", "test"], "last", ["the temperature"]),
+            (["train"], "macro_f1", []),
+        )
+    ]
     for made in (
         result,
+        *(replace(result, facts=facts) for facts in carved),
         replace(result, baseline=scores, confidence=sure),
         replace(result, split=None, analysis=None, unseen=None, note="no validation or test split"),
         replace(result, note="also chose the checkpoint", facts=of_seeds),
@@ -198,7 +207,9 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
         english, korean = (model_card(made, tmp_path, "mit", language) for language in ("en", "ko"))
         assert card_errors(korean) == []
         assert korean.count("\n| ") == english.count("\n| ")
-        assert set(re.findall(r"\d+\.\d+|`.*?`", english)) == set(re.findall(r"\d+\.\d+|`.*?`", korean))
+        fact = r"\d+(?:,\d{3})*(?:\.\d+)?%?|`.*?`"
+        assert set(re.findall(fact, english)) == set(re.findall(fact, korean))
+        assert ("4321" in korean) == ("4321" in english) == (made.facts in carved)
         body = korean.split("\n---\n", 1)[1].replace(MARKER, "")
         prose = re.sub(r"```.*?```|`.*?`", "", body, flags=re.DOTALL)
         told = "".join(
