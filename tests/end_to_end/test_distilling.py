@@ -144,7 +144,7 @@ def test_a_shape_is_a_student_from_scratch(options, tmp_path):
 
 def test_probabilities_that_another_model_wrote(options, tmp_path, caplog):
     texts = [text for text, _ in reviews(30, 1)]
-    table = {"text": texts, "probability_좋음": ["0.7", "0.2", "", *["0.33"] * 27],
+    table = {"text": texts, "probability_좋음": ["0.7", "0.2", "", "0.34", *["0.33"] * 26],
              "probability_나쁨": ["0.3", "0.8", "", *["0.67"] * 27]}  # fmt: skip
     pandas.DataFrame(table).to_csv(tmp_path / "llm.csv", index=False)
     given = options | {"teacher": None, "labelled": None, "dataset": str(tmp_path / "llm.csv"), "max_steps": 2}
@@ -152,7 +152,7 @@ def test_probabilities_that_another_model_wrote(options, tmp_path, caplog):
     assert Classifier.from_pretrained(options["output_dir"]).labels == ["좋음", "나쁨"]
     assert "1 of 30 rows have no text or no probabilities and are left out" in caplog.text
     assert "29 training texts have the probabilities for labels that another model gave" in result.facts.protocol
-    for bad in ("1.3", "-0.1", "0.9", "many", ""):
+    for bad in ("1.3", "-0.1", "0.9", "0.3", "many", ""):
         table["probability_좋음"][4] = bad
         pandas.DataFrame(table).to_csv(tmp_path / "llm.csv", index=False)
         with pytest.raises(HfclsError, match=r"llm\.csv, row 5: the columns probability_\* must hold probabilities"):

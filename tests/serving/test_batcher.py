@@ -58,6 +58,17 @@ def test_requests_share_batches_and_each_gets_its_own_answers(make):
     assert batcher.waiting == 0
 
 
+def test_several_workers_compute_at_once(make):
+    meeting = threading.Barrier(2)
+
+    def classify(texts):
+        meeting.wait(30)  # it breaks unless another thread comes
+        return echo(texts)
+
+    batcher, _ = make(classify, batch_size=1, workers=2)
+    assert run_alone(together(batcher, [["a"], ["b"]])) == [echo(["a"]), echo(["b"])]
+
+
 def test_a_text_alone_waits_no_longer_than_it_is_told(make):
     batcher, _ = make(wait_ms=50)
     began = time.monotonic()
