@@ -5,10 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas
+import psutil
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -256,6 +260,19 @@ def test_files_of_an_address_are_found(tmp_path):
     assert (place.path, place.address) == ("bucket/a/b/c.csv", "s3://bucket/a/b/c.csv")
 
 
+def test_files_of_any_kind_at_an_address_are_read_as_on_this_machine(classifier_folder, tmp_path, one_process):
+    pytest.importorskip("xlsxwriter", reason="needs the extra serve")
+    (tmp_path / "in").mkdir()
+    rows = pandas.DataFrame({"text": [text for text, _ in reviews(12)], "code": [f"{i:03}" for i in range(12)]})
+    rows.to_csv(tmp_path / "in/a.tsv", sep="\t", index=False)
+    rows.to_csv(tmp_path / "in/b.csv.gz", index=False)
+    rows.to_excel(tmp_path / "in/c.xlsx", index=False, engine="xlsxwriter")
+    predict_files(model=classifier_folder, input=str(tmp_path / "in"), output=str(tmp_path / "local"))
+    given = {"input": f"file://{tmp_path}/in", "output": f"file://{tmp_path}/ray", "engine": "ray"}
+    assert len(predict_files(model=classifier_folder, **given)) == 3
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -316,6 +333,12 @@ def objects(s3, folder):
     return {i.base_name: (s3.filesystem.open_input_stream(i.path).read(), i.mtime) for i in found if i.is_file}
 
 
+def s3_names(s3, folder):
+    """The names of the shards that are whole."""
+    found = s3.filesystem.get_file_info(fs.FileSelector(f"bucket/{folder}", allow_not_found=True))
+    return [i.base_name for i in found if i.is_file and not i.base_name.startswith("_")]
+
+
 def test_from_and_to_s3_the_shards_are_the_same(s3, classifier_folder, tmp_path, one_process, caplog):
     write_inputs(tmp_path / "in", count=60)
     options = {"model": classifier_folder, "shard_size": 10}
@@ -367,3 +390,94 @@ def test_ray_on_this_machine_makes_the_same_shards(classifier_folder, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Ray cluster of two machines, as processes of this one."""
+    if find_spec("ray") is None:
+        pytest.skip("needs ray: pip install -c constraints.txt -e '.[dev]'")
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0a" * 32}
+    environment |= {"HOME": str(tmp_path), "RAY_raylet_start_wait_time_s": "300"}
+    # Else Ray takes another address of this machine for 127.0.0.1.
+    environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    with (tmp_path / "cluster.log").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "tests/ray_cluster.py"],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+        try:
+            line = process.stdout.readline()
+            log.seek(0)
+            assert line, log.read()
+            found = json.loads(line)
+            environment["RAY_ADDRESS"] = found["address"]
+            yield SimpleNamespace(environment=environment, pid=process.pid, logs=Path(found["logs"]))
+        finally:
+            everything = [*psutil.Process(process.pid).children(recursive=True), process]
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=120)
+            for one in everything:  # what is left after a fault
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.wait()
+
+
+@contextmanager
+def running(cluster, **options):
+    """`hfcls predict` on the cluster, in a process of its own, which is ended whatever happens."""
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hfcls.cli", "predict", "--engine=ray", *flags],
+        env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def actors_of(cluster):
+    found = []
+    for process in psutil.Process(cluster.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if "ray::MapWorker" in " ".join(process.cmdline()) else []
+    return found
+
+
+def kill(actor, what):
+    """With -9: the actor, or the machine that it runs on, with all that runs there."""
+    machine = actor.parent()
+    assert machine.name() == "raylet"
+    for process in [actor] if what == "actor" else [machine, *machine.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.slow
+def test_killed_actors_and_machines_cost_no_row_and_make_none_twice(cluster, s3, classifier_folder, tmp_path):
+    write_inputs(tmp_path / "rows", count=360)
+    options = {"model": classifier_folder, "shard_size": 4}
+    local = predict_files(**options, input=str(tmp_path / "rows"), output=str(tmp_path / "local"))
+    fs.copy_files(str(tmp_path / "rows"), "bucket/rows", fs.LocalFileSystem(), s3.filesystem)
+    options |= {"input": s3.address("rows"), "output": s3.address("labelled"), "workers": 2}
+    kills = {len(local) // 10: "actor", len(local) // 2: "machine"}  # after so many shards
+    with running(cluster, **options) as process:
+        while kills and process.poll() is None:
+            actors = actors_of(cluster)
+            if actors and len(s3_names(s3, "labelled")) >= min(kills):
+                kill(actors[0], kills.pop(min(kills)))
+            else:
+                time.sleep(0.05)
+        said = process.communicate(timeout=600)[0]
+    assert process.returncode == 0, said
+    assert not kills
+    made = objects(s3, "labelled")
+    note, _ = made.pop("_hfcls.json")
+    assert b"a-secret" not in note
+    assert "a-secret" not in said
+    assert {name: content for name, (content, _) in made.items()} == contents(tmp_path / "local")
+    logs = [path for path in cluster.logs.rglob("*") if path.is_file()]
+    assert logs
+    assert [path.name for path in logs if b"a-secret" in path.read_bytes()] == []
