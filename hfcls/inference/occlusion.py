@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from hfcls.inference.classifier import Classifier
-from hfcls.inference.texts import check_parts
+from hfcls.inference.texts import Text, check_parts
 
 MOST_PARTS = 32  # a longer text is cut into so many runs of words, which bounds the work for it
 
@@ -27,38 +29,48 @@ class Part:
     moved: float
 
 
-def occlusion(classifier: Classifier, text: str) -> tuple[dict[str, float], list[Part]]:
+def occlusion(classifier: Classifier, text: Text) -> tuple[dict[str, float], list[Part]]:
     """The probability of each class, and what each part of the text adds to that of the most probable one.
 
     The text is classified again without each part in turn (Li, Monroe and Jurafsky, 2016, "Understanding neural
-    networks through representation erasure"): one batch of up to 33 texts.
+    networks through representation erasure"): one batch of up to 35 texts. Of several texts, those of a pair or of
+    columns that are joined, each has its parts.
 
     Raises:
         HfclsError: a single text for a model of several columns.
     """
     check_parts([text], classifier.columns)
-    words = [match.span() for match in re.finditer(r"\S+", text)]
-    size = math.ceil(len(words) / MOST_PARTS) or 1
-    spans = [(words[i][0], words[min(i + size, len(words)) - 1][1]) for i in range(0, len(words), size)]
-    shortened = [text[:start].rstrip() + text[end:] for start, end in spans]
-    probabilities = classifier.probabilities([text, *shortened])
+    texts = (text,) if isinstance(text, str) else text
+    size = math.ceil(sum(len(part.split()) for part in texts) / MOST_PARTS) or 1
+    spans = [(i, start, end) for i, part in enumerate(texts) for start, end in _runs(part, size)]
+    shortened = [(*texts[:i], texts[i][:start].rstrip() + texts[i][end:], *texts[i + 1 :]) for i, start, end in spans]
+    given: list[Any] = [text, *(without[0] if isinstance(text, str) else without for without in shortened)]
+    probabilities = classifier.probabilities(given)
     best = int(probabilities[0].argmax())
     moved = (probabilities[0, best] - probabilities[1:, best]).tolist()
     scores = dict(zip(classifier.labels, probabilities[0].tolist(), strict=True))
-    pieces = _pieces(classifier, text)
+    pieces = [(i, *piece) for i, found in enumerate(_pieces(classifier, texts)) for piece in found]
     return scores, [
-        Part(text[start:end], [text[s:e] for s, e in pieces if s < end and start < e], change)
-        for (start, end), change in zip(spans, moved, strict=True)
+        Part(texts[i][start:end], [texts[i][s:e] for j, s, e in pieces if i == j and s < end and start < e], change)
+        for (i, start, end), change in zip(spans, moved, strict=True)
     ]
 
 
-def _pieces(classifier: Classifier, text: str) -> list[tuple[int, int]]:
-    """Where each token stands in the text, without the spaces that some tokenizers count to it.
+def _runs(text: str, size: int) -> list[tuple[int, int]]:
+    """Where each run of `size` words stands in the text."""
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    return [(words[i][0], words[min(i + size, len(words)) - 1][1]) for i in range(0, len(words), size)]
 
-    A tokenizer without a fast version does not know, a baseline has none; whole words stand in for tokens.
+
+def _pieces(classifier: Classifier, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """Where each token stands in each text, without the spaces that some tokenizers count to it.
+
+    Of several texts, where a tokenizer without a fast version does not know, and for a baseline, which has none, whole
+    words stand in for tokens.
     """
-    if classifier.tokenizer is None or not classifier.tokenizer.is_fast:
-        return [match.span() for match in re.finditer(r"\S+", text)]
+    text = texts[0]
+    if classifier.tokenizer is None or not classifier.tokenizer.is_fast or len(texts) > 1:
+        return [_runs(part, 1) for part in texts]
     encoded = classifier.tokenizer(
         [text],
         truncation=True,
@@ -74,4 +86,4 @@ def _pieces(classifier: Classifier, text: str) -> list[tuple[int, int]]:
         start += len(text[start:end]) - len(text[start:end].lstrip())
         if start < end:  # special tokens stand nowhere
             spans.append((start, end))
-    return spans
+    return [spans]

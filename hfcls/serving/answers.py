@@ -20,6 +20,47 @@ TABLE = {  # what stands above the results: columns, then a line of them
     "ko": ("예측", "확률", "문장", "문장 {count:,}개", "앞의 {shown}개"),
 }
 
+PAGE = {  # what the page says, by language
+    "en": {
+        "title": "# Try the model",
+        "one": "One text",
+        "many": "Many texts",
+        "text": "Text",
+        "text_hint": "Type a sentence and press Enter",
+        "classify": "Classify",
+        "examples": "Examples",
+        "answer": "Answer",
+        "legend": "How much each word moved the decision: green speaks for it, red against it; point at a word, tap it "
+        "or go to it with Tab for its number. Thin lines part tokens.",
+        "texts": "Texts, one a line",
+        "pairs": "Texts, one row a line, with a tab between the columns",
+        "from_file": "or a file (txt, csv, Excel, json, parquet)",
+        "column": "Column with the texts",
+        "columns": "Columns with the texts, in this order",
+        "csv": "Download all as csv",
+        "xlsx": "Download all as Excel (xlsx)",
+    },
+    "ko": {
+        "title": "# 모델 써 보기",
+        "one": "한 문장",
+        "many": "여러 문장",
+        "text": "문장",
+        "text_hint": "문장을 쓰고 Enter를 누르세요",
+        "classify": "분류하기",
+        "examples": "예문",
+        "answer": "결과",
+        "legend": "낱말이 판단을 얼마나 움직였는지: 초록은 판단을 돕고 빨강은 거스릅니다. 낱말을 가리키거나 누르거나 "
+        "Tab으로 옮겨 가면 값이 보입니다. 가는 선은 토큰의 경계입니다.",
+        "texts": "문장 (한 줄에 하나)",
+        "pairs": "문장 (한 줄에 한 행, 열 사이는 탭)",
+        "from_file": "또는 파일 (txt, csv, 엑셀, json, parquet)",
+        "column": "문장이 있는 열",
+        "columns": "문장이 있는 열 (순서대로)",
+        "csv": "모두 csv로 내려받기",
+        "xlsx": "모두 엑셀(xlsx)로 내려받기",
+    },
+}
+
 UNSURE = {
     "en": "The model is not sure enough: a person should decide.",
     "ko": "확신이 부족하니 사람이 판단해야 합니다.",
@@ -77,15 +118,15 @@ def answer(scores: dict[str, float], parts: list[Part], task: Task, language: st
     return f'<div class="hfcls-label">{html.escape(decision)}</div>{bars}<p class="hfcls-words">{" ".join(words)}</p>'
 
 
-def write_csv(table: Sequence[Sequence[str]], folder: Path) -> Path:
+def write_csv(table: Sequence[Sequence[str | None]], folder: Path) -> Path:
     """In UTF-8 with its mark, which tells Excel so; nothing in it is computed."""
     path = folder / "labelled.csv"
     with path.open("w", encoding="utf-8-sig", newline="") as out:
-        csv.writer(out).writerows([map(spreadsheet_cell, row) for row in table])
+        csv.writer(out).writerows([[spreadsheet_cell(value or "") for value in row] for row in table])
     return path
 
 
-def write_workbook(table: Sequence[Sequence[str]], folder: Path) -> Path:
+def write_workbook(table: Sequence[Sequence[str | None]], folder: Path) -> Path:
     """One sheet; every cell is text, so that nothing in it is computed, linked or rounded."""
     import xlsxwriter  # type: ignore[import-untyped]
 
@@ -94,5 +135,5 @@ def write_workbook(table: Sequence[Sequence[str]], folder: Path) -> Path:
         sheet = workbook.add_worksheet()
         for i, row in enumerate(table):
             for j, value in enumerate(row):
-                sheet.write_string(i, j, value[:LONGEST_CELL])
+                sheet.write_string(i, j, (value or "")[:LONGEST_CELL])
     return path

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.runs.folder import RESULTS_FILE
+from hfcls.serving.reading import parts_of
 from hfcls.system.next_steps import INSTALL_EXTRA
 from hfcls.system.quoting import shortened
 
@@ -101,7 +102,7 @@ def _page(classifier: Classifier, name: str, max_chars: int, max_texts: int) -> 
         page = build_page(
             classifier,
             name=Path(name).name or "model",
-            examples=_examples(name),
+            examples=_examples(name, classifier.columns),
             max_chars=max_chars,
             max_texts=max_texts,
         )
@@ -129,11 +130,16 @@ def _kept_in_environment(variable: str) -> Iterator[None]:
             os.environ[variable] = before
 
 
-def _examples(folder: str) -> list[str]:
-    """Held-out texts that the run kept in its results, if it did."""
+def _examples(folder: str, columns: Mapping[str, Any]) -> list[list[str]]:
+    """Held-out texts that the run kept in its results, if it did: as many each as the model reads together."""
+    names, joint = parts_of(columns), columns.get("joint")
     try:
         results: dict[str, Any] = json.loads((Path(folder) / RESULTS_FILE).read_text(encoding="utf-8"))
-        texts = [shortened(example["text"], EXAMPLE_CHARS) for example in results["examples"]]
-        return [text for text in texts if text][:4]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = []
+        for example in results["examples"]:
+            texts = example["text"].split(joint) if joint else [example["text"], example.get("text_pair") or ""]
+            if len(texts) >= len(names):
+                kept.append([shortened(text, EXAMPLE_CHARS) for text in texts[: len(names)]])
+        return [texts for texts in kept if any(texts)][:4]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []

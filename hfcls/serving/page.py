@@ -13,49 +13,23 @@ from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import occlusion
 from hfcls.scoring.tasks import MultiLabel
-from hfcls.serving.answers import answer, cell, results, write_csv, write_workbook
-from hfcls.serving.reading import FILE_TYPES, LINES, VisitorError, columns_of, likely_column, limited, read_rows
+from hfcls.serving.answers import PAGE, answer, cell, results, write_csv, write_workbook
+from hfcls.serving.reading import (
+    FILE_TYPES,
+    LINES,
+    VisitorError,
+    columns_of,
+    likely_column,
+    limited,
+    parts_of,
+    read_rows,
+    texts_there,
+)
 from hfcls.system.quoting import one_line
 
 T = TypeVar("T")
 
-TEXTS = {
-    "en": {
-        "title": "# Try the model",
-        "one": "One text",
-        "many": "Many texts",
-        "text": "Text",
-        "text_hint": "Type a sentence and press Enter",
-        "classify": "Classify",
-        "examples": "Examples",
-        "answer": "Answer",
-        "legend": "How much each word moved the decision: green speaks for it, red against it; point at a word, tap it "
-        "or go to it with Tab for its number. Thin lines part tokens.",
-        "texts": "Texts, one a line",
-        "from_file": "or a file (txt, csv, Excel, json, parquet)",
-        "column": "Column with the texts",
-        "csv": "Download all as csv",
-        "xlsx": "Download all as Excel (xlsx)",
-    },
-    "ko": {
-        "title": "# 모델 써 보기",
-        "one": "한 문장",
-        "many": "여러 문장",
-        "text": "문장",
-        "text_hint": "문장을 쓰고 Enter를 누르세요",
-        "classify": "분류하기",
-        "examples": "예문",
-        "answer": "결과",
-        "legend": "낱말이 판단을 얼마나 움직였는지: 초록은 판단을 돕고 빨강은 거스릅니다. 낱말을 가리키거나 누르거나 "
-        "Tab으로 옮겨 가면 값이 보입니다. 가는 선은 토큰의 경계입니다.",
-        "texts": "문장 (한 줄에 하나)",
-        "from_file": "또는 파일 (txt, csv, 엑셀, json, parquet)",
-        "column": "문장이 있는 열",
-        "csv": "모두 csv로 내려받기",
-        "xlsx": "모두 엑셀(xlsx)로 내려받기",
-    },
-}
-t = gr.I18n(**TEXTS)  # chooses by the language of the browser; `launch` must be given it too
+t = gr.I18n(**PAGE)  # chooses by the language of the browser; `launch` must be given it too
 AT_ONCE = 64  # texts between two signs of progress
 PREDICTED = {"predicted_label": "label", "predicted_score": "score"}  # columns -> what stands in them
 # Fonts of the system, one with Hangul on each: nothing is fetched.
@@ -110,9 +84,15 @@ def theme() -> gr.themes.Base:
 
 
 def build_page(
-    classifier: Classifier, *, name: str, examples: Sequence[str] = (), max_chars: int, max_texts: int
+    classifier: Classifier, *, name: str, examples: Sequence[Sequence[str]] = (), max_chars: int, max_texts: int
 ) -> gr.Blocks:
-    """The page and the API `/classify`, `/classify_many` and `/explain`, which take the same limits."""
+    """The page and the API `/classify`, `/classify_many` and `/explain`, which take the same limits.
+
+    Args:
+        examples: each a text, or as many as the model reads together.
+    """
+    names = parts_of(classifier.columns)
+    joined = "text_columns" in classifier.columns
 
     def classify(text: str) -> dict[str, Any]:
         return _with_errors_shown(lambda: classifier(limited([text], max_chars, 1)[0], all_scores=True))
@@ -124,46 +104,56 @@ def build_page(
         scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]))
         return {"scores": scores, "parts": [vars(part) for part in parts]}
 
-    def show(text: str, request: gr.Request | None = None) -> tuple[str, Any]:
-        scores, parts = _with_errors_shown(lambda: occlusion(classifier, limited([text], max_chars, 1)[0]), request)
+    def show(request: gr.Request | None, *texts: str) -> tuple[str, Any]:
+        checked = _with_errors_shown(lambda: limited([*texts], max_chars, len(names)), request)
+        one: Any = checked[0] if len(names) == 1 else tuple(checked)
+        scores, parts = _with_errors_shown(lambda: occlusion(classifier, one), request)
         return answer(scores, parts, classifier.task, _language(request)), gr.Markdown(visible=True)
 
-    def likely(columns: list[str]) -> str | None:
-        return likely_column(columns, classifier.columns.get("text_column") or "text")
+    def likely(columns: list[str]) -> list[str]:
+        found = [likely_column(columns, wanted) for wanted in names]
+        return [column for column in found if column] if len({*found}) == len(names) else []
 
     def columns(file: str | None, request: gr.Request | None = None) -> Any:
         if not file or file.lower().endswith(LINES):
             return gr.Dropdown(choices=[], value=None, visible=False)
         found = _with_errors_shown(lambda: columns_of(file, max_texts), request)
-        return gr.Dropdown(choices=found, value=likely(found), visible=True)
+        chosen: Any = likely(found) if len(names) > 1 else next(iter(likely(found)), None)
+        return gr.Dropdown(choices=found, value=chosen, visible=True, multiselect=len(names) > 1)
 
     def label(
         texts: str,
         file: str | None,
-        column: str | None = None,
+        column: str | list[str] | None = None,
         request: gr.Request | None = None,
         progress: Any = gr.Progress(),  # noqa: B008  # so Gradio wants it
     ) -> tuple[Any, Any, Any]:
-        if file and not column:  # whoever is faster than the chooser
-            column = likely(_with_errors_shown(lambda: columns_of(file, max_texts), request))
-        header, rows = _with_errors_shown(lambda: read_rows(texts, file, column, max_chars, max_texts), request)
-        place = header.index(column) if file and column in header else 0
-        checked = _with_errors_shown(lambda: limited([row[place] for row in rows], max_chars, max_texts), request)
+        chosen = [column] if isinstance(column, str) else column or []
+        if not file or file.lower().endswith(LINES):
+            chosen = names
+        elif not chosen:  # whoever is faster than the chooser
+            chosen = likely(_with_errors_shown(lambda: columns_of(file, max_texts), request))
+        reading = max_chars, max_texts, len(names)
+        header, rows = _with_errors_shown(lambda: read_rows(texts, file, chosen, *reading), request)
+        found = texts_there([[row[header.index(name)] for name in chosen] for row in rows], joined=joined)
+        there = [text for text in found if text is not None]
+        _with_errors_shown(lambda: limited(["".join(text).strip()[:1] for text in there], 1, max_texts), request)
         answers: list[Any] = []
-        for start in range(0, len(checked), AT_ONCE):
-            progress((start, len(checked)))
-            part = checked[start : start + AT_ONCE]
+        for start in range(0, len(there), AT_ONCE):
+            progress((start, len(there)))
+            part: Any = [text if len(names) > 1 else text[0] for text in there[start : start + AT_ONCE]]
             answers += _with_errors_shown(lambda part=part: classifier(part), request)  # type: ignore[misc]
         added = {"predicted_labels": "labels"} if isinstance(classifier.task, MultiLabel) else dict(PREDICTED)
         if getattr(classifier.task, "abstain_below", None) is not None:
             added["abstain"] = "abstain"
-        told = [[cell(a[key], classifier.labels) for key in added.values()] for a in answers]
+        labelled = iter([[cell(a[key], classifier.labels) for key in added.values()] for a in answers])
+        told = [[""] * len(added) if text is None else next(labelled) for text in found]
         named = unique_names([*header, *added])
-        table = [named, *([*row, *more] for row, more in zip(rows, told, strict=True))]
+        table: list[list[Any]] = [named, *([*row, *more] for row, more in zip(rows, told, strict=True))]
         with tempfile.TemporaryDirectory(prefix="hfcls-") as aside:
             files = [write_csv(table, Path(aside)), write_workbook(table, Path(aside))]
             kept = [download.move_resource_to_block_cache(path) for path in files]  # Gradio's copies, which it deletes
-        shown_rows = results(checked, told, _language(request))
+        shown_rows = results([" / ".join(text or ()) for text in found], told, _language(request))
         return (
             gr.HTML(shown_rows, visible=True),
             gr.DownloadButton(value=kept[0], visible=True),
@@ -175,27 +165,34 @@ def build_page(
         labels = " / ".join(map(one_line, classifier.labels[:12]))
         gr.HTML(f"<code>{html.escape(one_line(name))}</code> · {html.escape(labels)}", elem_classes="hfcls-name")
         with gr.Tab(t("one")):
-            text = gr.Textbox(label=t("text"), placeholder=t("text_hint"), lines=1, max_lines=8, autofocus=True)
+            heads: list[Any] = [one_line(part) for part in names] if len(names) > 1 else [t("text")]
+            boxes = [
+                gr.Textbox(label=head, placeholder=t("text_hint"), lines=1, max_lines=8, autofocus=i == 0)
+                for i, head in enumerate(heads)
+            ]
             button = gr.Button(t("classify"), variant="primary")
             out = gr.HTML(label=t("answer"))
             legend = gr.Markdown(t("legend"), elem_classes="hfcls-legend", visible=False)
             if examples:
                 gr.Examples(
-                    [[example] for example in examples], text, [out, legend], show, label=t("examples"),
+                    [*map(list, examples)], boxes, [out, legend], show, label=t("examples"),
                     run_on_click=True, cache_examples=False, api_visibility="private",
                 )  # fmt: skip
             gr.on(
-                [text.submit, button.click],
+                [*(box.submit for box in boxes), button.click],
                 show,
-                text,
+                boxes,
                 [out, legend],
                 show_progress="minimal",
                 api_visibility="private",
             )
         with gr.Tab(t("many")):
-            texts = gr.Textbox(label=t("texts"), lines=5, max_lines=12)
+            several = len(names) > 1
+            texts = gr.Textbox(label=t("pairs" if several else "texts"), lines=5, max_lines=12)
             file = gr.File(label=t("from_file"), file_types=[*FILE_TYPES], height=140)
-            column = gr.Dropdown(label=t("column"), visible=False, interactive=True)
+            column = gr.Dropdown(
+                label=t("columns" if several else "column"), visible=False, interactive=True, multiselect=several
+            )
             run = gr.Button(t("classify"), variant="primary")
             with gr.Row():
                 download = gr.DownloadButton(t("csv"), visible=False)  # type: ignore[arg-type]  # it takes both

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -57,6 +57,20 @@ def columns_of(file: str, max_texts: int) -> list[str]:
         return ["text"] if path.suffix.lower() == LINES else list(_open(path, max_texts).features)
 
 
+def parts_of(columns: Mapping[str, Any]) -> list[str]:
+    """What the texts are called that a model reads together, by the columns that it has learned from."""
+    if several := columns.get("text_columns"):
+        return list(several)
+    first = columns.get("text_column") or "text"
+    return [first, columns["text_pair_column"]] if columns.get("text_pair_column") else [first]
+
+
+def texts_there(rows: Sequence[Sequence[str | None]], *, joined: bool) -> list[tuple[str, ...] | None]:
+    """The texts of each row; None where `predict` gives no label: a text is null, or all of those to be joined are."""
+    missing = all if joined else any
+    return [None if missing(text is None for text in row) else tuple(text or "" for text in row) for row in rows]
+
+
 def likely_column(columns: list[str], wanted: str) -> str | None:
     """The column that the model's own, or a usual name, means; of a file with one column that one; None: not told."""
     found = likely_columns(columns, "text_column", wanted) or likely_columns(columns, "text_column", "text")
@@ -65,32 +79,35 @@ def likely_column(columns: list[str], wanted: str) -> str | None:
 
 
 def read_rows(
-    texts: str, file: str | None, column: str | None, max_chars: int, max_texts: int
-) -> tuple[list[str], list[list[str]]]:
+    texts: str, file: str | None, columns: Sequence[str], max_chars: int, max_texts: int, parts: int = 1
+) -> tuple[list[str], list[list[str | None]]]:
     """Header and rows of the lines typed, or of the file if there is one.
 
     Args:
-        column: of the file, with the texts.
+        columns: of the file, with the texts; of lines, the names of their parts.
+        parts: texts that the model reads together; a tab stands between those of a line.
 
     Raises:
-        VisitorError: too many or too long texts, or the file is broken, or has no such column. It names the file, not
+        VisitorError: too many or too long texts, or the file is broken, or has no such columns. It names the file, not
             its place on this machine.
     """
     if not file:
-        return ["text"], _within_limits(_lines(io.StringIO(texts, newline=None)), 0, max_chars, max_texts)
+        lines = _lines(io.StringIO(texts, newline=None), parts)
+        return list(columns), _within_limits(lines, range(parts), max_chars, max_texts)
     path = Path(file)
     with _told(path):
         if path.suffix.lower() == LINES:
             with open_text(path, sniff_encoding(path)) as opened:
-                return ["text"], _within_limits(_lines(opened), 0, max_chars, max_texts)
+                return list(columns), _within_limits(_lines(opened, parts), range(parts), max_chars, max_texts)
         table = _open(path, max_texts)
         header = list(table.features)
-        if column not in header:
+        if len(columns) != parts or not set(columns) <= set(header):
+            korean, english = ("열을", "column") if parts == 1 else (f"열 {parts}개를", f"{parts} columns")
             raise VisitorError(
-                f"{path.name}: 문장이 있는 열을 골라 주세요. 열: {', '.join(header):.200}",
-                f"{path.name}: choose the column with the texts. It has {', '.join(header):.200}",
+                f"{path.name}: 문장이 있는 {korean} 골라 주세요. 열: {', '.join(header):.200}",
+                f"{path.name}: choose the {english} with the texts. It has {', '.join(header):.200}",
             )
-        return header, _within_limits(_rows(table), header.index(column), max_chars, max_texts)
+        return header, _within_limits(_rows(table), [header.index(name) for name in columns], max_chars, max_texts)
 
 
 def _open(path: Path, max_texts: int) -> Table:
@@ -127,25 +144,36 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _lines(opened: IO[str]) -> Iterator[list[str]]:
-    return ([line.rstrip("\r\n")] for line in opened if line.strip())
+def _lines(opened: IO[str], parts: int) -> Iterator[list[str | None]]:
+    for number, line in enumerate(opened, start=1):
+        if line.strip():
+            texts: list[str | None] = [*line.rstrip("\r\n").split("\t")] if parts > 1 else [line.rstrip("\r\n")]
+            if len(texts) != parts:
+                raise VisitorError(
+                    f"{number}번째 줄: 문장 {parts}개를 탭으로 나누어 써 주세요.",
+                    f"Line {number}: {parts} texts with a tab between them are needed.",
+                )
+            yield texts
 
 
-def _rows(table: Table) -> Iterator[list[str]]:
+def _rows(table: Table) -> Iterator[list[str | None]]:
     for part in table.parts:
         yield from (list(map(_text, row)) for row in zip(*part.to_pydict().values(), strict=True))
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
-def _within_limits(rows: Iterable[list[str]], column: int, max_chars: int, max_texts: int) -> list[list[str]]:
-    kept: list[list[str]] = []
+def _within_limits(
+    rows: Iterable[list[str | None]], places: Sequence[int], max_chars: int, max_texts: int
+) -> list[list[str | None]]:
+    kept: list[list[str | None]] = []
     for row in rows:
         if len(kept) == max_texts:
             raise _too_many(max_texts, "more")
-        _check_length(len(kept) + 1, row[column], max_chars)
+        for place in places:
+            _check_length(len(kept) + 1, row[place] or "", max_chars)
         kept.append(row)
     return kept
 

@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 from accessibility import serious_violations
 from conftest import ROOT
+from pyarrow import parquet
 
 import hfcls
 from hfcls import cli
@@ -172,7 +173,7 @@ def test_what_the_page_of_the_documentation_tells_to_run_runs(classifier_folder,
         (
             "a.jsonl",
             '{"id": 1, "text": "좋다"}\n{"id": 2, "text": null}'.encode(),
-            (["id", "text"], [["1", "좋다"], ["2", ""]]),
+            (["id", "text"], [["1", "좋다"], ["2", None]]),
         ),
         ("a.json", '[{"text": "좋다"}]'.encode(), (["text"], [["좋다"]])),
         ("a.parquet", b"PAR1", "the file could not be read (could not read a.parquet as parquet"),
@@ -183,11 +184,11 @@ def test_files_are_read_or_refused_with_a_reason(tmp_path, name, content, expect
     path = tmp_path / name
     path.write_bytes(content)
     if isinstance(expected, tuple):
-        assert read_rows("", str(path), "text", 100, 10) == expected
+        assert read_rows("", str(path), ["text"], 100, 10) == expected
         assert columns_of(str(path), 10) == expected[0]
     else:
         with pytest.raises(HfclsError, match=re.escape(expected)) as caught:
-            read_rows("", str(path), "text", 100, 10)
+            read_rows("", str(path), ["text"], 100, 10)
         assert str(tmp_path) not in str(caught.value)
         assert set(caught.value.in_language) == {"ko", "en"}
         assert all(name in told for told in caught.value.in_language.values())
@@ -197,7 +198,7 @@ def test_what_the_page_writes_as_a_workbook_it_reads_again(tmp_path):
     rows = [["내용", "predicted_label"], ["=1+1", "긍정"], ["http://example.org 010-1234", "부정"], ["", "0012"]]
     path = write_workbook(rows, tmp_path)
     assert columns_of(str(path), 10) == rows[0]
-    assert read_rows("", str(path), "내용", 100, 10) == (rows[0], rows[1:])
+    assert read_rows("", str(path), ["내용"], 100, 10) == (rows[0], rows[1:])
     assert "<f>" not in zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode(), "no formula"
 
 
@@ -235,7 +236,7 @@ def test_results_have_label_and_probability_first_in_the_language_of_the_page():
 
 def test_a_file_that_is_gone_is_told_by_its_name_alone(tmp_path):
     with pytest.raises(HfclsError, match=r"^a\.csv: .* the file could not be read \(No such file or directory\)"):
-        read_rows("", str(tmp_path / "a.csv"), "text", 100, 10)
+        read_rows("", str(tmp_path / "a.csv"), ["text"], 100, 10)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", None])
@@ -247,7 +248,7 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
     tracemalloc.start()
     try:
         with pytest.raises(HfclsError, match="At most 10 texts at once, found more"):
-            read_rows("" if name else lines, str(path) if name else None, "text", 100, 10)
+            read_rows("" if name else lines, str(path) if name else None, ["text"], 100, 10)
         if name not in ("a.txt", None):
             with pytest.raises(HfclsError, match="At most 10 texts at once, found more"):
                 columns_of(str(path), 10)
@@ -256,7 +257,7 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
         tracemalloc.stop()
     path.write_text("text\n좋다\n" + "가" * 101 + "\n" + "좋다\n" * 20, encoding="utf-8")
     with pytest.raises(HfclsError, match=r"Text [23] has 101 characters; at most 100 are taken"):
-        read_rows("" if name else path.read_text("utf-8"), str(path) if name else None, "text", 100, 10)
+        read_rows("" if name else path.read_text("utf-8"), str(path) if name else None, ["text"], 100, 10)
 
 
 def test_a_file_above_the_limit_is_not_taken(url):
@@ -333,12 +334,88 @@ def test_names_of_labels_and_of_the_folder_are_text_on_the_page(hostile):
 
 @LEFT_OPEN
 def test_the_examples_are_held_out_texts_of_the_run_or_none(tmp_path, classifier):
-    assert _examples(str(tmp_path)) == []
+    assert _examples(str(tmp_path), {}) == []
     texts = ["낱말 " * 40, "두\n줄", " ", "a\x1b[31mb", "넷", "다섯"]
     (tmp_path / "results.json").write_text(json.dumps({"examples": [{"text": text} for text in texts]}))
-    assert _examples(str(tmp_path)) == [("낱말 " * 20).strip(), "두 줄", "a\ufffd[31mb", "넷"]
-    assert "Dataset" in [kind for kind, _ in blocks_of(classifier, name="a", examples=["가"])]
+    assert _examples(str(tmp_path), {}) == [[("낱말 " * 20).strip()], ["두 줄"], ["a\ufffd[31mb"], ["넷"]]
+    assert "Dataset" in [kind for kind, _ in blocks_of(classifier, name="a", examples=[["가"]])]
     assert "Dataset" not in [kind for kind, _ in blocks_of(classifier, name="a")]
+
+
+PAIRS = {"text_column": "질문", "text_pair_column": "답"}
+JOINED = {"text_column": "질문,답", "text_columns": ["질문", "답"], "joint": " [SEP] "}
+
+
+def learned_from(classifier_folder: str, folder: Path, columns: dict[str, Any]) -> str:
+    """The same classifier, which remembers these columns; its run kept one held-out row."""
+    shutil.copytree(classifier_folder, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "data_columns": columns}))
+    long = "정말 최고 " * 20
+    row = {"text": f"{long} [SEP] 추천"} if "joint" in columns else {"text": long, "text_pair": "추천"}
+    (folder / "results.json").write_text(json.dumps({"examples": [row]}))
+    return str(folder)
+
+
+@LEFT_OPEN
+@pytest.mark.parametrize("columns", [PAIRS, JOINED], ids=["pairs", "joined"])
+def test_a_model_of_several_texts_has_a_box_and_a_column_for_each(classifier_folder, tmp_path, monkeypatch, columns):
+    folder = learned_from(classifier_folder, tmp_path / "model", columns)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    several = Classifier.from_pretrained(folder)
+    examples = _examples(folder, several.columns)
+    assert examples == [[("정말 최고 " * 10).strip(), "추천"]], "each text is cut, not what stands between them"
+    page = build_page(several, name="a", examples=examples, max_chars=100, max_texts=10)
+    functions = {function.name: function.fn for function in page.fns.values()}
+    shown, _ = functions["show"](None, *examples[0])
+    expected = several(tuple(examples[0]))["label"]
+    assert f'<div class="hfcls-label">{expected}</div>' in shown
+    assert shown.count('class="hfcls-word"') == 21, "the words of both texts"
+    file = tmp_path / "rows.jsonl"
+    rows = [{"id": i, "답": "추천", "질문": text} for i, text in enumerate(["최고", None, "별로"])]
+    file.write_text("\n".join(json.dumps(row) for row in [*rows, {"id": 3, "답": None, "질문": None}]), "utf-8")
+    assert functions["columns"](str(file)).value == ["질문", "답"]
+    for texts, path, chosen, given in (
+        ("최고\t추천\n별로\t실망", None, None, [("최고", "추천"), ("별로", "실망")]),
+        ("", str(file), None, [("최고", "추천"), None if columns == PAIRS else ("", "추천"), ("별로", "추천"), None]),
+        (
+            "",
+            str(file),
+            ["답", "질문"],
+            [("추천", "최고"), None if columns == PAIRS else ("추천", ""), ("추천", "별로"), None],
+        ),
+    ):
+        shutil.rmtree(tmp_path / "gradio", ignore_errors=True)
+        functions["label"](texts, path, chosen)
+        (written,) = (tmp_path / "gradio").rglob("*.csv")
+        found = [row["predicted_label"] for row in csv.DictReader(io.StringIO(written.read_text("utf-8-sig")))]
+        assert found == ["" if text is None else several(text)["label"] for text in given]
+    for texts, path, chosen, message in (
+        ("최고\n", None, None, "Line 1: 2 texts with a tab between them"),
+        ("", str(file), ["답"], "choose the 2 columns with the texts. It has id, 답, 질문"),
+    ):
+        with pytest.raises(Exception, match=message):
+            functions["label"](texts, path, chosen)
+    del page, functions
+    gc.collect()
+
+
+@LEFT_OPEN
+def test_a_row_without_a_text_gets_no_label_as_from_predict(classifier, classifier_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps({"text": text}) for text in ["최고 추천", None, "", "별로"]), "utf-8")
+    page = build_page(classifier, name="a", max_chars=100, max_texts=10)
+    label = next(function.fn for function in page.fns.values() if function.name == "label")
+    label("", str(file))
+    (written,) = (tmp_path / "gradio").rglob("*.csv")
+    found = [row["predicted_label"] for row in csv.DictReader(io.StringIO(written.read_text("utf-8-sig")))]
+    hfcls.predict_files(model=classifier_folder, input=str(file), output=str(tmp_path / "out"))
+    (shard,) = (tmp_path / "out").glob("*.parquet")
+    assert found == [value or "" for value in parquet.read_table(shard)["predicted_label"].to_pylist()]
+    assert [bool(value) for value in found] == [True, False, True, True]
+    del page, label
+    gc.collect()
 
 
 def test_what_is_typed_is_escaped():
@@ -548,7 +625,7 @@ def test_a_person_uploads_a_file_and_downloads_the_result(browser_page, classifi
     assert [row["댓글"] for row in rows] == ["최고, 추천", "별로 실망"]
     expected = [a["label"] for a in classifier([row["댓글"] for row in rows])]
     assert [row["predicted_label"] for row in rows] == expected
-    header, cells = read_rows("", str(found["xlsx"]), "댓글", 100, 10)
+    header, cells = read_rows("", str(found["xlsx"]), ["댓글"], 100, 10)
     assert [dict(zip(header, row, strict=True)) for row in cells] == [rows[0], {**rows[1], "작성자": "=1+1"}]
     shown = tab.locator(".hfcls-rows td").all_inner_texts()
     assert shown[0::3] == expected
