@@ -1,7 +1,6 @@
 """The command line: `hfcls COMMAND`, with a subcommand for each."""
 
 import argparse
-import errno
 import logging
 import os
 import signal
@@ -28,8 +27,10 @@ from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
+from hfcls.system.files import is_disk_full, with_causes
 from hfcls.system.launch import leave_process_group, speaks_first
 from hfcls.system.next_steps import INSTALL
+from hfcls.system.quoting import visible
 from hfcls.system.terminal import BesideBarsHandler, arrange_bars
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
@@ -54,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.run(args)
     except PushError as error:
-        print(f"hfcls: error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         status = 3
     except HfclsError as error:
         if not isinstance(error, FailedElsewhere) and speaks_first():
-            print(f"hfcls: error: {error}", file=sys.stderr)
+            _tell(f"error: {error}")
         return 1
     except Interrupted as interrupted:
         _leave_once()
@@ -68,28 +69,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _leave_once()
         if speaks_first():
-            print(
-                "hfcls: interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
-                "`hfcls predict --input` when it is started again",
-                file=sys.stderr,
+            _tell(
+                "interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
+                "`hfcls predict --input` when it is started again"
             )
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        place = error.filename or "the output or of the caches (TMPDIR, HF_HOME)"
-        print(f"hfcls: error: no space left on the drive of {place}: free some, then try again", file=sys.stderr)
-        return 1
     except ModuleNotFoundError as error:  # as in the container, which has what `hfcls serve` of an export needs
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "hfcls"):
             raise
-        print(f"hfcls: error: this needs {missing}, which is not installed here: {INSTALL}", file=sys.stderr)
+        _tell(f"error: this needs {missing}, which is not installed here: {INSTALL}")
+        return 1
+    except Exception as error:
+        if not any(map(is_disk_full, with_causes(error))):
+            raise
+        place = getattr(error, "filename", None) or "the output or of the caches (TMPDIR, HF_HOME)"
+        _tell(f"error: no space left on the drive of {place}: free some, then try again")
         return 1
     leave_process_group()
     return status
+
+
+def _tell(message: str) -> None:
+    """On standard error; names out of the data move no cursor and change no colour there."""
+    print(visible(f"hfcls: {message}"), file=sys.stderr)
 
 
 def _leave_once() -> None:

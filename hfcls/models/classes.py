@@ -45,6 +45,8 @@ def check_class_names(name: str, config: Any) -> None:
     names = config.id2label
     if sorted(names) != list(range(len(names))):
         raise HfclsError(f"id2label in config.json of {name} numbers the classes {sorted(names)}, not from 0 on")
+    if not all(isinstance(label, str) and label for label in names.values()):
+        raise HfclsError(f"id2label in config.json of {name} has a class without a name: {list(names.values())}")
     if len(set(names.values())) < len(names):
         raise HfclsError(f"id2label in config.json of {name} gives two classes one name: {list(names.values())}")
 

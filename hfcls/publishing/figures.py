@@ -17,6 +17,7 @@ from hfcls.publishing.curves import BLUE, GREY, ORANGE, Curves, draw_curves
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
 from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.tasks import AnyAnalysis
+from hfcls.system.files import whole, write_whole
 from hfcls.system.quoting import one_line
 
 STYLE = {
@@ -95,10 +96,11 @@ def save_figures(
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's own fonts draw this text
                 figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-            (folder / f"{name}.svg").write_text(file.getvalue(), encoding="utf-8")
+            write_whole(folder / f"{name}.svg", file.getvalue())
             pages[name] = inline_svg(file.getvalue(), name)
             figure.set_layout_engine("none")  # the layout stands; finding it takes a third of the time
-            plain[name].savefig(folder / f"{name}.png")
+            with whole(folder / f"{name}.png") as aside:
+                plain[name].savefig(aside, format="png")
     return pages
 
 

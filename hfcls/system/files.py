@@ -1,5 +1,6 @@
 """A file that is whole or absent, and a look at whether it can be written before the work for it begins."""
 
+import errno
 import glob
 import json
 import os
@@ -14,6 +15,11 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hfcls.errors import HfclsError
+
+SIGNS_OF_A_FULL_DISK = (
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT)),  # safetensors and tokenizers quote the system
+    *("PytorchStreamWriter failed", "file write failed", "iostream error", "unexpected pos"),  # torch.save
+)
 
 
 def beside(path: Path) -> Path:
@@ -145,3 +151,21 @@ def check_writable(path: Path, option: str) -> None:
             path.unlink()
     except OSError as error:
         raise HfclsError(f"cannot write {path}: {error.strerror}; choose another --{option}") from error
+
+
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that led to it: what torch raises last often says least."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of Python, torch or safetensors means that the disk or quota is full.
+
+    The writer of torch does not say why it failed: a drive that is gone looks the same.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(sign in str(error) for sign in SIGNS_OF_A_FULL_DISK)

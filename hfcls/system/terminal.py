@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hfcls.system.quoting import visible
+
 
 @contextmanager
 def main_process_speaks(is_main: bool) -> Iterator[None]:
@@ -138,6 +140,6 @@ class BesideBarsHandler(logging.StreamHandler):
         from tqdm import tqdm  # takes a while, and may be told before to draw no bars
 
         try:
-            tqdm.write(self.format(record), file=sys.stderr)
+            tqdm.write(visible(self.format(record)), file=sys.stderr)
         except Exception:
             self.handleError(record)

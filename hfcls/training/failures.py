@@ -1,7 +1,5 @@
 """What an error of torch, safetensors or the system in the middle of a run means, and what to do about it."""
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +10,8 @@ from transformers import Trainer
 
 from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint
+from hfcls.system.files import is_disk_full, with_causes
 from hfcls.training.preemption import Interrupted
-
-SIGNS_OF_A_FULL_DISK = (
-    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT)),  # safetensors and tokenizers quote the system
-    *("PytorchStreamWriter failed", "file write failed", "iostream error", "unexpected pos"),  # torch.save
-)
 
 
 @contextmanager
@@ -76,14 +70,6 @@ def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str 
     return None
 
 
-def with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that led to it: what torch raises last often says least."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the accelerator's memory, or the machine's, was not enough."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -94,13 +80,3 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_lost_process(error: BaseException) -> bool:
     """Whether an error of torch's collective operations (gloo, NCCL) means that another process is gone."""
     return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of Python, torch or safetensors means that the disk or quota is full.
-
-    The writer of torch does not say why it failed: a drive that is gone looks the same.
-    """
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return any(sign in str(error) for sign in SIGNS_OF_A_FULL_DISK)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import ROOT
 from rich.cells import cell_len
+from safetensors import SafetensorError
 
 from hfcls import cli
 from hfcls.config.help import EXAMPLES
@@ -266,9 +267,18 @@ def test_a_second_ctrl_c_does_not_break_the_exit():
     assert done.stderr.count("\n") == 1
 
 
-def test_a_full_drive_is_one_line_wherever_it_is_met(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 3422080 vs 3421968"),
+    ],
+    ids=["system", "safetensors", "torch"],
+)
+def test_a_full_drive_is_one_line_wherever_it_is_met(monkeypatch, capsys, error):
     def full(args):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
 
     monkeypatch.setattr("hfcls.commands.run_recipes", full)
     assert cli.main(["recipes"]) == 1

@@ -150,6 +150,12 @@ def test_a_terminal_obeys_nothing_in_the_data(classifier_folder, table, tmp_path
     said = capsys.readouterr().out
     assert said.count("부정\ufffd[2J") >= 2
     assert "\x1b" not in said
+    table("more\x1b[2J/train.csv", lines=["te\x1b[2Jxt,label", "좋다,1"])
+    table("more\x1b[2J/notes\x1b[2J", lines=["passed over"])
+    assert cli.main(["check", f"--dataset={tmp_path}/more\x1b[2J", "--label_column", "stars"]) == 1
+    said = capsys.readouterr().err
+    assert "\ufffd[2J" in said
+    assert "\x1b" not in said
 
 
 def test_a_terminal_breaks_between_words_and_counts_two_columns_for_a_syllable():

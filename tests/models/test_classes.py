@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,15 @@ def test_names_that_do_not_fit_the_head_are_refused(classifier):
     call(classifier, "a", "b", "c")
     with pytest.raises(HfclsError, match="of another shape"):
         Classifier.from_pretrained(classifier)
+
+
+@pytest.mark.parametrize("names", [{"0": None, "1": "긍정"}, {"0": "", "1": "긍정"}, {"0": 5, "1": "긍정"}])
+def test_a_class_without_a_name_is_refused(classifier_folder, tmp_path, names):
+    folder = shutil.copytree(classifier_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": names, "label2id": {}}))
+    with pytest.raises(HfclsError, match="has a class without a name"):
+        Classifier.from_pretrained(str(folder))
 
 
 def test_a_tokenizer_that_knows_more_than_the_model_is_refused(classifier):

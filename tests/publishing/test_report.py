@@ -1,8 +1,10 @@
 """The page of a run, its figures, and the trackers that follow it."""
 
+import errno
 import html
 import json
 import logging
+import os
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -385,6 +387,25 @@ def test_files_that_are_not_what_they_should_be_are_named(run, tmp_path, name, c
     (tmp_path / name).write_text(content)
     with pytest.raises(HfclsError, match=message):
         write_report(tmp_path)
+
+
+def test_a_drive_that_fills_leaves_the_figures_as_they_were(out, monkeypatch):
+    write_report(out)
+    before = {path.name: path.read_bytes() for path in (out / "report").iterdir()}
+    from matplotlib.figure import Figure
+
+    draw = Figure.savefig
+
+    def full(self, file, **options):
+        if options.get("format") == "svg":
+            return draw(self, file, **options)
+        Path(file).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(HfclsError, match="cannot write the report of .*: No space left on device"):
+        write_report(out)
+    assert {path.name: path.read_bytes() for path in (out / "report").iterdir()} == before
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monkeypatch):
