@@ -59,6 +59,7 @@ def run_train(args: argparse.Namespace) -> None:
 
 def run_adapt(args: argparse.Namespace) -> None:
     config = config_from(args, AdaptConfig)
+    check_launch()
     from accelerate import PartialState
 
     from hfcls.pretraining import adapt

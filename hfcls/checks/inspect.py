@@ -25,7 +25,7 @@ from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
-from hfcls.data.encoding import encode
+from hfcls.data.encoding import NO_TOKENS, encode
 from hfcls.data.splits import carve_validation
 from hfcls.data.tasks import label_counts, task_of
 from hfcls.errors import HfclsError
@@ -88,6 +88,8 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
     )
     if tokenizer:
         lengths = tokens[main][0].clip(max=config.max_length)
+        if not lengths.any():
+            raise HfclsError(NO_TOKENS)
         order = np.random.default_rng(config.seed).permutation(len(lengths))[: SIMULATED_BATCHES * config.batch_size]
         findings.padding = padding_shares(lengths[order].tolist(), config.batch_size, config.max_length, None)
         findings.cost = _cost(

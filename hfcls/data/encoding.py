@@ -16,6 +16,7 @@ from hfcls.system.terminal import calm_libraries
 logger = logging.getLogger(__name__)
 
 MANY_UNKNOWN, MOST_UNKNOWN = 0.1, 0.4  # shares of the tokens: warned of, and refused
+NO_TOKENS = "train: the tokenizer makes no token of any text: choose a --model for this language"
 D = TypeVar("D", Dataset, DatasetDict)
 
 
@@ -152,7 +153,7 @@ def check_tokens(
         stride: as it was given to `encode`.
 
     Raises:
-        HfclsError: more than 40 % of the tokens are unknown.
+        HfclsError: more than 40 % of the tokens are unknown, or there are none.
     """
     tokens = unknown = 0
     full: list[int] = []
@@ -168,7 +169,9 @@ def check_tokens(
         found = f"train: {100 * len(longer) / len(texts):.1f} % of the texts are longer than max_length {max_length}"
         told = _told(longer, tokenizer, max_length, stride, pairs="text_pair" in texts.features)
         logger.info("%s and %s", found, told)
-    share = unknown / max(tokens, 1)
+    if not tokens:  # as of letters that a tokenizer without an unknown token does not have
+        raise HfclsError(NO_TOKENS)
+    share = unknown / tokens
     found = f"train: the tokenizer does not know {share:.0%} of the tokens"
     if share > MOST_UNKNOWN and not allow_unknown:
         raise HfclsError(f"{found}: choose a --model for this language, or set --allow_unknown")

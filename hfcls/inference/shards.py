@@ -25,6 +25,7 @@ from hfcls.inference.files.labelling import (
 )
 from hfcls.inference.files.sources import claim, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
+from hfcls.system.launch import rank_and_size
 from hfcls.system.terminal import bars_are_seen
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def predict_files(
     config = with_options(config or PredictConfig(), options)
     if config.input is None:
         raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
-    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, world_size = rank_and_size()
     _check_engine(config, world_size)
     if config.engine == "ray":
         from hfcls.inference.cluster.engine import predict_on_cluster

@@ -14,6 +14,7 @@ from transformers import AutoConfig
 
 from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
+from hfcls.system.files import check_types
 
 # The folder that `hfcls train` makes its own in, so that outputs/run is no Hub id even before the first run.
 OUTPUTS = "outputs/"
@@ -21,6 +22,14 @@ HUB_SECONDS = 3.0
 # Encoders that come with the package, by the name that --model takes.
 ENCODERS = Path(__file__).with_name("encoders")
 SHIPPED = ("hfcls-small-ko",)
+# Of a config: what transformers takes in any type, and what we keep there ourselves.
+KEYS: dict[str, Any] = {
+    "architectures": list[str] | None,
+    "problem_type": str | None,
+    "data_columns": dict[str, Any] | None,
+    "thresholds": list[float] | None,
+    "abstain_below": float | None,
+}
 _heard: dict[str, tuple[float, bool]] = {}  # by endpoint: when it was asked, and whether it answered
 
 
@@ -59,9 +68,15 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
     if folder and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is not a model folder: it has no config.json, as a finished run of hfcls train has")
     try:
-        return AutoConfig.from_pretrained(str(folder or name), **loading_options(name, trust_remote_code))
+        config = AutoConfig.from_pretrained(str(folder or name), **loading_options(name, trust_remote_code))
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error
+    try:
+        for key, hint in KEYS.items():
+            check_types(getattr(config, key, None), hint, key)
+    except TypeError as error:
+        raise HfclsError(f"config.json of {name} is not as it was written: {error}") from error
+    return config
 
 
 def loading_options(name: str, trust_remote_code: bool) -> dict[str, Any]:

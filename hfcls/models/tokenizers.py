@@ -98,7 +98,7 @@ def agree_on_padding(name: str, tokenizer: PreTrainedTokenizerBase, config: Any)
             raise HfclsError(f"the tokenizer of {name} has no padding token and none to spare: set its pad_token")
         tokenizer.pad_token = spare[0]
         logger.info("the tokenizer of %s has no padding token: it pads with %s", name, spare[0])
-    if config.pad_token_id is None or config.model_type not in AFTER_PADDING:
+    if getattr(config, "pad_token_id", None) is None or config.model_type not in AFTER_PADDING:
         config.pad_token_id = tokenizer.pad_token_id
 
 

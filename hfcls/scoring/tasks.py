@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hfcls.errors import HfclsError
 from hfcls.scoring.analysis import Analysis, analyse
 from hfcls.scoring.multi_label import MultiLabelAnalysis, analyse_multi_label
 from hfcls.scoring.regression import RegressionAnalysis, analyse_regression
@@ -207,7 +208,15 @@ def task_for(
     thresholds: list[float] | None = None,
     abstain_below: float | None = None,
 ) -> Task | None:
-    """What a model says of a text, from what its config tells; None if it is none of these kinds."""
+    """What a model says of a text, from what its config tells; None if it is none of these kinds.
+
+    Raises:
+        HfclsError: probabilities from which on a label is given, or the model abstains, that are none.
+    """
+    told = {"abstain_below": [] if abstain_below is None else [abstain_below], "thresholds": thresholds or []}
+    for name, values in told.items():
+        if wrong := [value for value in values if not 0 <= value <= 1]:
+            raise HfclsError(f"{name} in config.json must be from 0 to 1, found {wrong[0]}: put back what was trained")
     if problem_type == MultiLabel.problem_type:
         return MultiLabel(names, thresholds if thresholds and len(thresholds) == len(names) else [])
     if problem_type == Regression.problem_type:

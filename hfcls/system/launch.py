@@ -4,6 +4,8 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 from hfcls.errors import HfclsError
@@ -22,10 +24,7 @@ def check_launch() -> None:
     Raises:
         HfclsError: it speaks of several processes but not of where they meet, or a number is none.
     """
-    for name in NUMBERS:
-        value = os.environ.get(name, "0")
-        if not value.removeprefix("-").isdecimal():
-            raise HfclsError(f"the environment has {name}={value!r}, which is no whole number: {START}")
+    _check_numbers()
     size = world_size()
     if size > 1 and not os.environ.get("MASTER_ADDR"):
         raise HfclsError(f"the environment has WORLD_SIZE={size} but no MASTER_ADDR, where the processes meet: {START}")
@@ -35,6 +34,45 @@ def check_launch() -> None:
             f"the environment has WORLD_SIZE={size} and {f'RANK={rank}' if rank else 'no RANK'}, which should be from "
             f"0 to {size - 1}: {START}"
         )
+
+
+def _check_numbers() -> None:
+    for name in NUMBERS:
+        value = os.environ.get(name, "1")
+        if not value.removeprefix("-").isdecimal():
+            raise HfclsError(f"the environment has {name}={value!r}, which is no whole number: {START}")
+        if name == "WORLD_SIZE" and int(value) < 1:
+            raise HfclsError(f"the environment has WORLD_SIZE={value}, which should be 1 or more: {START}")
+
+
+@contextmanager
+def joining() -> Iterator[None]:
+    """While the processes that the environment speaks of meet; raises `HfclsError` if they do not, or cannot."""
+    check_launch()
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        from torch import distributed
+
+        if {"WORLD_SIZE", "RANK", "LOCAL_RANK"}.isdisjoint(os.environ) or distributed.is_initialized():
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise HfclsError(f"the processes that the environment speaks of do not meet ({reason}): {START}") from error
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Which process this is and of how many, for work in which they need not meet.
+
+    Raises:
+        HfclsError: there is no such process, so that what is its share would be done by none, or twice.
+    """
+    _check_numbers()
+    rank, size = int(os.environ.get("RANK", "0")), world_size()
+    if not 0 <= rank < size:
+        raise HfclsError(f"the environment has RANK={rank}, which should be from 0 to {size - 1}: {START}")
+    if size > 1 and "RANK" not in os.environ:
+        raise HfclsError(f"the environment has WORLD_SIZE={size} and no RANK: {START}")
+    return rank, size
 
 
 def world_size() -> int:

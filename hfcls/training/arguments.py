@@ -15,7 +15,7 @@ from transformers.training_args import OptimizerNames
 from transformers.utils import is_torch_xla_available
 
 from hfcls.errors import FailedElsewhere, HfclsError
-from hfcls.system.launch import START, check_launch
+from hfcls.system.launch import joining
 from hfcls.system.trackers import trackers
 from hfcls.training.optim import EpochSchedule
 
@@ -175,7 +175,6 @@ def training_arguments(
         HfclsError: the global batch does not divide by processes times accumulation steps, an unknown tracker, or an
             environment that speaks of other processes but not of where they are.
     """
-    check_launch()
     if eval_steps:
         others |= {
             "eval_strategy": "steps",
@@ -190,7 +189,7 @@ def training_arguments(
         raise HfclsError("fp16 needs a GPU, found a CPU: use --bf16, or leave it out")
     if lr_scheduler == "constant" and warmup_ratio:
         lr_scheduler = "constant_with_warmup"
-    try:
+    with joining():
         args = ClassificationTrainingArguments(
             max_steps=max_steps or -1,
             gradient_accumulation_steps=gradient_accumulation_steps,
@@ -203,11 +202,6 @@ def training_arguments(
             activation_checkpointing=gradient_checkpointing,
             **others,
         )
-    except (ValueError, RuntimeError) as error:
-        if {"WORLD_SIZE", "LOCAL_RANK"}.isdisjoint(os.environ) or torch.distributed.is_initialized():
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise HfclsError(f"the processes that the environment speaks of do not meet ({reason}): {START}") from error
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":
         args.eval_accumulation_steps = 1  # or predictions grow on the device, with a graph to compile for each length

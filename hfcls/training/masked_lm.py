@@ -18,6 +18,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 
 from hfcls.scoring.losses import IGNORED_LABEL
+from hfcls.system.launch import joining
 from hfcls.system.memory import keep_few_kernels
 from hfcls.system.trackers import trackers
 from hfcls.training.arguments import batch_per_process, only_cpu, use_one_gpu
@@ -54,26 +55,28 @@ def pretraining_arguments(
         **others: fields of `TrainingArguments`.
 
     Raises:
-        HfclsError: the global batch does not divide by processes times accumulation steps, or an unknown tracker.
+        HfclsError: the global batch does not divide by processes times accumulation steps, an unknown tracker, or an
+            environment that speaks of other processes but not of where they are.
     """
-    args = TrainingArguments(
-        max_steps=max_steps or -1,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        per_device_eval_batch_size=eval_batch_size,
-        warmup_steps=warmup,  # below 1 it is a share
-        lr_scheduler_type="linear",
-        eval_strategy="steps",
-        eval_steps=eval_steps or 0.1,
-        save_strategy="steps",
-        save_steps=NEVER,
-        save_total_limit=2,
-        remove_unused_columns=False,
-        logging_nan_inf_filter=False,
-        ddp_find_unused_parameters=False,
-        report_to=trackers(report_to),
-        use_cpu=only_cpu(),
-        **others,
-    )
+    with joining():
+        args = TrainingArguments(
+            max_steps=max_steps or -1,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            per_device_eval_batch_size=eval_batch_size,
+            warmup_steps=warmup,  # below 1 it is a share
+            lr_scheduler_type="linear",
+            eval_strategy="steps",
+            eval_steps=eval_steps or 0.1,
+            save_strategy="steps",
+            save_steps=NEVER,
+            save_total_limit=2,
+            remove_unused_columns=False,
+            logging_nan_inf_filter=False,
+            ddp_find_unused_parameters=False,
+            report_to=trackers(report_to),
+            use_cpu=only_cpu(),
+            **others,
+        )
     keep_few_kernels()
     args.per_device_train_batch_size = batch_per_process(batch_size, args.world_size, gradient_accumulation_steps)
     if args.device.type == "xla":

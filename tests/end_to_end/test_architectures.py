@@ -7,6 +7,7 @@ import pytest
 import torch
 from architectures import bare_tokenizer, encoder_folder, tiny_tokenizer
 from conftest import reviews
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -117,6 +118,20 @@ def test_the_rest_is_refused_in_one_line_and_an_earlier_run_stays(architecture, 
     assert "\n" not in str(raised.value)
     assert sorted(path.name for path in run.iterdir()) == ["config.json", "results.json"]
     with pytest.raises(HfclsError, match=REFUSED[architecture]):
+        check(model=model, dataset=data, max_length=24)
+
+
+def test_texts_of_which_the_tokenizer_makes_no_token_are_not_learned_from(table, tmp_path):
+    """Without an unknown token, letters that it does not have vanish: every text was the same padding token."""
+    model = save("gpt2", tmp_path / "model")
+    tokenizer = bare_tokenizer(eos="</s>", bos="<s>")
+    tokenizer.backend_tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save_pretrained(model)
+    data = str(table(lines=["text\tlabel", *(f"{'αβγδε'[i % 5]}{'ζηθικλμν'[i // 5]}\t{i % 2}" for i in range(40))]))
+    with pytest.raises(HfclsError, match="the tokenizer makes no token of any text"):
+        fine_tune(model=model, dataset=data, max_length=24, output_dir=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(HfclsError, match="the tokenizer makes no token of any text"):
         check(model=model, dataset=data, max_length=24)
 
 

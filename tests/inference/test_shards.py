@@ -112,6 +112,7 @@ def test_a_single_file_holds_the_rows_of_the_shards(options, tmp_path, format, m
     assert len(path.read_bytes()) > 200
     assert sorted(contents(tmp_path / "one")) == ["_hfcls.json", path.name]
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
     with pytest.raises(HfclsError, match="single_file is for one process, found 2"):
         predict_files(PredictConfig(**single))
 
@@ -138,6 +139,15 @@ def test_a_single_file_goes_on_after_its_last_part_and_spares_other_files(option
     pyarrow.parquet.write_table(table, tmp_path / "texts.parquet")
     with pytest.raises(HfclsError, match="is the input and would be the output"):
         predict_files(PredictConfig(**single | {"input": str(tmp_path / "texts.parquet"), "output": str(tmp_path)}))
+
+
+@pytest.mark.parametrize("given", [{"RANK": "1"}, {"RANK": "2", "WORLD_SIZE": "2"}, {"WORLD_SIZE": "0"}])
+def test_a_stray_rank_leaves_out_no_shard(options, tmp_path, monkeypatch, given):
+    """RANK alone, as a scheduler may leave it, skipped the first shards without a word."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(HfclsError, match="the environment has (RANK|WORLD_SIZE)="):
+        predict_files(**options)
 
 
 def test_the_tpu_launcher_is_refused():

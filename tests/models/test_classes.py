@@ -125,6 +125,29 @@ def test_a_class_without_a_name_is_refused(classifier_folder, tmp_path, names):
         Classifier.from_pretrained(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"architectures": 3}, "is not as it was written: architectures is int, not list"),
+        ({"data_columns": "text"}, "data_columns is str, not dict"),
+        ({"abstain_below": "0.9"}, "abstain_below is str, not float"),
+        (
+            {"abstain_below": 90},
+            "abstain_below in config.json must be from 0 to 1, found 90: put back what was trained",
+        ),
+        ({"thresholds": [0.5, -1], "problem_type": "multi_label_classification"}, "thresholds .* found -1"),
+        ({"thresholds": [None, 0.5]}, "thresholds is NoneType, not float"),
+        ({"problem_type": 3}, "problem_type is int, not str"),
+    ],
+)
+def test_what_a_config_says_beside_the_model_is_what_it_should_be(classifier_folder, tmp_path, changed, message):
+    folder = shutil.copytree(classifier_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | changed))
+    with pytest.raises(HfclsError, match=message):
+        Classifier.from_pretrained(str(folder))
+
+
 def test_a_tokenizer_that_knows_more_than_the_model_is_refused(classifier):
     tokenizer = AutoTokenizer.from_pretrained(classifier)
     tokenizer.add_tokens([f"새말{i}" for i in range(60)])

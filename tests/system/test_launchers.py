@@ -64,9 +64,35 @@ def test_environments_that_are_not(monkeypatch, changed, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_stray_world_size_gets_one_line_at_once(hfcls, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (0, 1)),
+        ({"WORLD_SIZE": "3", "RANK": "2"}, (2, 3)),  # which need not meet
+        ({"RANK": "1"}, "RANK=1, which should be from 0 to 0"),
+        ({"RANK": "3", "WORLD_SIZE": "3"}, "RANK=3, which should be from 0 to 2"),
+        ({"RANK": "-1", "WORLD_SIZE": "3"}, "RANK=-1, which"),
+        ({"WORLD_SIZE": "3"}, "WORLD_SIZE=3 and no RANK"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0, which should be 1 or more"),
+        ({"WORLD_SIZE": "-2"}, "WORLD_SIZE=-2, which should be 1 or more"),
+        ({"RANK": "x"}, "RANK='x', which is no whole number"),
+        ({"LOCAL_RANK": ""}, "LOCAL_RANK='', which is no whole number"),
+    ],
+)
+def test_a_share_of_the_work_is_that_of_a_process_there_is(monkeypatch, given, expected):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    if isinstance(expected, tuple):
+        assert launch.rank_and_size() == expected
+    else:
+        with pytest.raises(HfclsError, match=expected):
+            launch.rank_and_size()
+
+
+@pytest.mark.parametrize("command", ["train", "adapt", "distill"])
+def test_a_stray_world_size_gets_one_line_at_once(hfcls, tmp_path, command):
     begun = time.monotonic()
-    done = hfcls("train", "--output_dir", str(tmp_path / "out"), env={**os.environ, "WORLD_SIZE": "2"})
+    done = hfcls(command, "--output_dir", str(tmp_path / "out"), env={**os.environ, "WORLD_SIZE": "2"})
     assert time.monotonic() - begun < 5
     assert done.returncode == 1
     assert done.stderr == (
@@ -76,11 +102,17 @@ def test_a_stray_world_size_gets_one_line_at_once(hfcls, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_processes_that_do_not_meet_get_one_line(monkeypatch):
+@pytest.mark.parametrize("command", ["train", "adapt"])
+def test_processes_that_do_not_meet_get_one_line(monkeypatch, command):
     from accelerate import PartialState
 
+    from hfcls.config.pretraining import AdaptConfig
     from hfcls.config.train import TrainConfig
     from hfcls.training.arguments import training_arguments
+    from hfcls.training.masked_lm import pretraining_arguments
+
+    adapts = command == "adapt"
+    make, config = (pretraining_arguments, AdaptConfig()) if adapts else (training_arguments, TrainConfig())
 
     PartialState._reset_state()  # other tests of this process have made one
     monkeypatch.setenv("LOCAL_RANK", "0")  # and nothing else, as somebody may have it left over
@@ -88,7 +120,7 @@ def test_processes_that_do_not_meet_get_one_line(monkeypatch):
         with pytest.raises(
             HfclsError, match=r"do not meet \(.*MASTER_ADDR expected, but not set\): start all processes"
         ):
-            training_arguments(**TrainConfig().training_options())
+            make(**config.training_options())
     finally:
         PartialState._reset_state()
         for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"):  # which accelerate has set
