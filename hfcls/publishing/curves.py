@@ -80,7 +80,7 @@ def _figure(curves: Curves, labels: Mapping[str, str], both: Both) -> Figure:
             steps = "steps-pre" if name == "learning_rate" else "default"
             axes.plot(*means.T, color=color, label=label, marker=marker, markersize=3, drawstyle=steps)
             if name == "eval_accuracy" and curves.eval_rows:
-                _band(axes, means, curves.eval_rows, both("95 % 구간", "95 % interval"))
+                _band(axes, means, curves.eval_rows, both("95% 구간", "95 % interval"))
     if curves.kept is not None:
         axes.axvline(curves.kept, color=GREY, linestyle=":", label=both("선택한 모델", "chosen model"))
     _whole_epochs(axes, max(epoch for name in labels for epoch, _ in curves.points.get(name, [])))

@@ -137,7 +137,7 @@ def how_good(result: Result) -> Sentence:
     value, low, high = (f"{number:.{digits}f}" for number in (score.value, score.low, score.high))
     korean, english = SCORES[name]
     split = SPLITS.get(result.split or "", result.split)
-    ko = f"{split} 데이터 {result.num_rows:,}행에서 잰 점수는 {korean} {value} (95 % 구간 {low}–{high})"
+    ko = f"{split} 데이터 {result.num_rows:,}행에서 잰 점수는 {korean} {value} (95% 구간 {low}–{high})"
     en = f"{english} on the {result.num_rows:,} {result.split} rows is {value} (95 % interval {low} to {high})"
     if result.baseline is None:
         return f"{ko}입니다.", f"{en}."

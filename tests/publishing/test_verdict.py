@@ -91,7 +91,7 @@ def test_the_sentences_hold_the_numbers_of_the_run():
     better = BaselineScores(scored(1000, 800, 0.9), 1.0, McNemar(120, 20, 1e-9))
     good, learned, advice = verdict(of(confidence=0.99, baseline=better), RISEN).sentences
     assert good == (
-        "테스트 데이터 1,000행에서 잰 점수는 정확도 0.900 (95 % 구간 0.880–0.917)이고, 기준 모델(0.800)보다 낫습니다.",
+        "테스트 데이터 1,000행에서 잰 점수는 정확도 0.900 (95% 구간 0.880–0.917)이고, 기준 모델(0.800)보다 낫습니다.",
         "Accuracy on the 1,000 test rows is 0.900 (95 % interval 0.880 to 0.917), better than the baseline's 0.800.",
     )
     assert learned[1] == (
