@@ -80,15 +80,17 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
         with args.main_process_first(desc="output folder"):
             held.enter_context(writable_folder(folder))
             check_output_dir(folder, asdict(config), fixed=fixed_options(config), **choice)
-        answers = _ask(config, folder / TEACHER_FOLDER) if config.teacher else input_files(config.dataset)
-        args.distributed_state.wait_for_everyone()  # each process has asked its share
+        if config.teacher:
+            _ask(config, folder / TEACHER_FOLDER)
+        args.distributed_state.wait_for_everyone()  # each process has asked its share; before, some are not there
+        answers = sorted((folder / TEACHER_FOLDER).glob("*.parquet")) if config.teacher else input_files(config.dataset)
         with args.main_process_first(desc="soft labels"):
             corpus = _corpus(config, answers)
         return whole_run(config, corpus, args, held, "distill")
 
 
-def _ask(config: DistillConfig, folder: Path) -> list[Path]:
-    """The files with the answers of the teacher; what is there already is not asked again."""
+def _ask(config: DistillConfig, folder: Path) -> None:
+    """Write the files with this process's share of the teacher's answers; what is there already is not asked again."""
     teacher = str(config.teacher)
     about = load_config(teacher, trust_remote_code=config.trust_remote_code)
     if not isinstance(task_of_config(about), SingleLabel):
@@ -108,7 +110,6 @@ def _ask(config: DistillConfig, folder: Path) -> list[Path]:
             **{name: getattr(config, name) for name in asked},
         )
     )
-    return sorted(folder.glob("*.parquet"))
 
 
 def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:

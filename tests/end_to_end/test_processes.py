@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas
 import probe_processes
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, reviews
 from safetensors.torch import load_file
 
 import hfcls
@@ -99,3 +100,27 @@ def test_lora_in_two_processes_learns_what_one_learns_and_ends_as_a_plain_model(
     assert not any("lora" in name for name in weights)
     for name, weight in weights.items():
         assert torch.allclose(weight, theirs[name], atol=1e-3), name
+
+
+def test_each_process_asks_the_teacher_its_share_and_the_student_is_that_of_one(
+    classifier_folder, tiny_model, tmp_path
+):
+    (tmp_path / "texts").mkdir()
+    for i in range(2):  # a shard each, and one shard for each process
+        lines = [text for text, _ in reviews(40, seed=i)]
+        pandas.DataFrame({"text": lines}).to_csv(tmp_path / f"texts/{i}.csv", index=False)
+    options = {"teacher": classifier_folder, "dataset": str(tmp_path / "texts"), "max_length": 64, "max_steps": 4,
+               "learning_rate": 1e-3, "report_to": "none"}  # fmt: skip
+    flags = ["--no-report", *(f"--{name}={value}" for name, value in options.items())]
+    one, two = tmp_path / "one", tmp_path / "two"
+    hfcls.distill(**options, report=False, model=tiny_model, output_dir=str(one))
+    done = torchrun(2, "-m", "hfcls.cli", "distill", *flags, "--student", tiny_model, "--output_dir", two)
+    assert done.returncode == 0, done.stderr
+    answers = [sorted((out / "teacher").glob("*.parquet")) for out in (one, two)]
+    assert len(answers[0]) == 2
+    assert [path.name for path in answers[0]] == [path.name for path in answers[1]]
+    assert all(alone.read_bytes() == shared.read_bytes() for alone, shared in zip(*answers, strict=True))
+    assert hfcls.load_results(two).metrics == pytest.approx(hfcls.load_results(one).metrics, abs=1e-5)
+    weights, theirs = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    assert set(weights) == set(theirs)
+    assert max((weight - theirs[name]).abs().max() for name, weight in weights.items()) < 1e-3
