@@ -25,7 +25,7 @@ from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
-from hfcls.data.encoding import NO_TOKENS, encode
+from hfcls.data.encoding import NO_TOKENS, check_told_apart, encode
 from hfcls.data.splits import carve_validation
 from hfcls.data.tasks import label_counts, task_of
 from hfcls.errors import HfclsError
@@ -172,7 +172,9 @@ def _cost(
     name_classes(model, label_names, task.problem_type)
     check_batching(model, tokenizer, None, max_length=max_length)
     collator = for_training(collator_for(model, pad_token_id=tokenizer.pad_token_id, max_length=max_length))
-    rows = list(encode(texts, tokenizer, max_length, task))
+    encoded = encode(texts, tokenizer, max_length, task)
+    check_told_apart(texts, encoded, tokenizer)
+    rows = list(encoded)
     batches = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
     return measure_cost(model, map(collator, batches))
 

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 MANY_UNKNOWN, MOST_UNKNOWN = 0.1, 0.4  # shares of the tokens: warned of, and refused
 NO_TOKENS = "train: the tokenizer makes no token of any text: choose a --model for this language"
+ONE_TOKEN = (
+    "train: the only token that the tokenizer makes of all texts is {token!r}: choose a --model for this language"
+)
 D = TypeVar("D", Dataset, DatasetDict)
 
 
@@ -153,7 +156,7 @@ def check_tokens(
         stride: as it was given to `encode`.
 
     Raises:
-        HfclsError: more than 40 % of the tokens are unknown, or there are none.
+        HfclsError: more than 40 % of the tokens are unknown, there are none, or all that are known are the same one.
     """
     tokens = unknown = 0
     full: list[int] = []
@@ -175,8 +178,26 @@ def check_tokens(
     found = f"train: the tokenizer does not know {share:.0%} of the tokens"
     if share > MOST_UNKNOWN and not allow_unknown:
         raise HfclsError(f"{found}: choose a --model for this language, or set --allow_unknown")
+    check_told_apart(texts, encoded, tokenizer)
     if share > MANY_UNKNOWN:
         logger.warning("%s: is the --model one for this language, and are the texts decoded rightly?", found)
+
+
+def check_told_apart(texts: Dataset, encoded: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises HfclsError if words that differ are all the same token, a known one.
+
+    So is the mark of a word's begin, where letters that a tokenizer does not have vanish.
+    """
+    special = [index for index in tokenizer.all_special_ids if index != tokenizer.unk_token_id]
+    kinds: set[int] = set()
+    for start in range(0, len(encoded), 10_000):
+        rows = encoded.select_columns("input_ids").with_format("arrow")[start : start + 10_000]["input_ids"]
+        kinds.update(np.setdiff1d(rows.combine_chunks().flatten().to_numpy(), special).tolist())
+        if len(kinds) > 1 or tokenizer.unk_token_id in kinds:  # of which the share of unknown tokens tells
+            return
+    columns = [name for name in ("text", "text_pair") if name in texts.column_names]
+    if kinds and len({word for name in columns for text in texts.unique(name) for word in text.split()}) > 1:
+        raise HfclsError(ONE_TOKEN.format(token=tokenizer.convert_ids_to_tokens(kinds.pop())))
 
 
 def _told(

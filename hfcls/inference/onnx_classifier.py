@@ -123,12 +123,13 @@ class OnnxClassifier:
         logits = np.empty((len(encoded), len(self.labels)), np.float32)
         for start in range(0, len(order), self.batch_size):
             indices = order[start : start + self.batch_size]
-            rows = [encoded[i] for i in indices]
-            width = len(rows[-1].ids)  # they are sorted: the longest
+            ids = [encoded[i].ids or [self.model.pad_token_id] for i in indices]  # no token is left: one of padding
+            types = [encoded[i].type_ids or [0] for i in indices]
+            width = len(ids[-1])  # they are sorted: the longest
             logits[indices] = self.model.logits(
-                _filled([row.ids for row in rows], width, self.model.pad_token_id),
-                _filled([[1] * len(row.ids) for row in rows], width, 0),
-                None if isinstance(texts[0], str) else _filled([row.type_ids for row in rows], width, 0),
+                _filled(ids, width, self.model.pad_token_id),
+                _filled([[1] * len(row) for row in ids], width, 0),
+                None if isinstance(texts[0], str) else _filled(types, width, 0),
             )
         if len(encoded) == len(texts):
             return logits

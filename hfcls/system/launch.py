@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ LAUNCHERS = ("accelerate", "accelerate-launch", "torchrun")
 LAUNCHER_MODULES = ("accelerate.commands.", "torch.distributed.run", "torch.distributed.launch")
 PATIENCE = 5.0  # seconds in which a launcher ends the other processes when one has failed; it looks ten times a second
 
+LOOK_UP = 3.0  # seconds in which the name of the machine where processes meet must be known
+
 
 def check_launch() -> None:
     """See that the environment is that of a process started alone, or by a launcher that told all that is needed.
 
     Raises:
-        HfclsError: it speaks of several processes but not of where they meet, or a number is none.
+        HfclsError: it speaks of several processes but not of where they meet, or of a place that nobody knows, or a
+            number is none.
     """
     _check_numbers()
     size = world_size()
@@ -34,6 +38,26 @@ def check_launch() -> None:
             f"the environment has WORLD_SIZE={size} and {f'RANK={rank}' if rank else 'no RANK'}, which should be from "
             f"0 to {size - 1}: {START}"
         )
+    if size > 1:
+        _check_name(os.environ["MASTER_ADDR"])
+
+
+def _check_name(host: str) -> None:
+    """Torch would look for it for minutes; a pod that is only starting is known a moment later."""
+    end = time.monotonic() + LOOK_UP
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except (OSError, UnicodeError) as error:  # a name with a part that is too long has no encoding
+            if time.monotonic() < end:
+                time.sleep(0.5)
+                continue
+            reason = getattr(error, "strerror", None) or error
+            raise HfclsError(
+                f"the environment has MASTER_ADDR={host!r}, where the processes meet, and no machine of this name is "
+                f"known ({reason}): name that of the first process, or {START}"
+            ) from error
 
 
 def _check_numbers() -> None:

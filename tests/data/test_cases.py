@@ -246,7 +246,7 @@ def test_classes_that_look_wrong_are_warned_of(tmp_path, labels, warning):
 
 
 def test_texts_that_are_cut_or_unknown_are_told(tmp_path, caplog):
-    lone = [[3] + [5] * 6 + [4], [3, 5, 1, 1, 5, 5, 4], [3, 5, 4]]
+    lone = [[3] + [5] * 6 + [4], [3, 5, 1, 1, 6, 5, 4], [3, 5, 4]]
 
     class Tokenizer:
         unk_token_id, all_special_ids = 1, [0, 1, 3, 4]

@@ -135,6 +135,21 @@ def test_texts_of_which_the_tokenizer_makes_no_token_are_not_learned_from(table,
         check(model=model, dataset=data, max_length=24)
 
 
+def test_texts_that_are_all_the_mark_of_a_words_begin_are_not_learned_from(table, tmp_path):
+    model = save("gpt2", tmp_path / "model")
+    bare_tokenizer(eos="</s>", bos="<s>").save_pretrained(model)
+    words = [f"{'αβγδε'[i % 5]}{'ζηθικλμν'[i // 5]}" for i in range(40)]
+    data = str(table(lines=["text\tlabel", *(f"{' '.join(words[i:])}\t{i % 2}" for i in range(40))]))
+    options = {"model": model, "dataset": data, "max_length": 24}
+    with pytest.raises(
+        HfclsError, match="the only token that the tokenizer makes of all texts is '▁': choose a --model"
+    ):
+        fine_tune(**options, output_dir=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(HfclsError, match="the only token that the tokenizer makes of all texts is '▁'"):
+        check(**options)
+
+
 def test_check_tries_the_model_on_the_texts_themselves(table, tmp_path):
     """Pairs on a model of one token type, as of klue/roberta; and a room for three tokens, which holds no pair."""
     encoder_folder("roberta", tmp_path / "model")

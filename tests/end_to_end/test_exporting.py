@@ -4,6 +4,7 @@ import builtins
 import errno
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -110,3 +111,50 @@ def test_what_is_not_installed_is_named(classifier_folder, tmp_path, monkeypatch
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(HfclsError, match=r"pip install -e '.\[onnx\]'"):
         hfcls.export(model=classifier_folder, output=str(tmp_path / "out"))
+
+
+def test_a_graph_that_onnx_runtime_cannot_run_or_shrink_is_one_line_and_leaves_nothing(
+    classifier_folder, tmp_path, monkeypatch
+):
+    """As torch exports some without a word."""
+    from onnx import TensorProto, helper, save
+    from onnxruntime import quantization
+
+    def broken(self: object, path: str) -> None:
+        fixed = [
+            helper.make_tensor_value_info(n, TensorProto.INT64, ["N", "T"]) for n in ("input_ids", "attention_mask")
+        ]
+        size = helper.make_tensor("size", TensorProto.INT64, [2], [7, 1])  # other sizes than those of the texts
+        nodes = [
+            helper.make_node("Reshape", ["input_ids", "size"], ["out"]),
+            helper.make_node("Cast", ["out"], ["logits"], to=TensorProto.FLOAT),
+        ]
+        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [7, 1])
+        save(helper.make_model(helper.make_graph(nodes, "it", fixed, [logits], [size])), path)
+
+    def none(*_: object, **__: object) -> None:
+        raise ValueError("Failed to find\nproper ai.onnx domain")
+
+    def failing(*_: object, **__: object) -> None:
+        raise KeyError("logits")
+
+    def line(**options: bool) -> str:
+        with pytest.raises(HfclsError) as raised:
+            hfcls.export(model=classifier_folder, output=str(tmp_path / "out"), **options)
+        assert not list(tmp_path.iterdir())
+        return str(raised.value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quantization, "quantize_dynamic", none)
+        assert line(int8=True) == (
+            "ONNX Runtime cannot write this bert model in int8 (ValueError: Failed to find proper ai.onnx domain): "
+            "leave out --int8"
+        )
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.onnx.export", failing)
+        assert line() == "torch cannot export bert models as ONNX (KeyError: 'logits'): use the model in torch"
+    monkeypatch.setattr("torch.onnx.ONNXProgram.save", broken)
+    message = line()
+    assert re.match(r"ONNX Runtime cannot run this bert model on \d+ texts of \d+ tokens \(.*Reshape", message)
+    assert message.endswith("): use the model in torch")
+    assert "\n" not in message

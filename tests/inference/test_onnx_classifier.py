@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from architectures import CONFIGS, WITH_TOKEN_TYPES, tiny
+import torch
+from architectures import CONFIGS, WITH_TOKEN_TYPES, bare_tokenizer, tiny
 from conftest import ROOT, WORDS, reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
 from hfcls import cli
 from hfcls.errors import HfclsError
@@ -60,6 +62,20 @@ def test_every_proven_architecture_gives_the_logits_of_torch(architecture, tmp_p
         np.testing.assert_allclose(exported.logits(PAIRS), original.logits(PAIRS).numpy(), atol=1e-5, rtol=0)
         swapped = [(second, first) for first, second in PAIRS]
         assert np.abs(exported.logits(PAIRS) - exported.logits(swapped)).max() > 1e-3
+
+
+def test_texts_of_which_no_token_is_left_are_read_as_in_torch(tmp_path):
+    """Alone and among others: without special tokens around it an empty text has none."""
+    tokenizer = bare_tokenizer(eos="</s>", pad="<pad>")
+    tokenizer.model_max_length = 16
+    torch.manual_seed(0)
+    size = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 32}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.2, "pad_token_id": 1}
+    model = Qwen2ForSequenceClassification(Qwen2Config(**size, **heads)).eval()
+    write_onnx(model, tokenizer, tmp_path)
+    original, exported = Classifier(model, tokenizer, batching="longest"), OnnxClassifier.from_pretrained(tmp_path)
+    for texts in ([""], ["", ""], ["", "영화 최고", "별로"], [("", "")], [("", ""), ("최고", "별로")]):
+        np.testing.assert_allclose(exported.logits(texts), original.logits(texts).numpy(), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=50, deadline=None)

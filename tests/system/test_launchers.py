@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ JOINED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
+    monkeypatch.setattr(launch, "LOOK_UP", 0.0)
     for name in (*JOINED, *launch.MPI_RANKS):
         monkeypatch.delenv(name, raising=False)
 
@@ -31,7 +33,9 @@ def alone(monkeypatch):
         {"LOCAL_RANK": "-1"},
         {"LOCAL_RANK": "0"},  # on XLA
         JOINED,
-        {"WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "MASTER_ADDR": "host"},
+        {"WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "MASTER_ADDR": "localhost"},
+        {**JOINED, "MASTER_ADDR": "::1"},
+        {"WORLD_SIZE": "1", "MASTER_ADDR": "nowhere.invalid"},  # nobody is met
     ],
 )
 def test_environments_that_are_whole(monkeypatch, given):
@@ -45,6 +49,8 @@ def test_environments_that_are_whole(monkeypatch, given):
     [
         ({"MASTER_ADDR": None}, "the environment has WORLD_SIZE=2 but no MASTER_ADDR, where the processes meet: start"),
         ({"MASTER_ADDR": ""}, "no MASTER_ADDR"),
+        ({"MASTER_ADDR": "nowhere.invalid"}, "MASTER_ADDR='nowhere.invalid', where the processes meet, and no machine"),
+        ({"MASTER_ADDR": "a" * 70}, f"MASTER_ADDR='{'a' * 70}', where the processes meet, and no machine"),
         ({"WORLD_SIZE": "two"}, "the environment has WORLD_SIZE='two', which is no whole number: start all"),
         ({"WORLD_SIZE": ""}, "WORLD_SIZE='', which is no whole number"),
         ({"RANK": "1.0"}, "RANK='1.0', which is no whole number"),
@@ -62,6 +68,23 @@ def test_environments_that_are_not(monkeypatch, changed, message):
         launch.check_launch()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_machine_that_is_known_a_moment_later_is_waited_for(monkeypatch):
+    """As another pod's is, whose service is only starting."""
+    known = iter([socket.gaierror(socket.EAI_NONAME, "Name or service not known"), None])
+
+    def getaddrinfo(host: str, port: None) -> None:
+        if error := next(known):
+            raise error
+
+    monkeypatch.setattr(launch, "LOOK_UP", 60.0)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    for name, value in {**JOINED, "MASTER_ADDR": "master-0"}.items():
+        monkeypatch.setenv(name, value)
+    launch.check_launch()
+    assert next(known, "asked twice") == "asked twice"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 ONNX_FILE = "model.onnx"
 EXPORT_FILE = "export.json"  # what a client must know beside the config, and what the export's check found
+UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}  # which transformers does not write into config.json
 NEEDS_ONNX = f"it needs ONNX Runtime: {INSTALL_EXTRA.format(extra='onnx')}"
 
 
@@ -56,7 +57,8 @@ class OnnxModel:
             raise HfclsError(f"{folder} is an exported model: {NEEDS_ONNX}") from error
         self.config, self.export = _json(folder / "config.json"), _json(folder / EXPORT_FILE)
         try:
-            self.labels = [self.config["id2label"][str(i)] for i in range(len(self.config["id2label"]))]
+            names = self.config.get("id2label", UNNAMED)
+            self.labels = [names[str(i)] for i in range(len(names))]
             self.max_length, self.pad_token_id = int(self.export["max_length"]), int(self.export["pad_token_id"])
             self.precision = str(self.export["precision"])
             kept = (self.config.get(name) for name in ("thresholds", "abstain_below"))
@@ -68,7 +70,7 @@ class OnnxModel:
             raise HfclsError(f"{folder} is not what this version of hfcls exports: export it again") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is raised
         try:
             self._session = onnxruntime.InferenceSession(
                 str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
@@ -85,11 +87,24 @@ class OnnxModel:
         attention_mask: NDArray[np.int64],
         token_type_ids: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
-        """Float32 [N, C] of int64 [N, T]: a padded batch."""
+        """Float32 [N, C] of int64 [N, T]: a padded batch.
+
+        Raises:
+            HfclsError: ONNX Runtime cannot run the graph.
+        """
         given = {"input_ids": input_ids, "attention_mask": attention_mask}
         if self.takes_token_types:
             given["token_type_ids"] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        logits: NDArray[np.float32] = self._session.run(["logits"], given)[0]
+        try:
+            logits: NDArray[np.float32] = self._session.run(["logits"], given)[0]
+        except Exception as error:
+            if not type(error).__module__.startswith("onnxruntime"):  # whose exceptions have no base of their own
+                raise
+            texts, tokens = input_ids.shape
+            raise HfclsError(
+                f"ONNX Runtime cannot run this {self.config.get('model_type')} model on {texts} texts of {tokens} "
+                f"tokens ({' '.join(str(error).split()):.200}): use the model in torch"
+            ) from error
         return logits
 
 

@@ -43,7 +43,13 @@ def write_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     with _quiet():
         _write_graph(model, names, folder / ONNX_FILE)
         if int8:
-            quantise(folder / ONNX_FILE)
+            try:
+                quantise(folder / ONNX_FILE)
+            except (OSError, ImportError):
+                raise
+            except Exception as error:  # ONNX Runtime's and those of the packages it calls
+                what = f"ONNX Runtime cannot write this {model.config.model_type} model in int8"
+                raise HfclsError(f"{what} ({_reason(error)}): leave out --int8") from error
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     facts = {
@@ -115,8 +121,12 @@ def _write_graph(model: PreTrainedModel, names: list[str], path: Path) -> None:
     except OSError:  # a full disk
         raise
     except Exception as error:  # torch's exporter has many of its own
-        reason = " ".join(str(error).split())
-        raise HfclsError(f"torch cannot export {model.config.model_type} models as ONNX: {reason:.300}") from error
+        what = f"torch cannot export {model.config.model_type} models as ONNX"
+        raise HfclsError(f"{what} ({_reason(error)}): use the model in torch") from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
 
 
 @contextmanager
