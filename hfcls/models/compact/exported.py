@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 ONNX_FILE = "model.onnx"
 EXPORT_FILE = "export.json"  # what a client must know beside the config, and what the export's check found
-UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}  # which transformers does not write into config.json
 NEEDS_ONNX = f"it needs ONNX Runtime: {INSTALL_EXTRA.format(extra='onnx')}"
 
 
@@ -57,8 +56,7 @@ class OnnxModel:
             raise HfclsError(f"{folder} is an exported model: {NEEDS_ONNX}") from error
         self.config, self.export = _json(folder / "config.json"), _json(folder / EXPORT_FILE)
         try:
-            names = self.config.get("id2label", UNNAMED)
-            self.labels = [names[str(i)] for i in range(len(names))]
+            self.labels = [self.config["id2label"][str(i)] for i in range(len(self.config["id2label"]))]
             self.max_length, self.pad_token_id = int(self.export["max_length"]), int(self.export["pad_token_id"])
             self.precision = str(self.export["precision"])
             kept = (self.config.get(name) for name in ("thresholds", "abstain_below"))

@@ -51,6 +51,8 @@ def write_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
                 what = f"ONNX Runtime cannot write this {model.config.model_type} model in int8"
                 raise HfclsError(f"{what} ({_reason(error)}): leave out --int8") from error
     model.config.save_pretrained(folder)
+    # transformers leaves out the names LABEL_0 and LABEL_1
+    _add(folder / "config.json", {"id2label": {str(i): name for i, name in model.config.id2label.items()}})
     tokenizer.save_pretrained(folder)
     facts = {
         "format": "onnx",
@@ -65,9 +67,12 @@ def write_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
     """Add `facts` to `export.json`."""
-    path = folder / EXPORT_FILE
+    _add(folder / EXPORT_FILE, facts)
+
+
+def _add(path: Path, values: dict[str, Any]) -> None:
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_json(path, {**earlier, **facts})
+    write_json(path, {**earlier, **values})
 
 
 def quantise(path: Path) -> None:
