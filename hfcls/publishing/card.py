@@ -18,7 +18,18 @@ from hfcls.config.train import TrainConfig
 from hfcls.data.splits import carved_share
 from hfcls.data.tasks import TAUGHT
 from hfcls.models.sources import SHIPPED, local_folder
-from hfcls.publishing.names import CORPORA, LOSSES, OWN, SCORES, SPLITS, decimals, on_hub, without_place
+from hfcls.publishing.names import (
+    CORPORA,
+    LOSSES,
+    OWN,
+    SCORES,
+    SPLITS,
+    decimals,
+    durations,
+    found_on_validation,
+    on_hub,
+    without_place,
+)
 from hfcls.publishing.verdict import how_good
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE
 from hfcls.runs.predictions import sample_texts
@@ -28,7 +39,6 @@ from hfcls.runs.weights import MARKER, TAG, is_our_card
 from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_whole
 from hfcls.system.quoting import markdown, markdown_code, python_string
-from hfcls.system.terminal import duration
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +125,7 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
         taught=TAUGHT in result.note,
         chosen_by=_chosen_by(facts),
         carved=carved_share(facts.protocol),
+        tuned=found_on_validation(facts.protocol),
         **_example(result, pair=facts.options.get("text_pair_column") is not None),
         ko=language == "ko",
         result=result,
@@ -122,7 +133,7 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
         seen=result.num_rows - result.unseen.num_rows if result.unseen else 0,
         facts=facts,
         settings=_settings(facts.options),
-        duration=duration(facts.training_seconds),
+        duration=durations(facts.training_seconds)[place],
         scatter=SCATTER,
         confusion=CONFUSION,
         figures=[name for name in FIGURES if _is_newer(folder / name, folder / RESULTS_FILE)],

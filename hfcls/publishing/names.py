@@ -8,6 +8,7 @@ from typing import Any
 
 from hfcls.models.sources import SHIPPED
 from hfcls.system.quoting import one_line
+from hfcls.system.terminal import duration
 
 # Korean, English
 OWN = {
@@ -30,6 +31,12 @@ SCORES = {
     "loss": ("손실", "Loss"),
 }
 SPLITS = {"train": "학습", "validation": "검증", "test": "테스트"}
+TUNED = {  # what a run finds on its validation split, in the words of the protocol
+    "the thresholds": "문턱값",
+    "the temperature": "온도",
+    "the lowest confidence": "최저 확신도",
+    "the seed": "시드",
+}
 LOSSES = {  # by problem_type; Korean, English
     "single_label_classification": ("교차 엔트로피, nat", "cross-entropy, nats"),
     "multi_label_classification": ("이진 교차 엔트로피, nat", "binary cross-entropy, nats"),
@@ -40,6 +47,19 @@ LOSSES = {  # by problem_type; Korean, English
 def decimals(rows: int) -> int:
     """How many decimals of a share so many rows can carry: 2 of up to 100 rows, 3 of up to 1,000, else 4."""
     return min(4, max(2, math.ceil(math.log10(max(rows, 1)))))
+
+
+def durations(seconds: float) -> tuple[str, str]:
+    """In Korean and in English, such as `3분 20초` and `3 min 20 s`."""
+    english = duration(seconds)
+    units = {"h": "시간", "min": "분", "s": "초"}
+    return re.sub(r" (h|min|s)\b", lambda found: units[found[1]], english), english
+
+
+def found_on_validation(protocol: str) -> list[str]:
+    """In Korean, what the validation split chose beside the checkpoint, out of the sentences of a run's protocol."""
+    found = re.search(r" chose ([a-z ]+)\.", protocol)
+    return [TUNED[what] for what in found[1].split(" and ") if what in TUNED] if found else []
 
 
 def on_hub(name: str) -> bool:

@@ -15,7 +15,16 @@ from hfcls.data.splits import carved_share
 from hfcls.errors import HfclsError
 from hfcls.publishing.curves import read_curves
 from hfcls.publishing.figures import save_figures
-from hfcls.publishing.names import LOSSES, SCORES, SPLITS, decimals, option_without_place, without_place
+from hfcls.publishing.names import (
+    LOSSES,
+    SCORES,
+    SPLITS,
+    decimals,
+    durations,
+    found_on_validation,
+    option_without_place,
+    without_place,
+)
 from hfcls.publishing.verdict import verdict
 from hfcls.runs.folder import CHECK_FILE, DOUBTS_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER
 from hfcls.runs.predictions import confident_errors, scored_rows, slices_of
@@ -125,6 +134,8 @@ def render(
         split_names=SPLITS,
         digits=decimals(result.num_rows),
         carved=carved_share(result.facts.protocol) if result.facts else None,
+        tuned=found_on_validation(result.facts.protocol) if result.facts else [],
+        durations=durations(result.facts.training_seconds) if result.facts else None,
         verdict=verdict(result, eval_loss),
         kinds=kinds,
         without_place=without_place,

@@ -56,9 +56,10 @@ def bootstrap_f1(confusion: NDArray[Any], seed: int) -> tuple[Estimate, list[Est
 
     rng = np.random.default_rng(seed)
     drawn = np.stack([scores(rng.multinomial(total, counts / total)) for _ in range(RESAMPLES)])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    *f1, macro_f1 = (Estimate(*map(float, row)) for row in zip(scores(counts), low, high, strict=True))
-    return macro_f1, f1
+    *values, macro = scores(counts)
+    hits, union = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1) - np.diag(confusion)
+    f1 = [f1_interval(*of_class) for of_class in zip(values, drawn.T[:-1], hits, union, strict=True)]
+    return mean_interval(macro, drawn[:, -1], [f1[i] for i in occurring]), f1
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,49 @@ def resampled_sums(values: NDArray[Any], rng: np.random.Generator) -> NDArray[np
     count = len(values)
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     return drawn.astype(np.float64) @ values.astype(np.float64)
+
+
+def f1_interval(value: float, drawn: NDArray[Any], hits: int, union: int) -> Estimate:
+    """F1 with what resamples gave [RESAMPLES]; where these all agree, as of rows that are all right, a wider interval.
+
+    Resamples of rows without an error, or without a hit, have none either, and would call the score certain. F1 is
+    2 J / (1 + J) of the Jaccard index J, the share of hits among the rows that are of the class or called so, and
+    Wilson's interval of that share is taken instead.
+
+    Args:
+        value: the F1.
+        drawn: that of each resample.
+        hits: rows of the class that are called so.
+        union: rows of the class or called so.
+    """
+    estimate = percentile_interval(value, drawn)
+    if estimate.low < estimate.high:
+        return estimate
+    share = wilson(int(hits), int(union))
+    return Estimate(float(value), 2 * share.low / (1 + share.low), 2 * share.high / (1 + share.high))
+
+
+def precision_interval(value: float, drawn: NDArray[Any], support: int) -> Estimate:
+    """Average precision with what resamples gave [RESAMPLES]; where these all agree, Wilson's interval of its share.
+
+    Args:
+        value: the average precision.
+        drawn: that of each resample.
+        support: rows that carry the label.
+    """
+    estimate = percentile_interval(value, drawn)
+    if estimate.low < estimate.high:
+        return estimate
+    share = wilson(round(value * support), support)
+    return Estimate(float(value), share.low, share.high)
+
+
+def mean_interval(value: float, drawn: NDArray[Any], parts: list[Estimate]) -> Estimate:
+    """The mean of scores with what resamples gave [RESAMPLES]; where these all agree, with the mean of their bounds."""
+    estimate = percentile_interval(value, drawn)
+    if estimate.low < estimate.high or not parts:
+        return estimate
+    return Estimate(float(value), *(float(np.mean([getattr(part, end) for part in parts])) for end in ("low", "high")))
 
 
 def percentile_interval(value: float, drawn: NDArray[Any]) -> Estimate:

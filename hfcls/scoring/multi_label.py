@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hfcls.scoring.intervals import RESAMPLES, Estimate, percentile_interval, resampled_sums, wilson
+from hfcls.scoring.intervals import (
+    RESAMPLES,
+    Estimate,
+    f1_interval,
+    mean_interval,
+    precision_interval,
+    resampled_sums,
+    wilson,
+)
 
 AT_ONCE = 2**24  # numbers in memory during the bootstrap
 MANY_DECISIONS = 200_000  # rows times labels
@@ -169,12 +177,15 @@ def analyse_multi_label(
     micro, macro, of_label = _f1(counts.sum(axis=0), occurring)
     drawn_micro, drawn_macro, drawn_f1 = _f1(resampled_sums(counts, rng), occurring)
     drawn_precision = _resampled_precision(labels, probabilities, rng)
+    hits = right.sum(axis=0)
+    union = given.sum(axis=0) + labels.sum(axis=0) - hits
+    f1 = [f1_interval(*of_one) for of_one in zip(of_label, drawn_f1.T, hits, union, strict=True)]
     clipped = np.where(labels, probabilities, 1 - probabilities).clip(min=np.finfo(np.float64).tiny)
     return MultiLabelAnalysis(
         num_rows=len(labels),
         label_names=list(label_names),
-        micro_f1=percentile_interval(micro, drawn_micro),
-        macro_f1=percentile_interval(macro, drawn_macro),
+        micro_f1=f1_interval(micro, drawn_micro, hits.sum(), union.sum()),
+        macro_f1=mean_interval(macro, drawn_macro, [f1[i] for i in np.flatnonzero(occurring)]),
         subset_accuracy=wilson(int((given == labels).all(axis=1).sum()), len(labels)),
         loss=float(-np.log(clipped).mean()),
         labels=[
@@ -183,8 +194,8 @@ def analyse_multi_label(
                 threshold=float(thresholds[i]),
                 precision=wilson(int(right[:, i].sum()), int(given[:, i].sum())),
                 recall=wilson(int(right[:, i].sum()), int(labels[:, i].sum())),
-                f1=percentile_interval(of_label[i], drawn_f1[:, i]),
-                average_precision=percentile_interval(precision[i], drawn_precision[:, i]),
+                f1=f1[i],
+                average_precision=precision_interval(precision[i], drawn_precision[:, i], int(labels[:, i].sum())),
                 support=int(labels[:, i].sum()),
                 predicted=int(given[:, i].sum()),
             )

@@ -21,9 +21,13 @@ from hypothesis import strategies as st
 import hfcls
 from hfcls import cli
 from hfcls.errors import HfclsError
+from hfcls.publishing.names import TUNED
+from hfcls.runs.record import OneSeed, Seeds, protocol
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import analyse
+from hfcls.scoring.confidence.fitting import tuned_on_validation
 from hfcls.scoring.intervals import wilson
+from hfcls.scoring.tasks import MultiLabel, SingleLabel
 
 figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
 from hfcls.publishing.curves import Curves, read_curves  # noqa: E402
@@ -130,7 +134,11 @@ def test_both_languages_stand_in_page_and_figures(out):
 @pytest.mark.parametrize(
     ("metric", "split", "korean"),
     [
-        ("last", "validation", "마지막 체크포인트를 남겼습니다. 검증 데이터(40행)로 고르지 않았습니다. 테스트"),
+        (
+            "last",
+            "validation",
+            "마지막 체크포인트를 남겼습니다. 검증 데이터(40행)로는 아무것도 고르지 않았습니다. 테스트",
+        ),
         ("eval_loss", "validation", "검증 데이터(40행)에서 손실이 가장 낮은 체크포인트를 남겼습니다. 테스트"),
         ("macro_f1", "validation", "검증 데이터(40행)에서 매크로 F1 점수가 가장 높은 체크포인트를 남겼습니다. 테스트"),
         ("eval_loss", "test", "테스트 데이터(61행)에서 손실이 가장 낮은 체크포인트를 남겼습니다. 그러므로"),
@@ -139,6 +147,26 @@ def test_both_languages_stand_in_page_and_figures(out):
 def test_korean_says_which_checkpoint_was_kept_as_english_does(run, metric, split, korean):
     facts = replace(run.facts, selected_on=split, options={**run.facts.options, "metric_for_best_model": metric})
     assert korean in render(replace(run, facts=facts), {}, [], None)
+
+
+def test_korean_tells_what_validation_chose_beside_the_checkpoint(run):
+    """It said that validation chose nothing, whatever it had."""
+    seeds = Seeds(
+        "loss", "validation", "seed-8", [OneSeed(f"seed-{n}", 0.9, 0.3, {"accuracy": n / 10}) for n in (7, 8)]
+    )
+    told = protocol(["train", "test"], "validation", "", "last", tuned=list(TUNED)[:3]) + " " + seeds.sentence("test")
+    options = {**run.facts.options, "metric_for_best_model": "last"}
+    facts = replace(run.facts, selected_on="validation", options=options, protocol=told, seeds=seeds)
+    page = render(replace(run, facts=facts), {}, [], None)
+    assert "검증 데이터(40행)에서 정한 값은 문턱값, 온도, 최저 확신도입니다." in page
+    assert "시드가 다른 모델(seed-7, seed-8) 가운데 검증 데이터의 손실에서 가장 좋은 seed-8입니다." in page
+    assert "시드별 정확도의 평균은 0.7500, 표준편차는 0.0707입니다." in page
+
+
+def test_every_value_that_validation_may_choose_has_a_korean_name():
+    tasks = MultiLabel(["a"]), SingleLabel(["a", "b"], abstain_below=0.5)
+    found = [tuned_on_validation(task, {"temperature": 1.5}, validation=True) for task in tasks]
+    assert {"the seed", *found[0], *found[1]} == set(TUNED)
 
 
 def test_the_errors_are_the_most_confident_ones(run, out):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
+from hfcls.scoring.intervals import wilson
 from hfcls.scoring.multi_label import MultiLabelAnalysis, analyse_multi_label, reliable_thresholds, tune_thresholds
 
 NAMES = ["배송", "품질", "가격"]
@@ -98,3 +99,13 @@ def test_a_label_that_nobody_carries_costs_nothing():
 def test_shapes_that_do_not_belong_together_are_refused():
     with pytest.raises(ValueError, match=r"must be \[N, C\] with N > 0, found \[2, 2\] and \[2, 3\] for 3 labels"):
         analyse_multi_label(np.zeros((2, 2)), np.zeros((2, 3)), NAMES, [0.5] * 3)
+
+
+def test_a_perfect_order_of_few_rows_is_not_certain():
+    labels = np.array([[1, 0, 0], [0, 1, 0]] * 10)
+    found = analyse_multi_label(labels, np.where(labels, 0.9, 0.1), list("abc"), [0.5] * 3)
+    assert found.micro_f1.value == found.macro_f1.value == found.labels[0].average_precision.value == 1
+    assert found.labels[0].average_precision.low == pytest.approx(wilson(10, 10).low)
+    assert 0.8 < found.macro_f1.low < found.micro_f1.low < 0.93
+    absent = found.labels[2]
+    assert (absent.f1.low, absent.f1.high) == (absent.average_precision.low, absent.average_precision.high) == (0, 1)
