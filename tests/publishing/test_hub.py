@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import huggingface_hub
 import pytest
@@ -75,8 +75,8 @@ def run(classifier, tmp_path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("secret")
     write_card(folder, CARD)
-    facts = dict.fromkeys([field.name for field in fields(RunFacts)], "secret")
-    facts |= {"splits": {}, "weights_sha256": weights_sha256(folder), "seeds": None}
+    facts = {name: {str: "secret", int: 1, float: 1.0}.get(hint, {}) for name, hint in get_type_hints(RunFacts).items()}
+    facts |= {"selected_on": None, "weights_sha256": weights_sha256(folder), "seeds": None}
     scores = {"split": None, "num_rows": 0, "seed": 7, "metrics": {}, "rows_per_second": 0.0}
     Result(output_dir="secret", **scores, facts=RunFacts(**facts)).save(folder / "results.json")
     return folder
