@@ -174,6 +174,21 @@ def check_at_least(name: str, value: int | None, least: int, most: int | None = 
     check_range(name, value, value is None or most is None or value <= most, f"at most {most}")
 
 
+def check_numbers(of: Any, least: Mapping[str, float]) -> None:
+    """Raises `HfclsError` if a number or a bool of a dataclass is none, or lies below its `least`.
+
+    A number that is written as a text becomes one, as in `coerced`.
+    """
+    hints = get_type_hints(type(of))
+    for name in (f.name for f in fields(of) if parse_annotation(hints[f.name])[0] in (int, float, bool)):
+        value = getattr(of, name)
+        value = value.item() if hasattr(value, "item") else value  # of numpy
+        number = coerced(name, value, hints[name])
+        if isinstance(value, str):
+            setattr(of, name, number)
+        check_range(name, number, number is None or number >= least.get(name, number), f"at least {least.get(name)}")
+
+
 def check_divides(batch_size: int, gradient_accumulation_steps: int) -> None:
     """Raises `HfclsError` unless an optimizer step can be taken in so many parts."""
     if batch_size % gradient_accumulation_steps:

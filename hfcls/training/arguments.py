@@ -11,13 +11,16 @@ import torch
 from accelerate.utils import gather
 from transformers import SchedulerType, TrainingArguments
 from transformers.trainer_pt_utils import AcceleratorConfig
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.training_args import OptimizerNames
 from transformers.utils import is_torch_xla_available
 
+from hfcls.config.options import check_numbers, check_range
 from hfcls.errors import FailedElsewhere, HfclsError
 from hfcls.system.launch import joining
 from hfcls.system.trackers import trackers
 from hfcls.training.optim import EpochSchedule
+from hfcls.training.whole_batches import batch_per_process
 
 _HUB = "push the folder of a run that has ended, with hfcls.push"
 _LOOP = "it was never held against the exact loss and the resuming of ClassificationTrainer"
@@ -38,6 +41,19 @@ REFUSED = {  # arguments of Trainer that would do nothing here, or something els
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo"), _HUB),
     **dict.fromkeys(("hub_always_push", "hub_revision"), _HUB),
 }
+LEAST = {
+    **dict.fromkeys(("learning_rate", "lr_gamma", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"), 0),
+    **dict.fromkeys(("num_train_epochs", "max_grad_norm", "focal_gamma", "rdrop", "save_minutes", "eval_delay"), 0),
+    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps", "dataloader_num_workers", "seed", "data_seed"), 0),
+    **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"), 1),
+    **dict.fromkeys(("lora_rank", "early_stopping_patience", "eval_accumulation_steps"), 1),
+}
+CHOICES: dict[str, list[Any]] = {
+    "lr_scheduler_type": [EpochSchedule.EXPONENTIAL, *SchedulerType],
+    "optim": [*OptimizerNames],
+    "save_strategy": [*SaveStrategy],
+    **{name: [*IntervalStrategy] for name in ("logging_strategy", "eval_strategy")},
+}
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +71,7 @@ class ClassificationTrainingArguments(TrainingArguments):
     schedule than the default.
 
     Raises:
-        HfclsError: an argument that would be ignored, or not mean what it says; says why.
+        HfclsError: an argument that would be ignored, or mean something else, or cannot have its value; says why.
     """
 
     lr_scheduler_type: Any = field(
@@ -100,19 +116,27 @@ class ClassificationTrainingArguments(TrainingArguments):
             usual = (default, AcceleratorConfig()) if f.name == "accelerator_config" else (default,)
             if f.name in REFUSED and getattr(self, f.name) not in usual:
                 raise HfclsError(f"{f.name}={getattr(self, f.name)!r} is not taken: {REFUSED[f.name]}")
+        check_numbers(self, LEAST)
+        for name, known in CHOICES.items():
+            check_range(name, given := getattr(self, name), given in known, f"one of {', '.join(known)}")
+        metric, weights = self.metric_for_best_model, self.class_weights
+        check_range("metric_for_best_model", metric, metric is None or isinstance(metric, str), "the name of a metric")
+        if weights is not None:
+            numbers = isinstance(weights, list | tuple) and all(isinstance(each, int | float) for each in weights)
+            good = numbers and all(0 <= each < float("inf") for each in weights)
+            check_range("class_weights", weights, good, "a list of numbers from 0 on")
         if self.train_sampling_strategy not in ("random", "sequential"):
             raise HfclsError(
                 f"train_sampling_strategy must be random or sequential, found {self.train_sampling_strategy!r}: no "
                 "other repeats its order when a run is resumed"
             )
-        if not 0 <= self.label_smoothing_factor < 1:
-            raise HfclsError(f"label_smoothing_factor must be from 0 to below 1, found {self.label_smoothing_factor}")
+        smoothing, decay = self.label_smoothing_factor, self.layerwise_lr_decay
+        check_range("label_smoothing_factor", smoothing, 0 <= smoothing < 1, "from 0 to below 1")
+        check_range("layerwise_lr_decay", decay, 0 < decay <= 1, "above 0 and at most 1")
         if self.lr_scheduler_type == EpochSchedule.EXPONENTIAL and self.lr_scheduler_kwargs:
             raise HfclsError("lr_scheduler_kwargs belongs to a schedule of Trainer: set lr_scheduler_type as well")
         if self.lr_scheduler_type != EpochSchedule.EXPONENTIAL and self.lr_gamma != 0.9:
             raise HfclsError("lr_gamma belongs to lr_scheduler_type exponential, the default: drop one of them")
-        if not 0 < self.layerwise_lr_decay <= 1:
-            raise HfclsError(f"layerwise_lr_decay must be above 0 and at most 1, found {self.layerwise_lr_decay}")
         if self.is_adam and (self.optim_args or self.optim_target_modules):
             raise HfclsError("optim_args and optim_target_modules belong to another optimizer: set optim as well")
 
@@ -224,18 +248,3 @@ def use_one_gpu(args: TrainingArguments) -> None:
             args.n_gpu,
         )
         args._n_gpu = 1
-
-
-def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_steps: int) -> int:
-    """Rows of each forward pass, so that an optimizer step has `batch_size` rows over all processes.
-
-    Raises:
-        HfclsError: it does not divide.
-    """
-    passes = world_size * gradient_accumulation_steps
-    if batch_size % passes:
-        raise HfclsError(
-            f"batch_size {batch_size} does not divide by {world_size} processes x "
-            f"{gradient_accumulation_steps} accumulation steps = {passes}; choose a multiple of {passes}"
-        )
-    return batch_size // passes

@@ -10,6 +10,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from hfcls.batching.sampling import EpochSampler, FilledDataset
 from hfcls.batching.windows import over_windows, texts_in_batch
+from hfcls.errors import HfclsError
 from hfcls.scoring.losses import IGNORED_LABEL
 
 
@@ -97,3 +98,18 @@ def _first(arrays: Any, rows: int) -> Any:
 def _unwrapped(loader: Any) -> Any:
     """Accelerate's loader; on XLA another one is wrapped around it."""
     return getattr(loader, "dataloader", loader)
+
+
+def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_steps: int) -> int:
+    """Rows of each forward pass, so that an optimizer step has `batch_size` rows over all processes.
+
+    Raises:
+        HfclsError: it does not divide.
+    """
+    passes = world_size * gradient_accumulation_steps
+    if batch_size % passes:
+        raise HfclsError(
+            f"batch_size {batch_size} does not divide by {world_size} processes x "
+            f"{gradient_accumulation_steps} accumulation steps = {passes}; choose a multiple of {passes}"
+        )
+    return batch_size // passes

@@ -3,6 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from architectures import CONFIGS, tiny
@@ -105,6 +106,53 @@ def test_what_would_do_nothing_is_refused(tmp_path, argument, value):
 def test_what_does_not_go_together_is_refused(tmp_path, arguments, message):
     with pytest.raises(HfclsError, match=message):
         ClassificationTrainingArguments(output_dir=str(tmp_path), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("label_smoothing_factor", "x", "must be a number, found 'x'"),
+        ("label_smoothing_factor", None, "must be a number, found NoneType"),
+        ("layerwise_lr_decay", [1], "must be a number, found list"),
+        ("learning_rate", -1e-5, "must be at least 0, found -1e-05"),
+        ("learning_rate", float("nan"), "must be a number, found nan"),
+        ("warmup_steps", "x", "must be a number, found 'x'"),
+        ("logging_steps", None, "must be a number, found NoneType"),
+        ("dataloader_num_workers", 1.5, "must be a whole number, found 1.5"),
+        ("per_device_train_batch_size", 0, "must be at least 1, found 0"),
+        ("focal_gamma", -1, "must be at least 0, found -1"),
+        ("rdrop", "much", "must be a number, found 'much'"),
+        ("lora_rank", 0, "must be at least 1, found 0"),
+        ("seed", "x", "must be a whole number, found 'x'"),
+        ("bf16", "no", "must be true or false, found 'no'"),
+        ("metric_for_best_model", 1, "must be the name of a metric, found 1"),
+        ("class_weights", [1.0, -1.0], "must be a list of numbers from 0 on, found [1.0, -1.0]"),
+        ("class_weights", ["1"], "must be a list of numbers from 0 on, found ['1']"),
+        ("class_weights", "balanced", "must be a list of numbers from 0 on, found balanced"),
+        ("class_weights", 2.0, "must be a list of numbers from 0 on, found 2.0"),
+        ("lr_scheduler_type", "x", "must be one of exponential, linear, cosine, "),
+        ("optim", "adam", "must be one of adamw_torch, adamw_torch_fused, "),
+        ("eval_strategy", "x", "must be one of no, steps, epoch, found x"),
+        ("save_strategy", [1], "must be one of no, steps, epoch, best, found [1]"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_in_one_line(tmp_path, argument, value, message):
+    with pytest.raises(HfclsError) as raised:
+        ClassificationTrainingArguments(output_dir=str(tmp_path), **{argument: value})
+    assert f"{argument} {message}" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_of_numpy_and_those_written_as_texts_are_taken(tmp_path):
+    """YAML 1.1 reads 5e-5 as a text."""
+    args = ClassificationTrainingArguments(
+        output_dir=str(tmp_path),
+        learning_rate="5e-5",
+        seed=np.int64(3),
+        weight_decay=np.float32(0.5),
+        class_weights=(1, 2.0),
+    )
+    assert (args.learning_rate, args.seed, args.weight_decay) == (5e-5, 3, 0.5)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def write_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
                 raise HfclsError(f"{what} ({_reason(error)}): leave out --int8") from error
     model.config.save_pretrained(folder)
     # transformers leaves out the names LABEL_0 and LABEL_1
-    _add(folder / "config.json", {"id2label": {str(i): name for i, name in model.config.id2label.items()}})
+    _add(folder / "config.json", {"id2label": {str(i): name for i, name in (model.config.id2label or {}).items()}})
     tokenizer.save_pretrained(folder)
     facts = {
         "format": "onnx",
