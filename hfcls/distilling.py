@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hfcls.baseline.model import BASELINE
 from hfcls.config.commands import DistillConfig, PredictConfig
+from hfcls.config.optimization import RANDOM
 from hfcls.config.options import fixed_options, with_options
 from hfcls.data.columns import text_columns, with_columns
 from hfcls.data.corpora import load_corpus
@@ -80,12 +81,17 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
         with args.main_process_first(desc="output folder"):
             held.enter_context(writable_folder(folder))
             check_output_dir(folder, asdict(config), fixed=fixed_options(config), **choice)
+        # what else may be wrong is found before the teacher reads all texts
+        with args.main_process_first(desc="labelled texts"):
+            labelled = _labelled(config)
+        if not RANDOM.fullmatch(config.model):
+            load_config(config.model, trust_remote_code=config.trust_remote_code)
         if config.teacher:
             _ask(config, folder / TEACHER_FOLDER)
         args.distributed_state.wait_for_everyone()  # each process has asked its share; before, some are not there
         answers = sorted((folder / TEACHER_FOLDER).glob("*.parquet")) if config.teacher else input_files(config.dataset)
         with args.main_process_first(desc="soft labels"):
-            corpus = _corpus(config, answers)
+            corpus = _corpus(config, answers, labelled)
         return whole_run(config, corpus, args, held, "distill")
 
 
@@ -112,14 +118,15 @@ def _ask(config: DistillConfig, folder: Path) -> None:
     )
 
 
-def _corpus(config: DistillConfig, answers: list[Path]) -> DatasetDict:
+def _corpus(config: DistillConfig, answers: list[Path], labelled: DatasetDict) -> DatasetDict:
     """Train, with soft labels, and the splits that choose and are scored, with true labels where there are such."""
     reading = ReadOptions.of(config)
     tables = {path: read_table(path, ReadOptions() if config.teacher else reading) for path in answers}
     classes = probability_classes(next(iter(tables.values())), str(answers[0]))
     taught = concatenate_datasets([_taught(config, path, rows, classes) for path, rows in tables.items()])
     who = f"the teacher {Path(config.teacher).name!r}" if config.teacher else "another model"
-    corpus = _labelled(config, classes)
+    named = {split: f"{config.labelled} ({split})" for split in labelled}
+    corpus = DatasetDict({split: with_certain_labels(rows, named[split], classes) for split, rows in labelled.items()})
     told = f"{len(taught):,} training texts have the probabilities for labels that {who} gave"
     if own := len(corpus.get("train", ())):
         told += f", {own:,} have labels of their own"
@@ -152,12 +159,11 @@ def _taught(config: DistillConfig, path: Path, rows: Dataset, classes: list[str]
     return with_soft_labels(concatenate_datasets([rows, answers], axis=1), str(path), list(texts.values()), classes)
 
 
-def _labelled(config: DistillConfig, classes: list[str]) -> DatasetDict:
-    """The splits with true labels, each of which is certain."""
+def _labelled(config: DistillConfig) -> DatasetDict:
+    """The splits with true labels."""
     if config.labelled is None:
         return DatasetDict()
     corpus = load_corpus(**config.corpus_options() | {"dataset": config.labelled})
     if not isinstance(task_of(next(iter(corpus.values()))), SingleLabel):
         raise HfclsError(f"{config.labelled} has several labels for a text, and the teacher gives one")
-    named = {split: f"{config.labelled} ({split})" for split in corpus}
-    return DatasetDict({split: with_certain_labels(corpus[split], named[split], classes) for split in corpus})
+    return corpus

@@ -177,6 +177,14 @@ def test_what_cannot_be_taught_is_one_line(options, tmp_path, changed, message):
     assert not (tmp_path / "out/results.json").exists()
 
 
+@pytest.mark.parametrize("wrong", ["model", "labelled"])
+def test_the_teacher_is_asked_when_all_else_is_there(options, tmp_path, monkeypatch, wrong):
+    """It may read for hours; a name that is mistyped is found before."""
+    monkeypatch.setattr("hfcls.distilling.predict_files", lambda config: pytest.fail("the teacher was asked"))
+    with pytest.raises(HfclsError, match="absent"):
+        hfcls.distill(**options | {wrong: str(tmp_path / "absent")})
+
+
 def test_a_teacher_of_pairs_does_not_teach_one_half_of_them(options, classifier_folder, tmp_path):
     """It would be asked about the pair that it remembers, and the student would read the first text alone."""
     teacher = tmp_path / "pairs"
