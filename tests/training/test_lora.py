@@ -17,7 +17,7 @@ from hfcls.errors import HfclsError
 from hfcls.models.compact.lora import add_lora, merge_lora
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
-from hfcls.training.arguments import training_arguments
+from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 from hfcls.training.trainer import ClassificationTrainer
 
 peft = pytest.importorskip("peft")
@@ -153,3 +153,39 @@ def test_what_cannot_be_is_refused_in_one_line(options, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(HfclsError, match=r"lora_rank needs peft: pip install -e '.\[lora\]'"):
         package.fine_tune(**options)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own
+@pytest.mark.parametrize("kind", ["lora", "prompt"])
+def test_a_model_in_an_adapter_of_peft_is_trained_scored_and_resumed(table, tiny_model, tmp_path, kind):
+    """Given to ClassificationTrainer as it is, packed where its adapter allows it; the loss is that of plain peft."""
+    tokenizer = load_tokenizer(tiny_model)
+    rows = package.encode(package.load_corpus(str(table(count=48))), tokenizer, 32)["train"]
+
+    def trainer(epochs: int) -> ClassificationTrainer:
+        torch.manual_seed(0)
+        config = (
+            peft.LoraConfig(task_type="SEQ_CLS", r=RANK, target_modules=["query", "value"])
+            if kind == "lora"
+            else peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=3)
+        )
+        model = peft.get_peft_model(started(tiny_model), config)
+        args = ClassificationTrainingArguments(
+            output_dir=str(tmp_path), num_train_epochs=epochs, per_device_train_batch_size=16, learning_rate=1e-2,
+            report_to="none", use_cpu=True, load_best_model_at_end=False,
+        )  # fmt: skip
+        collator = collator_for(model, pad_token_id=tokenizer.pad_token_id, max_length=32)
+        assert isinstance(collator, PaddedCollator) == (kind == "prompt")
+        return ClassificationTrainer(model, args, train_dataset=rows, eval_dataset=rows, data_collator=collator)
+
+    whole = trainer(2)
+    whole.train()
+    with torch.no_grad():
+        batch = PaddedCollator(tokenizer.pad_token_id, None)(rows.to_list())
+        labels = batch.pop("labels")
+        loss = F.cross_entropy(whole.model.eval()(**batch).logits, labels).item()
+    assert whole.evaluate()["eval_loss"] == pytest.approx(loss, abs=1e-5)
+    resumed = trainer(2)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
