@@ -52,13 +52,18 @@ def check_class_names(name: str, config: Any) -> None:
 
 
 def output_layer(model: PreTrainedModel) -> tuple[torch.nn.Module, str]:
-    """The module that holds the last linear layer of the head, and its name there: a row of it is a class."""
+    """The module that holds the last linear layer of the head, and its name there: a row of it is a class.
+
+    Raises:
+        HfclsError: the head is none, as Perceiver's, which is a part of its encoder.
+    """
     found: tuple[torch.nn.Module, str] | None = None
     for path, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and not path.startswith(f"{model.base_model_prefix}."):
             parent, _, name = path.rpartition(".")
             found = (model.get_submodule(parent), name)
-    assert found is not None, f"{type(model).__name__} has no linear head"
+    if found is None:
+        raise HfclsError(f"{type(model).__name__} has no linear layer of its own as its head: take another encoder")
     return found
 
 
@@ -106,7 +111,12 @@ def scale_head(model: PreTrainedModel, scale: float) -> None:
 
 
 def name_classes(model: PreTrainedModel, names: Sequence[str], problem_type: str = SingleLabel.problem_type) -> None:
-    """Write the names of the classes into the config, and how many of them a text has."""
+    """Write the names of the classes into the config, and how many of them a text has.
+
+    Raises:
+        HfclsError: the model has no head whose rows could have names.
+    """
+    output_layer(model)
     config: Any = model.config
     config.id2label = dict(enumerate(names))
     config.label2id = {name: i for i, name in enumerate(names)}

@@ -40,6 +40,8 @@ OWN_SIZES = {
     "xlnet": {"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32, "pad_token_id": 0},
     "bart": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
     | {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "eos_token_id": 3, "forced_eos_token_id": None},
+    "perceiver": {"d_latents": 16, "d_model": 16, "num_latents": 8, "num_self_attention_heads": 2}
+    | {"num_cross_attention_heads": 2, "num_self_attends_per_block": 1},
     "t5": {"d_model": 16, "d_ff": 32, "d_kv": 8, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0},
     "whisper": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
     | {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "pad_token_id": 0, "decoder_start_token_id": 0},
@@ -48,17 +50,19 @@ REFUSED = {
     "xlnet": "the logits of this xlnet model depend on the padding beside a text",
     "bart": r"is an encoder-decoder \(bart\), whose head reads each text's last end mark",
     "t5": r"is an encoder-decoder \(t5\)",
+    "perceiver": "has no linear layer of its own as its head",
     "whisper": "is a whisper model, of which transformers makes no text classifier: take an encoder",
 }
 
 
 def save(architecture: str, folder: Path) -> str:
-    """The model as from the Hub, without a head."""
+    """The model as from the Hub, without a head; Perceiver's is a part of its encoder."""
     torch.manual_seed(0)
     marks = {"bos_token_id": 2, "eos_token_id": 1}
     size = {key: value for key, value in SIZE.items() if (architecture, key) != ("xlnet", "max_position_embeddings")}
     config = AutoConfig.for_model(architecture, **{**size, **marks, **OWN_SIZES[architecture]})
-    AutoModel.from_config(config).save_pretrained(folder)
+    kind = AutoModelForSequenceClassification if architecture == "perceiver" else AutoModel
+    kind.from_config(config).save_pretrained(folder)
     tokenizer = bare_tokenizer(**DECODER) if architecture in ("gpt2", "llama") else tiny_tokenizer(0)
     tokenizer.save_pretrained(folder)
     return str(folder)
