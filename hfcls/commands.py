@@ -44,13 +44,13 @@ def run_train(args: argparse.Namespace) -> None:
     try:
         result = fine_tune(config)
     except PushError:
-        print(for_people(visible(f"\n{load_results(config.output_dir).table()}\n")))
+        print(for_people(f"\n{load_results(config.output_dir).table()}\n"))
         raise
     if not PartialState().is_main_process:
         return
-    print(for_people(visible(f"\n{result.table()}\n")))
+    print(for_people(f"\n{result.table()}\n"))
     if config.dataset == "demo":
-        model = "a small model with random weights" if config.model == "scratch" else visible(config.model)
+        model = "a small model with random weights" if config.model == "scratch" else config.model
         print(for_people(REAL_RUN.format(model=model)))
         print(REAL_COMMAND.format(accelerate=command_of("accelerate")))
     texts = sample_texts(result.examples, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
@@ -80,7 +80,7 @@ def run_distill(args: argparse.Namespace) -> None:
     result = distill(config)
     if not PartialState().is_main_process:
         return
-    print(for_people(visible(f"\n{result.table()}\n")))
+    print(for_people(f"\n{result.table()}\n"))
     if config.teacher and config.labelled and result.split == "test":  # else its rows have trained the student
         words = ["--model", config.output_dir, "--compare", config.teacher, "--dataset", config.labelled]
         print(f"Beside its teacher: {command_of('hfcls')} evaluate {visible(shlex.join(words))}")
@@ -90,14 +90,14 @@ def run_check(args: argparse.Namespace) -> None:
     config = config_from(args, CheckConfig)
     from hfcls.checks.inspect import check
 
-    print(for_people(visible(check(config).text())))
+    print(for_people(check(config).text()))
 
 
 def run_clean(args: argparse.Namespace) -> None:
     config = config_from(args, CleanConfig)
     from hfcls.checks.cleaning import clean
 
-    print(for_people(visible(clean(config).text())))
+    print(for_people(clean(config).text()))
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
@@ -106,7 +106,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     from hfcls.inference.evaluation import evaluate
 
     result = evaluate(config)
-    print(for_people(visible("\n\n".join([result.table(), *result.details()]))))
+    print(for_people("\n\n".join([result.table(), *result.details()])))
 
 
 def run_report(args: argparse.Namespace) -> None:

@@ -116,7 +116,8 @@ _AS_IT_IS: Any = {"replace_whitespace": False, "expand_tabs": False, "break_long
 
 
 def for_people(text: str) -> str:
-    """The text, for `print`: in a terminal broken between words."""
+    """The text, for `print`: without control characters, and in a terminal broken between words."""
+    text = visible(text)
     if not sys.stdout.isatty():
         return text
     return "\n".join(wrapped(text, shutil.get_terminal_size().columns))
