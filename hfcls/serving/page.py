@@ -18,6 +18,7 @@ from hfcls.serving.reading import (
     FILE_TYPES,
     LINES,
     VisitorError,
+    check_some,
     columns_of,
     likely_column,
     limited,
@@ -137,7 +138,7 @@ def build_page(
         header, rows = _with_errors_shown(lambda: read_rows(texts, file, chosen, *reading), request)
         found = texts_there([[row[header.index(name)] for name in chosen] for row in rows], joined=joined)
         there = [text for text in found if text is not None]
-        _with_errors_shown(lambda: limited(["".join(text).strip()[:1] for text in there], 1, max_texts), request)
+        _with_errors_shown(lambda: check_some(map("".join, there)), request)
         answers: list[Any] = []
         for start in range(0, len(there), AT_ONCE):
             progress((start, len(there)))

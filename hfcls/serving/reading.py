@@ -41,9 +41,14 @@ def limited(texts: list[str], max_chars: int, max_texts: int) -> list[str]:
         raise _too_many(max_texts, f"{len(texts):,}")
     for number, text in enumerate(texts, start=1):
         _check_length(number, text, max_chars)
+    check_some(texts)
+    return texts
+
+
+def check_some(texts: Iterable[str]) -> None:
+    """Raises VisitorError if none of the texts says anything."""
     if not any(text.strip() for text in texts):
         raise VisitorError("문장을 써 주세요.", "Type a text first.")
-    return texts
 
 
 def columns_of(file: str, max_texts: int) -> list[str]:
