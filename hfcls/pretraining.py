@@ -18,7 +18,8 @@ from hfcls.batching.collate import for_training
 from hfcls.batching.masking import DrawnRows, Masking, MaskingCollator
 from hfcls.config.options import changed_options, fixed_options, with_options
 from hfcls.config.pretraining import SCRATCH_VOCABULARY, AdaptConfig
-from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
+from hfcls.data.splits import texts_sha256
+from hfcls.data.texts import encode_texts, hold_out, load_texts, token_count
 from hfcls.errors import HfclsError
 from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint

@@ -18,12 +18,12 @@ class TextConfig(Config):
 
     dataset: str | None = option(
         None,
-        "texts without labels: a csv/tsv/json/jsonl/parquet file, a .txt file with a text on each line, or a folder of "
-        "such files",
+        "texts without labels: a csv/tsv/json/jsonl/parquet/xlsx file, a .txt file with a text on each line, a folder "
+        "or a pattern of such files, or the id of a dataset on the Hub",
         path=True,
         in_card="never",
     )
-    text_column: str = option("text", "column with the text; a .txt file has none")
+    text_column: str = option("text", "column with the text; several between commas are joined")
     label_column: str | None = option(
         None, "column with a label to learn beside the hidden tokens, each a token of the vocabulary, such as a rating"
     )
@@ -70,7 +70,9 @@ class EncoderConfig(Config):
         found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", self.shape or SCRATCH_SHAPE)
         layers, width = map(int, found.groups()) if found else (0, 0)
         good = 0 < layers <= MOST_LAYERS and 0 < width <= MOST_WIDTH and (width % 64 == 0 or width in (16, 32))
-        check_range("shape", self.shape, good, "LAYERSxHIDDEN, such as 4x256, the hidden size a multiple of 64")
+        check_range(
+            "shape", self.shape, good, "LAYERSxHIDDEN, such as 4x256, the hidden size 16, 32 or a multiple of 64"
+        )
         return layers, width
 
 

@@ -232,3 +232,12 @@ def fingerprint(rows: Dataset) -> str:
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*columns, strict=True))
         digest.update("".join(lines).encode())
     return digest.hexdigest()
+
+
+def texts_sha256(texts: Dataset) -> str:
+    """Of the texts in their order, each a line of JSON, and of their labels, if they have some."""
+    digest = hashlib.sha256()
+    for batch in texts.iter(10_000):
+        for column in batch.values():
+            digest.update("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in column).encode())
+    return digest.hexdigest()

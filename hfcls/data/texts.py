@@ -1,7 +1,6 @@
 """Texts without labels, for pretraining: read, held out in part, and cut into tokens that know their words."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,18 @@ from datasets import Dataset, DatasetDict, Features, Sequence, Value, concatenat
 from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
+from hfcls.data.columns import likely_columns, text_columns
 from hfcls.data.duplicates import normalized
 from hfcls.data.formats.encodings import open_text, sniff_encoding
-from hfcls.data.readers import SUFFIXES, read_tables, text_problem
-from hfcls.data.splits import SPLITS
+from hfcls.data.formats.folders import is_pattern, split_of, table_suffix
+from hfcls.data.formats.table import ReadOptions
+from hfcls.data.origins.chosen import raw_splits
+from hfcls.data.origins.files import BUILT_IN, files_of
+from hfcls.data.origins.joined import with_joined_texts
+from hfcls.data.origins.selection import prepared_columns
+from hfcls.data.readers import SUFFIXES, read_tables
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import shown
 
 logger = logging.getLogger(__name__)
 
@@ -26,23 +32,20 @@ TEXT_FILE = ".txt"
 
 
 def load_texts(dataset: str, text_column: str = "text", label_column: str | None = None) -> Dataset:
-    """The texts of a file, or of all files of a folder in the order of their names: a column `text`.
+    """The texts of a corpus without its held-out splits: a column `text`.
 
     With `label_column` a column `label` too, as text; null where there is none.
 
     Args:
-        dataset: a csv, tsv, json, jsonl or parquet file with a column `text_column`, a .txt file with a text on each
-            line, or a folder. Of a folder of splits, the files called test, validation or dev are left out.
+        dataset: what `load_corpus` takes: `nsmc`, `demo`, a file, a folder, a pattern or the id of a dataset on the
+            Hub. A .txt file has a text on each line, unless its first line names columns, the text's among them, with
+            tabs between. All files of a folder are read, but for those called test, validation or dev.
+        text_column: as in `load_corpus`.
 
     Raises:
         HfclsError: no such file, one that cannot be read, no such column, or no text in it.
     """
-    path = Path(dataset).expanduser()
-    try:
-        files = _text_files(path) if path.is_dir() else [path]
-    except OSError as error:
-        raise HfclsError(f"cannot look for the texts {dataset:.200}: {error.strerror}") from error
-    texts = concatenate_datasets([_read_texts(file, text_column, label_column) for file in files])
+    texts = concatenate_datasets([*_parts(dataset, text_column, label_column)])
     kept = texts.filter(_has_text, batched=True, fn_kwargs={"version": 1}, desc="texts")
     if len(kept) == 0:
         raise HfclsError(f"{dataset} holds no text")
@@ -51,34 +54,59 @@ def load_texts(dataset: str, text_column: str = "text", label_column: str | None
     return kept
 
 
-def _text_files(folder: Path) -> list[Path]:
-    files = [file for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES and file.name[0] not in "._"]
-    held_out = [file for file in files if SPLITS.get(file.stem.lower(), "train") != "train"]
+def _parts(dataset: str, column: str, label_column: str | None) -> Iterator[Dataset]:
+    """The texts of each file, or of the train split of a corpus that is known by name."""
+    path = Path(dataset).expanduser()
+    if dataset in BUILT_IN or not (is_pattern(dataset) or path.exists() or table_suffix(path) in SUFFIXES):
+        splits, _ = raw_splits(dataset, None, None, ReadOptions())
+        if "train" not in splits:
+            raise HfclsError(f"{dataset} has no split train to learn from; it has {', '.join(splits)}")
+        yield _wanted(splits["train"], dataset, column, label_column)
+        return
+    try:
+        files = files_of(dataset)
+    except OSError as error:
+        raise HfclsError(f"cannot look for the texts {dataset:.200}: {error.strerror}") from error
+    for file in files if files == [path] else _to_learn_from(files, dataset):
+        if table_suffix(file) == TEXT_FILE and not _names_columns(file, column):
+            yield _read_lines(file, label_column)
+        else:
+            yield _wanted(read_tables({"train": file})["train"], str(file), column, label_column)
+
+
+def _to_learn_from(files: list[Path], where: str) -> list[Path]:
+    held_out = [file for file in files if split_of(file) in ("validation", "test")]
     if held_out:
-        logger.info("%s: left out, since one learns nothing from them: %s", folder, ", ".join(f.name for f in held_out))
+        logger.info("%s: left out, since one learns nothing from them: %s", where, shown([f.name for f in held_out]))
     if files := [file for file in files if file not in held_out]:
         return files
-    raise HfclsError(f"{folder} holds no file of texts: known are {' '.join(SUFFIXES)}")
+    raise HfclsError(f"{where} holds no file to learn from: those called test, validation or dev are left out")
 
 
-def _read_texts(path: Path, column: str, label_column: str | None) -> Dataset:
-    if path.suffix == TEXT_FILE:
-        if label_column:
-            raise HfclsError(f"{path} has a text on each line and so no column {label_column!r}: drop --label_column")
-        return _read_lines(path)
-    rows = read_tables({"train": path})["train"]
-    wanted = {column: "text"} | ({label_column: "label"} if label_column else {})
-    for name, meaning in wanted.items():
-        if name not in rows.column_names:
-            found = ", ".join(rows.column_names)
-            raise HfclsError(f"{path} has no column {name!r}; it has {found}: set --{meaning}_column")
-    if problem := text_problem(rows, column):
-        raise HfclsError(f"{path}: column {column!r} {problem}")
-    table = rows.select_columns(list(wanted)).with_format("arrow")[:].rename_columns(list(wanted.values()))
-    return Dataset(table.cast(pa.schema([(name, pa.large_string()) for name in wanted.values()])))
+def _names_columns(path: Path, column: str) -> bool:
+    """Whether the first line of a text file is the header of a table with the column of the text."""
+    try:
+        with open_text(path, sniff_encoding(path)) as lines:
+            names = next(lines, "").rstrip("\r\n").split("\t")
+    except (OSError, HfclsError):  # the reader tells what is wrong
+        return False
+    found = len(names) > 1 and all(likely_columns(names, "text_column", name) for name in text_columns(column))
+    if not found and column != "text":
+        logger.info("%s: each line is a text, since the first line names no column %r", path, column)
+    return found
 
 
-def _read_lines(path: Path) -> Dataset:
+def _wanted(rows: Dataset, where: str, column: str, label_column: str | None) -> Dataset:
+    wanted = {"text_column": column} | ({"label_column": label_column} if label_column else {})
+    rows = prepared_columns(with_joined_texts(rows, where, column), where, wanted, None)
+    names = ["text", "label"][: len(wanted)]
+    table = rows.select_columns(list(wanted.values())).with_format("arrow")[:].rename_columns(names)
+    return Dataset(table.cast(pa.schema([(name, pa.large_string()) for name in names])))
+
+
+def _read_lines(path: Path, label_column: str | None) -> Dataset:
+    if label_column:
+        raise HfclsError(f"{path} has a text on each line and so no column {label_column!r}: drop --label_column")
     if not path.is_file():
         raise HfclsError(f"no file {path}: check the path")
     if path.stat().st_size == 0:
@@ -137,15 +165,6 @@ def hold_out(texts: Dataset, size: int, seed: int) -> DatasetDict:
 def _is_not_held_out(batch: dict[str, list[str]], *, held_out: list[str], version: int) -> list[bool]:
     seen = set(held_out)
     return [normalized(text) not in seen for text in batch["text"]]
-
-
-def texts_sha256(texts: Dataset) -> str:
-    """Of the texts in their order, each a line of JSON, and of their labels, if they have some."""
-    digest = hashlib.sha256()
-    for batch in texts.iter(10_000):
-        for column in batch.values():
-            digest.update("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in column).encode())
-    return digest.hexdigest()
 
 
 def token_count(encoded: Dataset) -> int:

@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 from hfcls.data import readers
 from hfcls.data.formats.table import ReadOptions
+from hfcls.data.origins.files import input_files
 from hfcls.data.readers import read_tables, readable_files
 from hfcls.errors import HfclsError
 
@@ -323,8 +324,14 @@ def test_what_is_packed_is_not_taken_for_what_is_not(tmp_path):
         read_tables({"train": tmp_path / "a.csv.gz"})
 
 
+def test_a_pattern_of_inputs_is_all_of_them_whatever_they_are_called(tmp_path):
+    for name in ("test.csv", "dev-1.csv", "reviews.csv", ".hidden.csv"):
+        (tmp_path / name).write_text("text\n가\n", encoding="utf-8")
+    assert [path.name for path in input_files(f"{tmp_path}/*.csv")] == ["dev-1.csv", "reviews.csv", "test.csv"]
+
+
 def test_notes_of_programs_are_no_tables_of_a_folder(tmp_path, caplog):
     for name in ("rows.csv", "_notes.csv", ".hidden.csv", "_hfcls.json"):
         (tmp_path / name).write_text("text\n가\n", encoding="utf-8")
-    assert [path.name for path in readable_files(tmp_path)] == [".hidden.csv", "rows.csv"]
+    assert [path.name for path in readable_files(tmp_path)] == ["rows.csv"], "hidden ones without a word"
     assert "passed over _hfcls.json, _notes.csv" in caplog.text

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 
-from hfcls.data.texts import encode_texts, hold_out, load_texts, texts_sha256, token_count
+from hfcls.data.splits import texts_sha256
+from hfcls.data.texts import encode_texts, hold_out, load_texts, token_count
 from hfcls.errors import HfclsError
 from hfcls.models.tokenizers import train_tokenizer
 
@@ -57,7 +58,7 @@ def test_a_folder_gives_the_texts_of_all_its_files_but_those_to_test_on(tmp_path
         ("absent.txt", None, "no file {path}: check the path"),
         ("empty.txt", b"", "{path} is empty: it needs a text on each line"),
         ("blank.txt", b"\n \n", "{path} holds no text"),
-        ("texts.csv", "comment\n글\n".encode(), "{path} has no column 'text'; it has comment: set --text_column"),
+        ("texts.csv", "stars\n글\n".encode(), "{path} has no column 'text'; it has 'stars': set --text_column"),
         ("numbers.jsonl", b'{"text": 1}\n', "{path}: column 'text' is not text but int64"),
         ("texts.pdf", b"x", "{path}: cannot read .pdf; known are"),
     ],
@@ -70,6 +71,42 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
         load_texts(str(path))
 
 
+def test_a_text_file_with_a_header_that_names_the_column_is_a_table(tmp_path, caplog):
+    path = tmp_path / "ratings.txt"
+    path.write_text("id\tdocument\tlabel\n1\t재미있다\t1\n2\t지루하다\t0\n", encoding="utf-8")
+    assert load_texts(str(path))["text"][:] == ["재미있다", "지루하다"], "`document` is a usual name"
+    assert load_texts(str(path), "document", "label")["label"][:] == ["1", "0"]
+    with caplog.at_level(logging.INFO, "hfcls"):
+        assert load_texts(str(path), "review")["text"][0] == "id\tdocument\tlabel"
+    assert "each line is a text, since the first line names no column 'review'" in caplog.text
+
+
+def test_what_train_takes_is_taken_here_too(tmp_path, caplog, monkeypatch):
+    """Packed files, workbooks, patterns, shards, several columns, nested ones, folders of datasets, corpora by name."""
+    rows = pd.DataFrame({"title": ["제목 하나", "제목 둘"], "comment": ["글 하나", "글 둘"]})
+    rows.to_csv(tmp_path / "A.CSV", index=False)
+    rows.to_csv(tmp_path / "b.csv.gz", index=False)
+    rows.to_excel(tmp_path / "c.xlsx", index=False)
+    rows.to_parquet(tmp_path / "test-00000-of-00001.parquet")
+    (tmp_path / "notes.md").write_text("x", encoding="utf-8")
+    (tmp_path / "d.jsonl").write_text('{"comment": "글 셋"}\n', encoding="utf-8")
+    with caplog.at_level(logging.INFO, "hfcls"):
+        texts = load_texts(str(tmp_path), "comment")["text"][:]
+    assert texts == ["글 하나", "글 둘"] * 3 + ["글 셋"]
+    assert "passed over notes.md" in caplog.text
+    assert "test-00000-of-00001.parquet" in caplog.text
+    assert load_texts(str(tmp_path / "[Ab]*.*"))["text"][:] == ["글 하나", "글 둘"] * 2, "`comment` is a usual name"
+    assert load_texts(str(tmp_path / "c.xlsx"), "title,comment")["text"][0] == "제목 하나 [SEP] 글 하나"
+    assert load_texts(str(tmp_path / "test-00000-of-00001.parquet"))["text"][:] == ["글 하나", "글 둘"], "asked for"
+    Dataset.from_pandas(rows).save_to_disk(tmp_path / "saved")
+    assert load_texts(str(tmp_path / "saved"))["text"][:] == ["글 하나", "글 둘"]
+    (tmp_path / "deep.jsonl").write_text('{"a": {"b": "속의 글"}}\n', encoding="utf-8")
+    assert load_texts(str(tmp_path / "deep.jsonl"), "a.b")["text"][:] == ["속의 글"]
+    assert len(load_texts("demo")) == 1200
+    with pytest.raises(HfclsError, match="nobody/nothing"):
+        load_texts("nobody/nothing")
+
+
 def test_lines_in_another_encoding_are_read(tmp_path):
     path = tmp_path / "texts[1].txt"  # which is no pattern
     path.write_bytes("좋다\r\n나쁘다\r\n".encode("cp949"))
@@ -80,7 +117,7 @@ def test_lines_in_another_encoding_are_read(tmp_path):
 
 def test_a_folder_without_texts_is_named(tmp_path):
     Path(tmp_path, "test.csv").write_text("text\n글\n", encoding="utf-8")
-    with pytest.raises(HfclsError, match="holds no file of texts: known are"):
+    with pytest.raises(HfclsError, match="holds no file to learn from: those called test, validation"):
         load_texts(str(tmp_path))
 
 
@@ -136,7 +173,7 @@ def test_labels_are_tokens_of_training_rows_only(tmp_path):
     frame.assign(rating="아주 좋다").to_parquet(path)
     with pytest.raises(HfclsError, match="the tokenizer has no token for 1 of 1 labels, such as '아주 좋다'"):
         encode_texts(DatasetDict({"train": load_texts(str(path), "review", "rating")}), tokenizer, 20)
-    with pytest.raises(HfclsError, match=r"no column 'stars'; it has review, rating: set --label_column"):
+    with pytest.raises(HfclsError, match=r"no column 'stars'; it has 'review', 'rating': set --label_column"):
         load_texts(str(path), "review", "stars")
 
 

@@ -213,7 +213,7 @@ def test_stopped_and_resumed_it_ends_as_the_run_that_was_left_alone(texts, tmp_p
         ({"dataset": None}, "which texts? give --dataset"),
         ({"dataset": "absent.txt"}, "no file absent.txt: check the path"),
         ({"shape": "4-256"}, "shape must be LAYERSxHIDDEN, such as 4x256"),
-        ({"shape": "4x100"}, "the hidden size a multiple of 64, found 4x100"),
+        ({"shape": "4x100"}, "the hidden size 16, 32 or a multiple of 64, found 4x100"),
         (
             {"model": "beomi/kcbert-base"},
             "shape is for a model from scratch, found model beomi/kcbert-base: drop shape",

@@ -428,7 +428,7 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
         ({"text_column": "글"}, "has no column '글'; it has 'text', 'label': set --text_column"),
         ({"output_columns": "id, text"}, "has no column 'id'; it has 'text', 'label': set --output_columns"),
         ({"input": "nowhere.csv"}, "no file nowhere.csv"),
-        ({"input": "{empty}"}, "holds no file to label; known are .csv"),
+        ({"input": "{empty}"}, "holds no file of texts; known are .csv"),
         ({"output": "/proc/none"}, "cannot write to /proc/none"),
         ({"output": None}, "input and output go together"),
         ({"output": None, "input": None, "text_column": "글"}, "is about the files of input, and input is not given"),

@@ -37,10 +37,11 @@ def matching_files(pattern: str) -> list[Path]:
 def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
     """The files of a folder that are tables, and all else that a person would see there.
 
-    What begins with `_` is a note of a program, such as `_SUCCESS` or our `_hfcls.json`, and none of the tables.
+    What begins with `_` is a note of a program, such as `_SUCCESS` or our `_hfcls.json`, and what begins with a dot is
+    hidden: neither is a table.
     """
     paths = [path for path in _sorted(folder.iterdir()) if not _of_mac(path)]
-    named = [path for path in paths if not path.name.startswith("_")]
+    named = [path for path in paths if path.name[0] not in "._"]
     tables = [path for path in named if path.is_file() and table_suffix(path) in suffixes]
     _check_names(tables)
     return tables, [path for path in paths if path not in tables and not path.name.startswith(".")]
@@ -90,6 +91,14 @@ def split_files(paths: list[Path], where: str) -> tuple[dict[str, list[Path]], l
             found[split] = _one_table(candidates, split, where)
     used = {path for files in found.values() for path in files}
     return found, [path for path in paths if path not in used]
+
+
+def split_of(path: Path) -> str | None:
+    """The split that the name of a file tells: of `dev.csv`, `test-00000-of-00002.parquet` and `ratings_train.txt`."""
+    for name in (_stem(path), _shard(path)[0]):
+        if split := SPLITS.get(name.lower()):
+            return split
+    return _split_within(path)
 
 
 def _stem(path: Path) -> str:

@@ -86,9 +86,7 @@ def _of_part(folder: Path) -> list[Path]:
 
 def _of_pattern(pattern: str) -> dict[str, list[Path]]:
     """All files of a pattern are one table, unless some have the name of a split."""
-    paths = [path for path in matching_files(pattern) if table_suffix(path) in SUFFIXES]
-    if not paths:
-        raise HfclsError(f"no file or folder {pattern}: check the path, or the pattern")
+    paths = _tables_of(pattern)
     found, unused = split_files(paths, pattern)
     if not found:
         found, unused = {"train": paths}, []
@@ -97,29 +95,43 @@ def _of_pattern(pattern: str) -> dict[str, list[Path]]:
     return found
 
 
+def _tables_of(pattern: str) -> list[Path]:
+    paths = [path for path in matching_files(pattern) if table_suffix(path) in SUFFIXES]
+    if not paths:
+        raise HfclsError(f"no file or folder {pattern}: check the path, or the pattern")
+    return paths
+
+
 def has_header_line(files: Mapping[str, Sequence[Path]] | None) -> bool:
     """Whether the columns are called as the first line of a file says."""
     suffixes = (*DELIMITERS, *spreadsheets.SUFFIXES)
     return files is not None and any(table_suffix(path) in suffixes for paths in files.values() for path in paths)
 
 
-def input_files(name: str) -> list[Path]:
-    """The files of a name, folder or pattern, each a table of its own; a folder for each class is one table.
+def files_of(name: str) -> list[Path]:
+    """The files of a name, folder or pattern, whatever split they are called after; a folder for each class is one.
 
     Raises:
         HfclsError: a folder without a file that can be read, or a pattern of none.
     """
     path = Path(os.path.expanduser(name))
     if not path.exists() and is_pattern(str(path)):
-        files = [found for paths in _of_pattern(str(path)).values() for found in paths]
-    elif not path.is_dir() or is_saved(path) or class_folders(path):
+        return _tables_of(str(path))
+    if not path.is_dir() or is_saved(path) or class_folders(path):
         return [path]
-    elif saved := [inner for inner in sorted(path.iterdir()) if is_saved(inner)]:
-        files = saved
-    else:
-        files = readable_files(path)
+    files = [inner for inner in sorted(path.iterdir()) if is_saved(inner)] or readable_files(path)
     if not files:
-        raise HfclsError(f"{path} holds no file to label; known are {' '.join(SUFFIXES)}")
+        raise HfclsError(f"{path} holds no file of texts; known are {' '.join(SUFFIXES)}")
+    return files
+
+
+def input_files(name: str) -> list[Path]:
+    """`files_of`, each a table of its own, which its name tells from the others.
+
+    Raises:
+        HfclsError: as `files_of`; two files of one name.
+    """
+    files = files_of(name)
     if twice := {path.name for path in files if [other.name for other in files].count(path.name) > 1}:
         raise HfclsError(f"{name} names several files called {shown(sorted(twice))}: label the folders one by one")
     return files
