@@ -7,7 +7,7 @@ from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least,
 from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
 
-PRECISION = "of the arithmetic: int8 on a CPU, bf16 where the processor has it; held to the run's scored rows"
+PRECISION = "of the arithmetic: int8 on a CPU, bf16 where the processor has it; checked on the run's scored rows"
 
 
 @dataclass(kw_only=True)
