@@ -57,7 +57,7 @@ class Exported:
         """What the command prints."""
         return (
             f"{self.folder / ONNX_FILE}: {self.precision}, {self.size / 1e6:,.1f} MB\n"
-            f"held to the model in torch on {self.texts}: largest difference of a logit {self.largest_difference:.1e}, "
+            f"checked against the model in torch on {self.texts}: largest difference of a logit {self.largest_difference:.1e}, "
             f"{self.agreement}"
         )
 
