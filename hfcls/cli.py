@@ -30,8 +30,7 @@ from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.files import is_disk_full, with_causes
 from hfcls.system.launch import leave_process_group, speaks_first
 from hfcls.system.next_steps import INSTALL
-from hfcls.system.quoting import visible
-from hfcls.system.terminal import BesideBarsHandler, arrange_bars
+from hfcls.system.terminal import BesideBarsHandler, arrange_bars, for_people, no_bar_stays
 from hfcls.training.preemption import Interrupted
 from hfcls.version import __version__
 
@@ -53,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arrange_bars(args.quiet)
     status = 0
     try:
-        args.run(args)
+        with no_bar_stays():
+            args.run(args)
     except PushError as error:
         _tell(f"error: {error}")
         status = 3
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as interrupted:
         _leave_once()
         if speaks_first():
-            print(f"\nhfcls: {interrupted}", file=sys.stderr)
+            _tell(str(interrupted))
         status = 128 + interrupted.signal
     except KeyboardInterrupt:
         _leave_once()
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tell(message: str) -> None:
     """On standard error; names out of the data move no cursor and change no colour there."""
-    print(visible(f"hfcls: {message}"), file=sys.stderr)
+    print(for_people(f"hfcls: {message}", sys.stderr), file=sys.stderr)
 
 
 def _leave_once() -> None:

@@ -153,7 +153,7 @@ def run_export(args: argparse.Namespace) -> None:
 
     from hfcls.exporting import export
 
-    print(export(config).text())
+    print(for_people(export(config).text()))
 
 
 def run_serve(args: argparse.Namespace) -> None:

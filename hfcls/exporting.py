@@ -57,8 +57,8 @@ class Exported:
         """What the command prints."""
         return (
             f"{self.folder / ONNX_FILE}: {self.precision}, {self.size / 1e6:,.1f} MB\n"
-            f"checked against the model in torch on {self.texts}: largest difference of a logit {self.largest_difference:.1e}, "
-            f"{self.agreement}"
+            f"checked against the model in torch on {self.texts}: largest difference of a logit "
+            f"{self.largest_difference:.1e}, {self.agreement}"
         )
 
 

@@ -197,7 +197,7 @@ def work_ahead(corpus: DatasetDict, batch_size: int, args: Any) -> str:
     alone = (args.world_size, args.device.type) == (1, "cpu")
     where = "the CPU" if alone else f"{args.world_size} x {args.device.type}"
     mixed = getattr(args, "mixed_precision", "no")
-    return f"{splits}; training on {where}, batches of {batch_size} ({'float32' if mixed == 'no' else mixed})"
+    return f"{splits}; on {where}, batches of {batch_size}, {'float32' if mixed == 'no' else mixed}"
 
 
 def batch_facts(

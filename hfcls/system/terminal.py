@@ -8,7 +8,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from hfcls.system.quoting import visible
 
@@ -115,10 +115,10 @@ _FILL = "\0"  # stands for the second column of a character
 _AS_IT_IS: Any = {"replace_whitespace": False, "expand_tabs": False, "break_long_words": False}
 
 
-def for_people(text: str) -> str:
-    """The text, for `print`: without control characters, and in a terminal broken between words."""
+def for_people(text: str, stream: TextIO | None = None) -> str:
+    """The text, for `stream` (standard output): without control characters, and in a terminal broken between words."""
     text = visible(text)
-    if not sys.stdout.isatty():
+    if not (stream or sys.stdout).isatty():
         return text
     return "\n".join(wrapped(text, shutil.get_terminal_size().columns))
 
@@ -126,12 +126,29 @@ def for_people(text: str) -> str:
 def arrange_bars(quiet: bool) -> None:
     """How the bars of tqdm look, whose libraries are imported after this: none where nobody sees them move.
 
-    In a terminal only what takes a while has a bar, which is gone when it has ended.
+    In a terminal only what takes a while has a bar, which is gone when it has ended. It leaves room for the ^C of a
+    terminal, which would else stand on the next line.
     """
     if quiet or not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TQDM_DELAY", "1")
     os.environ.setdefault("TQDM_LEAVE", "")
+    os.environ.setdefault("TQDM_NCOLS", str(max(20, shutil.get_terminal_size().columns - 4)))
+
+
+@contextmanager
+def no_bar_stays() -> Iterator[None]:
+    """What ends this context early, an error or Ctrl-C, leaves no half of a bar, so that what is told begins a line."""
+    try:
+        yield
+    except BaseException:
+        if "tqdm" in sys.modules:
+            for bar in list(sys.modules["tqdm"].tqdm._instances):  # no public list (tqdm 4.67)
+                bar.leave = False
+                bar.close()
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # the ^C that the terminal shows
+        raise
 
 
 class BesideBarsHandler(logging.StreamHandler):
@@ -141,6 +158,6 @@ class BesideBarsHandler(logging.StreamHandler):
         from tqdm import tqdm  # takes a while, and may be told before to draw no bars
 
         try:
-            tqdm.write(visible(self.format(record)), file=sys.stderr)
+            tqdm.write(for_people(self.format(record), sys.stderr), file=sys.stderr)
         except Exception:
             self.handleError(record)

@@ -62,7 +62,7 @@ class PlainProgressCallback(ProgressCallback, TrainerCallback):
 
 
 def _bar(total: int, args: Any, **looks: Any) -> Any:
-    return tqdm(total=total, dynamic_ncols=True, disable=args.disable_tqdm or not bars_are_seen(), **looks)
+    return tqdm(total=total, disable=args.disable_tqdm or not bars_are_seen(), **looks)
 
 
 def loss_since(state: TrainerState, step: int) -> float:

@@ -61,7 +61,7 @@ def test_a_run_leaves_a_model_a_person_can_use(options, folder, caplog):
     assert yaml.safe_load((out / "run.yaml").read_text())["seed"] == 7
     assert not (out / "training_args.bin").exists()
     assert (out / "model.safetensors").stat().st_mode & 0o077 == (out / "config.json").stat().st_mode & 0o077
-    assert "training on the CPU, batches of 16 (float32)" in caplog.text
+    assert "on the CPU, batches of 16, float32" in caplog.text
 
     classifier = hfcls.Classifier.from_pretrained(str(out))
     assert classifier.max_length == 64

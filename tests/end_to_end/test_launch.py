@@ -48,7 +48,7 @@ def test_without_a_config_it_asks_nothing(flags, tmp_path):
     run = launch(ACCELERATE, "launch", str(ROOT / "train.py"), *flags, HF_HOME=str(tmp_path / "home"))
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
-    assert "training on the CPU, batches of 16 (float32)" in output
+    assert "on the CPU, batches of 16, float32" in output
 
 
 def test_cpu_multi_starts_two_processes_that_write_once(flags):
@@ -57,7 +57,7 @@ def test_cpu_multi_starts_two_processes_that_write_once(flags):
     run = launch(ACCELERATE, "launch", "--config_file", config, str(ROOT / "train.py"), *flags)
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
-    assert output.count("training on 2 x cpu, batches of 16 (float32)") == 1
+    assert output.count("on 2 x cpu, batches of 16, float32") == 1
     assert output.count("split       test (33 rows, scored once)") == 1
 
 
@@ -180,7 +180,7 @@ def test_two_machines_take_the_steps_of_one(flags, hosts, tmp_path):
     ]  # fmt: skip
     outputs = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], "\n".join(outputs)
-    assert "training on 2 x cpu, batches of 16" in outputs[0]
+    assert "on 2 x cpu, batches of 16" in outputs[0]
     assert "split       test (33 rows, scored once)" in outputs[0]
     assert "split" not in outputs[1]
     one = launch(sys.executable, str(ROOT / "train.py"), *flags[:-1], str(tmp_path / "one"))

@@ -1,14 +1,19 @@
 """What the commands print for a person: a last line that can be typed, and nothing that a terminal obeys."""
 
 import ast
+import contextlib
 import json
+import os
+import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import pytest
 from hub_server import card_errors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -190,3 +195,56 @@ def test_a_script_whose_errors_go_to_a_file_draws_no_bars(tmp_path):
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if "it/s" in line or "%|" in line]
     assert "\r" not in done.stdout + done.stderr
+
+
+STOPPED = """
+import fcntl, termios, time
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that a typed Ctrl-C is a signal
+from hfcls import cli, commands
+
+def wait(args):
+    from tqdm.auto import tqdm
+    for _ in tqdm(range(2000), desc="score"):
+        time.sleep(0.05)
+
+commands.run_check = wait
+raise SystemExit(cli.main(["check", "demo"]))
+"""
+
+
+def test_after_ctrl_c_no_part_of_a_bar_stays_in_a_terminal():
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    keyboard, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    with subprocess.Popen([sys.executable, "-c", STOPPED], start_new_session=True, **streams) as process:
+        os.close(terminal)
+        written, typed = b"", False
+        with contextlib.suppress(OSError):  # the terminal is gone with its last process
+            while part := os.read(keyboard, 65536):
+                written += part
+                if b"score" in written and not typed:
+                    typed = bool(os.write(keyboard, b"\x03"))
+    os.close(keyboard)
+    assert process.returncode == 130
+    screen = shown(written.decode(), 80)
+    assert screen[0].startswith("hfcls: interrupted; ")
+    assert not any("score" in line or "^C" in line or len(line) > 80 for line in screen), screen
+
+
+def shown(written: str, width: int) -> list[str]:
+    """What a terminal shows of it in the end, line by line."""
+    lines, at = [""], 0
+    for part in re.findall(r"\x1b\[K|.", written, re.DOTALL):
+        if part == "\n":
+            lines, at = [*lines, ""], 0
+        elif part == "\r":
+            at = 0
+        elif part == "\x1b[K":
+            lines[-1] = lines[-1][:at]
+        else:
+            if at == width:
+                lines, at = [*lines, ""], 0
+            lines[-1] = lines[-1][:at].ljust(at) + part + lines[-1][at + 1 :]
+            at += 1
+    return [line.rstrip() for line in lines if line.strip()]

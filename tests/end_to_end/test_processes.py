@@ -44,7 +44,7 @@ def test_the_experiment_is_one_however_it_is_divided(data, tiny_model, tmp_path)
         done = torchrun(processes, ROOT / "train.py", *flags, "--output_dir", out)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("split       test (33 rows, scored once)") == 1
-        assert f"training on {processes} x cpu, batches of 32" in done.stderr
+        assert f"on {processes} x cpu, batches of 32" in done.stderr
     histories = [json.loads(Path(out, "trainer_state.json").read_text())["log_history"] for out in outs]
     losses = [[entry["loss"] for entry in history if "loss" in entry] for history in histories]
     results = [json.loads(Path(out, "results.json").read_text())["metrics"] for out in outs]

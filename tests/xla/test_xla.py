@@ -64,7 +64,7 @@ def test_xla_learns_what_the_cpu_learns_with_few_graphs_and_resumes(options, tmp
     cpu, xla, cut = (tmp_path / name for name in ("cpu", "xla", "cut"))
     train(*options, "--num_train_epochs", 2, "--output_dir", cpu, plain=True)
     log = train(*options, "--num_train_epochs", 2, "--output_dir", xla)
-    assert "training on 1 x xla, batches of 16" in log
+    assert "on 1 x xla, batches of 16" in log
     assert len(history(xla, "loss")) == 10
     for key in ("loss", "eval_loss", "eval_accuracy", "learning_rate"):
         assert history(xla, key) == pytest.approx(history(cpu, key), abs=1e-4)
