@@ -204,7 +204,7 @@ from hfcls import cli, commands
 
 def wait(args):
     from tqdm.auto import tqdm
-    for _ in tqdm(range(2000), desc="score"):
+    for _ in tqdm(range(600), desc="score"):
         time.sleep(0.05)
 
 commands.run_check = wait
@@ -217,7 +217,8 @@ def test_after_ctrl_c_no_part_of_a_bar_stays_in_a_terminal():
     keyboard, terminal = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
-    with subprocess.Popen([sys.executable, "-c", STOPPED], start_new_session=True, **streams) as process:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}  # as a shell has it
+    with subprocess.Popen([sys.executable, "-c", STOPPED], env=own, start_new_session=True, **streams) as process:
         os.close(terminal)
         written, typed = b"", False
         with contextlib.suppress(OSError):  # the terminal is gone with its last process
