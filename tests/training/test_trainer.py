@@ -225,10 +225,10 @@ def test_filler_counts_in_no_speed(build):
     assert trainer.num_examples(trainer.get_train_dataloader()) == 70
 
 
-def test_two_visible_gpus_do_not_double_the_batch(build, caplog):
+def test_two_visible_gpus_do_not_double_the_batch(build, caplog, tmp_path):
     """Trainer would wrap the model in DataParallel and multiply the batch by the number of GPUs."""
     assert build().args.train_batch_size == 16
-    args = ClassificationTrainingArguments(output_dir="unused", per_device_train_batch_size=16, use_cpu=True)
+    args = ClassificationTrainingArguments(output_dir=str(tmp_path), per_device_train_batch_size=16, use_cpu=True)
     assert args.device.type == "cpu"
     args._n_gpu = 2
     assert args.train_batch_size == 32
