@@ -130,6 +130,23 @@ def classifier_folder(tiny_model: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
+def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
+    """Makes a drive of so many KiB; skips where that is not possible."""
+    drive = tmp_path / "drive"
+    drive.mkdir()
+
+    def mount(size: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(drive)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
+        if done is None or done.returncode != 0:
+            pytest.skip(f"cannot make a small drive: {done.stderr if done else 'no mount here'}")
+        return drive
+
+    yield mount
+    subprocess.run(["umount", "--lazy", str(drive)], capture_output=True, check=False)
+
+
+@pytest.fixture
 def shared() -> Path:
     """The folder of real reviews and models; the test is skipped where it is absent."""
     if not (SHARED / "nsmc").is_dir():

@@ -25,7 +25,7 @@ from hfcls.config.commands import CheckConfig
 from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
-from hfcls.data.encoding import NO_TOKENS, check_told_apart, encode
+from hfcls.data.encoding import NO_TOKENS, as_alone, check_told_apart, encode
 from hfcls.data.splits import carve_validation
 from hfcls.data.tasks import label_counts, task_of
 from hfcls.errors import HfclsError
@@ -130,7 +130,7 @@ def count_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[np.
         batched=True,
         remove_columns=rows.column_names,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "version": 1},
+        fn_kwargs={"tokenizer": tokenizer, "version": 2},
         desc="count tokens",
     ).with_format("numpy")[:]
     return counts["tokens"], float(counts["unknown"].sum() / max(counts["tokens"].sum(), 1))
@@ -139,7 +139,8 @@ def count_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[np.
 def _count_batch(
     batch: dict[str, list[Any]], *, tokenizer: PreTrainedTokenizerBase, version: int
 ) -> dict[str, list[int]]:
-    encoded = tokenizer(batch["text"], batch.get("text_pair"), return_attention_mask=False, verbose=False)["input_ids"]
+    given = as_alone(tokenizer, batch["text"], batch.get("text_pair"))
+    encoded = tokenizer(*given, return_attention_mask=False, verbose=False)["input_ids"]
     unknown = tokenizer.unk_token_id
     return {
         "tokens": [len(ids) for ids in encoded],

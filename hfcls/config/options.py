@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -10,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hfcls.errors import HfclsError
+from hfcls.system.files import check_types
 
 C = TypeVar("C", bound="Config")
 
@@ -168,25 +170,62 @@ def check_range(name: str, value: Any, good: bool, wanted: str) -> None:
         raise HfclsError(f"{name} must be {wanted}, found {value}")
 
 
-def check_at_least(name: str, value: int | None, least: int, most: int | None = None) -> None:
+def check_at_least(name: str, value: Any, least: Any, most: int | None = None) -> None:
     """Raises `HfclsError` if a value that is set lies below `least`, or above `most`."""
     check_range(name, value, value is None or value >= least, f"at least {least}")
     check_range(name, value, value is None or most is None or value <= most, f"at most {most}")
 
 
-def check_numbers(of: Any, least: Mapping[str, float]) -> None:
-    """Raises `HfclsError` if a number or a bool of a dataclass is none, or lies below its `least`.
+def check_values(
+    of: Any,
+    *,
+    kinds: Mapping[str, Any],
+    least: Mapping[str, float],
+    known: Mapping[str, Collection[Any]],
+    keys: Mapping[str, Collection[str]],
+) -> None:
+    """Raises `HfclsError` for a value of a dataclass that is of another type than its annotation, too low or unknown.
 
     A number that is written as a text becomes one, as in `coerced`.
+
+    Args:
+        kinds: annotations in place of those of the dataclass.
+        least: the lowest that a number may be.
+        known: what a value, or each of a list, must be one of, beside `choices` in the metadata of its field.
+        keys: what a dict may hold.
     """
-    hints = get_type_hints(type(of))
-    for name in (f.name for f in fields(of) if parse_annotation(hints[f.name])[0] in (int, float, bool)):
-        value = getattr(of, name)
-        value = value.item() if hasattr(value, "item") else value  # of numpy
-        number = coerced(name, value, hints[name])
-        if isinstance(value, str):
-            setattr(of, name, number)
-        check_range(name, number, number is None or number >= least.get(name, number), f"at least {least.get(name)}")
+    hints = {**get_type_hints(type(of)), **kinds}
+    for f in fields(of):
+        name, value, hint = f.name, getattr(of, f.name), hints[f.name]
+        if {*(get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint])} <= {int, float, bool, NoneType}:
+            value = value.item() if hasattr(value, "item") else value  # of numpy
+            number = coerced(name, value, hint)
+            if isinstance(value, str):
+                setattr(of, name, number)
+            check_at_least(name, number, least.get(name, number))
+            continue
+        if isinstance(value, str) and value.startswith("{") and str not in get_args(hint):  # Trainer reads JSON there
+            with contextlib.suppress(ValueError):
+                value = json.loads(value)
+        _check_kind(name, value, hint)
+        choices = [*known.get(name, f.metadata.get("choices", ()))]
+        if choices and value != f.default:
+            each = value if isinstance(value, list) else [value]
+            check_range(name, value, all(one in choices for one in each), f"one of {_listed(choices)}")
+        if isinstance(value, dict) and (unknown := [key for key in value if key not in keys.get(name, value)]):
+            raise HfclsError(f"{name} knows no {unknown[0]!r:.80}; {suggestion(str(unknown[0]), keys[name])}")
+
+
+def _listed(choices: Collection[Any]) -> str:
+    return ", ".join(str(getattr(choice, "value", choice)) for choice in choices)
+
+
+def _check_kind(name: str, value: Any, hint: Any) -> None:
+    try:
+        check_types(value, hint, name)
+    except TypeError as error:
+        wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        raise HfclsError(f"{name} must be {wanted}, found {value!r:.200}") from error
 
 
 def check_divides(batch_size: int, gradient_accumulation_steps: int) -> None:

@@ -1,6 +1,7 @@
 """Texts to token ids: one batched map, cached by datasets, with no padding stored."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,11 +16,10 @@ from hfcls.system.terminal import calm_libraries
 
 logger = logging.getLogger(__name__)
 
+LONG_TEXT = 1 << 16  # characters: what is shorter is read whole
 MANY_UNKNOWN, MOST_UNKNOWN = 0.1, 0.4  # shares of the tokens: warned of, and refused
 NO_TOKENS = "train: the tokenizer makes no token of any text: choose a --model for this language"
-ONE_TOKEN = (
-    "train: the only token that the tokenizer makes of all texts is {token!r}: choose a --model for this language"
-)
+ONE_TOKEN = "train: the only token that the tokenizer makes of all texts is {!r}: choose a --model for this language"
 D = TypeVar("D", Dataset, DatasetDict)
 
 
@@ -50,21 +50,51 @@ def tokenize(
             f"max_length {max_length} leaves no room for {what} beside {special} special tokens: raise --max_length"
         )
     in_windows = stride is not None and not pairs
-    encoded = tokenizer(
-        texts,
-        text_pairs,
-        truncation=True,
-        max_length=max_length,
-        stride=stride or 0,
-        return_overflowing_tokens=in_windows,
-        return_attention_mask=False,
-        return_token_type_ids=text_pairs is not None and "token_type_ids" in tokenizer.model_input_names,
-    )
+
+    def read(texts: list[str], text_pairs: list[str] | None = None) -> Any:
+        return tokenizer(
+            *as_alone(tokenizer, texts, text_pairs),
+            truncation=True,
+            max_length=max_length,
+            stride=stride or 0,
+            return_overflowing_tokens=in_windows,
+            return_attention_mask=False,
+            return_token_type_ids=pairs and "token_type_ids" in tokenizer.model_input_names,
+        )
+
+    if not pairs and tokenizer.truncation_side == "right":
+        most = max_length * (MOST_WINDOWS if in_windows else 1)
+        texts = [_beginning(text, read, most) for text in texts]
+    encoded = read(texts, text_pairs)
     for i in (i for i, ids in enumerate(encoded["input_ids"]) if not ids):
         encoded["input_ids"][i] = [tokenizer.pad_token_id or 0]
         if "token_type_ids" in encoded:
             encoded["token_type_ids"][i] = [0]
     return _joined_windows(encoded, len(texts)) if in_windows else dict(encoded)
+
+
+def _beginning(text: str, read: Callable[[list[str]], Any], most: int) -> str:
+    """A text, or of a very long one so many words that twice as many are read as the same tokens, `most` or more.
+
+    A tokenizer reads what it cuts off as well, for seconds and gigabytes where a line has 40 million characters.
+    """
+    size, before = LONG_TEXT, None
+    while size < len(text) and (end := text.rfind(" ", 0, size)) > 0:
+        ids = read([text[:end]])["input_ids"][:MOST_WINDOWS]
+        if ids == before and sum(map(len, ids)) >= most:
+            return text[:end]
+        size, before = 2 * size, ids
+    return text
+
+
+def as_alone(tokenizer: Any, texts: list[str], text_pairs: list[str] | None) -> tuple[list[Any], list[str] | None]:
+    """What to give a tokenizer so that it reads each pair as in a call for this pair alone, such as `pipeline` makes.
+
+    There a fast tokenizer takes an empty second text for none, but not in a call for many (transformers 5.23).
+    """
+    if text_pairs is None or not tokenizer.is_fast or all(text_pairs):
+        return texts, text_pairs
+    return [(text, pair) if pair else text for text, pair in zip(texts, text_pairs, strict=True)], None
 
 
 def _joined_windows(encoded: Any, count: int) -> dict[str, list[list[int]]]:
@@ -99,18 +129,17 @@ def encode(
         return DatasetDict(
             {split: encode(rows, tokenizer, max_length, task, stride=stride) for split, rows in corpus.items()}
         )
-    columns, label = corpus.column_names, corpus.features.get("label")
     given: dict[str, Any] = {} if stride is None else {"stride": stride}
-    if isinstance(label, List):
+    if isinstance(label := corpus.features.get("label"), List):
         given["num_labels"] = len(label.feature.names)
     if isinstance(task, Regression):
         given["scaling"] = (task.mean, task.scale)
     return corpus.map(
         _encode_batch,
         batched=True,
-        remove_columns=columns,
+        remove_columns=corpus.column_names,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 3, **given},
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "version": 4, **given},
         desc="tokenize",
     )
 
@@ -197,7 +226,7 @@ def check_told_apart(texts: Dataset, encoded: Dataset, tokenizer: PreTrainedToke
             return
     columns = [name for name in ("text", "text_pair") if name in texts.column_names]
     if kinds and len({word for name in columns for text in texts.unique(name) for word in text.split()}) > 1:
-        raise HfclsError(ONE_TOKEN.format(token=tokenizer.convert_ids_to_tokens(kinds.pop())))
+        raise HfclsError(ONE_TOKEN.format(tokenizer.convert_ids_to_tokens(kinds.pop())))
 
 
 def _told(
@@ -215,6 +244,7 @@ def _lengths(texts: Dataset, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """The tokens of each text, or pair, special tokens included, int64 [N]."""
     lengths: list[int] = []
     for batch in texts.iter(1_000):
-        ids = tokenizer(batch["text"], batch.get("text_pair"), truncation=False, verbose=False)["input_ids"]
+        given = as_alone(tokenizer, batch["text"], batch.get("text_pair"))
+        ids = tokenizer(*given, truncation=False, verbose=False)["input_ids"]
         lengths += [len(row) for row in ids]
     return np.array(lengths, int)

@@ -140,7 +140,8 @@ class OnnxClassifier:
         """What is read of the texts, and where that of each begins: several windows of long ones, if asked for."""
         encoded: list[Encoding] = []
         starts = []
-        for text, first in zip(texts, self.tokenizer.encode_batch_fast(list(texts)), strict=True):
+        given = [text if isinstance(text, str) or text[1] else text[0] for text in texts]  # as `encoding.as_alone`
+        for text, first in zip(texts, self.tokenizer.encode_batch_fast(given), strict=True):
             in_windows = self.stride is not None and isinstance(text, str)
             starts.append(len(encoded))
             encoded += [first, *(first.overflowing[: MOST_WINDOWS - 1] if in_windows else ())]

@@ -1,6 +1,5 @@
 """The output folder at the start of a run: is it free, is there anything to do, and from which checkpoint."""
 
-import json
 import logging
 import math
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ from hfcls.runs.folder import (
 from hfcls.runs.results import Result, load_results
 from hfcls.runs.sealing import discard, is_sealed, tidy
 from hfcls.runs.weights import is_our_card
-from hfcls.system.files import remove_leftovers, write_json, write_whole
+from hfcls.system.files import check_types, read_json, remove_leftovers, write_json, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +107,10 @@ def _steps(result: Result, folder: Path, options: dict[str, Any]) -> tuple[int, 
     try:
         facts: Any = result.facts
         rows = facts.splits["train"].rows
-        return facts.steps, planned_steps(options | _earlier_options(folder), rows), planned_steps(options, rows)
-    except (AttributeError, KeyError, TypeError) as error:
+        steps = facts.steps, planned_steps(options | _earlier_options(folder), rows), planned_steps(options, rows)
+        check_types([*steps], list[int], "steps")
+        return steps
+    except (AttributeError, KeyError, TypeError, ZeroDivisionError) as error:
         raise HfclsError(
             f"cannot resume the run in {folder}: how many steps it took is not known ({error!r}); replace it with "
             "--overwrite_output_dir"
@@ -224,12 +225,16 @@ def _earlier_options(folder: Path) -> dict[str, Any]:
 
 def _check_same_data(folder: Path, data: dict[str, str]) -> None:
     """A checkpoint knows its place in the order of the rows, so in other rows it would go on anywhere."""
+    path = folder / DATA_FILE
+    if not path.exists():
+        return  # nothing is known of them, as after a training of one's own
     try:
-        earlier = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = None
-    if not isinstance(earlier, dict):
-        return  # nothing is known of them
+        check_types(earlier := read_json(path), dict[str, str])
+    except (HfclsError, OSError, TypeError) as error:
+        raise HfclsError(
+            f"cannot resume the run in {folder}: {path} does not say any more with which rows it began; put the file "
+            "back, or start again with --overwrite_output_dir"
+        ) from error
     if changed := [split for split in data if earlier.get(split) != data[split]]:
         raise HfclsError(
             f"cannot resume the run in {folder}: the rows of {', '.join(changed)} are not those that it began with; "

@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,8 +18,8 @@ from hfcls.errors import HfclsError
 LINES = ".txt"
 FILE_TYPES = [suffix for suffix in SUFFIXES if suffix != ".zip"]
 MOST_UNPACKED = 200_000_000  # bytes of a workbook, which is read whole
-# A table of more lines holds too many texts: how a table is written is told from all of it, which takes its time.
-LINES_A_TEXT = 20
+# A table of more lines, or of a longer one, is too much: how a table is written is told from all of it.
+LINES_A_TEXT, MOST_LINE = 20, 1 << 20  # bytes
 
 
 class VisitorError(HfclsError):
@@ -128,11 +129,20 @@ def _open(path: Path, max_texts: int) -> Table:
             if sum(part.file_size for part in packed.infolist()) > MOST_UNPACKED:
                 raise VisitorError(f"{path.name}: 풀면 너무 큽니다.", f"{path.name}: too large when unpacked.")
     elif suffix in (".csv", ".tsv", ".jsonl"):
-        with path.open("rb") as blocks:
-            lines = sum(block.count(b"\n") for block in iter(lambda: blocks.read(1 << 20), b""))
-        if lines > LINES_A_TEXT * (max_texts + 1):
-            raise _too_many(max_texts, "more")
+        _check_lines(path, max_texts)
     return open_table(path)
+
+
+def _check_lines(path: Path, max_texts: int) -> None:
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(partial(file.readline, MOST_LINE), b""), start=1):
+            if number > LINES_A_TEXT * (max_texts + 1):
+                raise _too_many(max_texts, "more")
+            if len(line) == MOST_LINE:
+                raise VisitorError(
+                    f"{path.name}: {number}번째 줄이 너무 깁니다 ({MOST_LINE:,}바이트까지).",
+                    f"{path.name}: line {number} is too long; at most {MOST_LINE:,} bytes are taken.",
+                )
 
 
 @contextmanager

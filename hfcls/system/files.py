@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hfcls.errors import HfclsError
 
@@ -99,8 +99,12 @@ def check_types(value: Any, hint: Any, name: str = "it") -> None:
     if hint is Any:
         return
     if origin in (Union, UnionType):
-        hint = next((one for one in inner if isinstance(value, get_origin(one) or one)), inner[0])
+        hint = next((one for one in inner if _seems(value, one)), inner[0])
         return check_types(value, hint, name)
+    if origin is Literal:
+        if value not in inner:
+            raise TypeError(f"{name} is {value!r:.80}, not {' or '.join(map(repr, inner))}")
+        return None
     kind = (int, float) if hint is float else origin or hint
     if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
         raise TypeError(f"{name} is {type(value).__name__}, not {hint.__name__}")
@@ -109,7 +113,12 @@ def check_types(value: Any, hint: Any, name: str = "it") -> None:
         for f in fields(hint):
             check_types(getattr(value, f.name), hints[f.name], f.name)
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        check_types(part, inner[-1], name)
+        check_types(part, inner[-1] if inner else Any, name)
+
+
+def _seems(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, whatever it holds."""
+    return value in get_args(hint) if get_origin(hint) is Literal else isinstance(value, get_origin(hint) or hint)
 
 
 @contextmanager

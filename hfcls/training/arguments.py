@@ -1,6 +1,5 @@
 """Trainer's arguments with the book's defaults, and what a run derives for them."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +7,20 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 import torch
-from accelerate.utils import gather
+from accelerate.utils import DynamoBackend, gather
 from transformers import SchedulerType, TrainingArguments
+from transformers.debug_utils import DebugOption
+from transformers.integrations import INTEGRATION_TO_CALLBACK
 from transformers.trainer_pt_utils import AcceleratorConfig
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.training_args import OptimizerNames
-from transformers.utils import is_torch_xla_available
 
-from hfcls.config.options import check_numbers, check_range
+from hfcls.config.options import check_range, check_values
 from hfcls.errors import FailedElsewhere, HfclsError
 from hfcls.system.launch import joining
 from hfcls.system.trackers import trackers
 from hfcls.training.optim import EpochSchedule
-from hfcls.training.whole_batches import batch_per_process
+from hfcls.training.whole_batches import batch_per_process, only_cpu
 
 _HUB = "push the folder of a run that has ended, with hfcls.push"
 _LOOP = "it was never held against the exact loss and the resuming of ClassificationTrainer"
@@ -41,21 +41,41 @@ REFUSED = {  # arguments of Trainer that would do nothing here, or something els
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo"), _HUB),
     **dict.fromkeys(("hub_always_push", "hub_revision"), _HUB),
 }
+CHECKPOINTING = ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs")
+KINDS: dict[str, Any] = {  # where Trainer takes more, or less, than its annotations say
+    "output_dir": str | os.PathLike[str] | None,
+    "fsdp": bool | str | list[str] | None,
+    "debug": str | list[str],
+    **dict.fromkeys((*CHECKPOINTING, "lr_scheduler_kwargs"), dict[str, Any] | None),
+}
 LEAST = {
-    **dict.fromkeys(("learning_rate", "lr_gamma", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"), 0),
+    **dict.fromkeys(("learning_rate", "lr_gamma", "weight_decay", "adam_epsilon", "warmup_steps"), 0),
     **dict.fromkeys(("num_train_epochs", "max_grad_norm", "focal_gamma", "rdrop", "save_minutes", "eval_delay"), 0),
     **dict.fromkeys(("logging_steps", "eval_steps", "save_steps", "dataloader_num_workers", "seed", "data_seed"), 0),
     **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"), 1),
-    **dict.fromkeys(("lora_rank", "early_stopping_patience", "eval_accumulation_steps"), 1),
+    **dict.fromkeys(("lora_rank", "early_stopping_patience", "eval_accumulation_steps", "torch_empty_cache_steps"), 1),
+    **dict.fromkeys(("ddp_timeout", "ddp_bucket_cap_mb", "dataloader_prefetch_factor"), 1),
+    "save_total_limit": 0,
 }
-CHOICES: dict[str, list[Any]] = {
+KNOWN: dict[str, list[Any]] = {
     "lr_scheduler_type": [EpochSchedule.EXPONENTIAL, *SchedulerType],
     "optim": [*OptimizerNames],
     "save_strategy": [*SaveStrategy],
     **{name: [*IntervalStrategy] for name in ("logging_strategy", "eval_strategy")},
+    "include_num_input_tokens_seen": [True, False, "all", "non_padding", "no"],
+    "report_to": ["all", "none", *INTEGRATION_TO_CALLBACK],
+    "debug": [*DebugOption, " ".join(DebugOption)],
+    "torch_compile_backend": [backend.lower() for backend in DynamoBackend],
+    "torch_compile_mode": ["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"],
 }
-
-logger = logging.getLogger(__name__)
+KEYS = dict.fromkeys(CHECKPOINTING, ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug"))
+WORKERS = ("dataloader_num_workers",)
+BELONGS = {  # what does nothing without another argument
+    **dict.fromkeys(KEYS, ("activation_checkpointing", "gradient_checkpointing")),
+    "liger_kernel_config": ("use_liger_kernel",),
+    "fsdp_config": ("fsdp",),
+    **{f"dataloader_{name}": WORKERS for name in ("prefetch_factor", "persistent_workers", "multiprocessing_context")},
+}
 
 
 @dataclass(kw_only=True)
@@ -116,28 +136,29 @@ class ClassificationTrainingArguments(TrainingArguments):
             usual = (default, AcceleratorConfig()) if f.name == "accelerator_config" else (default,)
             if f.name in REFUSED and getattr(self, f.name) not in usual:
                 raise HfclsError(f"{f.name}={getattr(self, f.name)!r} is not taken: {REFUSED[f.name]}")
-        check_numbers(self, LEAST)
-        for name, known in CHOICES.items():
-            check_range(name, given := getattr(self, name), given in known, f"one of {', '.join(known)}")
-        metric, weights = self.metric_for_best_model, self.class_weights
-        check_range("metric_for_best_model", metric, metric is None or isinstance(metric, str), "the name of a metric")
-        if weights is not None:
-            numbers = isinstance(weights, list | tuple) and all(isinstance(each, int | float) for each in weights)
-            good = numbers and all(0 <= each < float("inf") for each in weights)
-            check_range("class_weights", weights, good, "a list of numbers from 0 on")
-        if self.train_sampling_strategy not in ("random", "sequential"):
-            raise HfclsError(
-                f"train_sampling_strategy must be random or sequential, found {self.train_sampling_strategy!r}: no "
-                "other repeats its order when a run is resumed"
-            )
-        smoothing, decay = self.label_smoothing_factor, self.layerwise_lr_decay
-        check_range("label_smoothing_factor", smoothing, 0 <= smoothing < 1, "from 0 to below 1")
+        if isinstance(self.class_weights, tuple):
+            self.class_weights = [*self.class_weights]
+        check_values(self, kinds=KINDS, least=LEAST, known=KNOWN, keys=KEYS)
+        for name, needed in BELONGS.items():
+            if getattr(self, name) and not any(getattr(self, other) for other in needed):
+                raise HfclsError(f"{name} does nothing without {' or '.join(needed)}: set that as well, or drop {name}")
+        good = all(0 <= each < float("inf") for each in self.class_weights or ())
+        check_range("class_weights", self.class_weights, good, "a list of numbers from 0 on")
+        order, orders = self.train_sampling_strategy, "random or sequential, whose order a resumed run repeats"
+        check_range("train_sampling_strategy", order, order in ("random", "sequential"), orders)
+        for name in ("label_smoothing_factor", "adam_beta1", "adam_beta2"):
+            check_range(name, share := getattr(self, name), 0 <= share < 1, "from 0 to below 1")
+        steps, decay = self.max_steps, self.layerwise_lr_decay
+        check_range("max_steps", steps, steps == -1 or steps > 0, "at least 1, or -1: as num_train_epochs says")
         check_range("layerwise_lr_decay", decay, 0 < decay <= 1, "above 0 and at most 1")
+        good = all(each.count("=") == 1 for each in (self.optim_args or "=").split(","))
+        check_range("optim_args", self.optim_args, good, "name=value, with commas between several")
         if self.lr_scheduler_type == EpochSchedule.EXPONENTIAL and self.lr_scheduler_kwargs:
             raise HfclsError("lr_scheduler_kwargs belongs to a schedule of Trainer: set lr_scheduler_type as well")
         if self.lr_scheduler_type != EpochSchedule.EXPONENTIAL and self.lr_gamma != 0.9:
             raise HfclsError("lr_gamma belongs to lr_scheduler_type exponential, the default: drop one of them")
-        if self.is_adam and (self.optim_args or self.optim_target_modules):
+        optim, low_rank = OptimizerNames(self.optim).value, ("galore", "apollo")
+        if (self.is_adam and self.optim_args) or (self.optim_target_modules and not optim.startswith(low_rank)):
             raise HfclsError("optim_args and optim_target_modules belong to another optimizer: set optim as well")
 
     @property
@@ -200,12 +221,8 @@ def training_arguments(
             environment that speaks of other processes but not of where they are.
     """
     if eval_steps:
-        others |= {
-            "eval_strategy": "steps",
-            "save_strategy": "steps",
-            "eval_steps": eval_steps,
-            "save_steps": eval_steps,
-        }
+        others |= dict.fromkeys(("eval_strategy", "save_strategy"), "steps")
+        others |= dict.fromkeys(("eval_steps", "save_steps"), eval_steps)
     others = {name: value for name, value in others.items() if value is not None}  # the rest follows from the data
     if others.get("metric_for_best_model") == "last":
         others |= {"load_best_model_at_end": False, "metric_for_best_model": None}
@@ -231,20 +248,3 @@ def training_arguments(
         args.eval_accumulation_steps = 1  # or predictions grow on the device, with a graph to compile for each length
         args.dataloader_pin_memory = False
     return args
-
-
-def only_cpu() -> bool:
-    """Trainer's `use_cpu`: without it, several processes on a machine without an accelerator would each train alone."""
-    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
-        return True
-    return not (torch.accelerator.is_available() or is_torch_xla_available())
-
-
-def use_one_gpu(args: TrainingArguments) -> None:
-    """DataParallel, which Trainer takes else, would multiply the batch by the GPUs, and cannot split packed rows."""
-    if args.n_gpu > 1:
-        logger.warning(
-            "%d GPUs are visible, but one process uses one of them; `accelerate launch --multi_gpu` uses all",
-            args.n_gpu,
-        )
-        args._n_gpu = 1

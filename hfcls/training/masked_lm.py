@@ -21,7 +21,6 @@ from hfcls.scoring.losses import IGNORED_LABEL
 from hfcls.system.launch import joining
 from hfcls.system.memory import keep_few_kernels
 from hfcls.system.trackers import trackers
-from hfcls.training.arguments import only_cpu, use_one_gpu
 from hfcls.training.callbacks import (
     GraphCountCallback,
     NonFiniteLossCallback,
@@ -30,7 +29,7 @@ from hfcls.training.callbacks import (
 )
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
-from hfcls.training.whole_batches import WholeBatchTrainer, batch_per_process
+from hfcls.training.whole_batches import WholeBatchTrainer, batch_per_process, only_cpu, use_one_gpu
 
 NEVER = 10**9  # steps: checkpoints come by the clock, and one at the end
 

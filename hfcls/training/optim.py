@@ -91,6 +91,30 @@ def layerwise_groups(
     ]
 
 
+def check_optim_args(optimizer: torch.optim.Optimizer, given: str | None) -> None:
+    """Raises HfclsError for a value of `optim_args` that the optimizer does not have: Trainer passes over those that it
+    does not know, and over `weight_decay`, which is an argument of its own.
+
+    Args:
+        optimizer: of torch or transformers; others may keep theirs elsewhere.
+        given: name=value, with commas between them.
+    """
+    if not given or not type(optimizer).__module__.startswith(("torch.", "transformers.")):
+        return
+    for each in given.replace(" ", "").split(","):
+        name, _, value = each.partition("=")
+        if _written(value) not in [_written(group[name]) for group in optimizer.param_groups if name in group]:
+            raise HfclsError(f"optim_args: {type(optimizer).__name__} of Trainer does not take {each}")
+
+
+def _written(value: Any) -> str:
+    """A value as one may write it: 0.50 is 0.5."""
+    try:
+        return str(value).lower() if isinstance(value, bool) else str(float(value))
+    except (TypeError, ValueError):
+        return str(value).lower()
+
+
 def changed_loss_options(args: Any) -> list[str]:
     """The arguments that change the loss."""
     names = ("label_smoothing_factor", "class_weights", "focal_gamma", "rdrop")

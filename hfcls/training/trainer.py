@@ -20,7 +20,7 @@ from hfcls.scoring.confidence.fitting import fit_temperature, lowest_confidence,
 from hfcls.scoring.metrics import metrics_for
 from hfcls.scoring.multi_label import reliable_thresholds
 from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel, Task
-from hfcls.training.arguments import ClassificationTrainingArguments, use_one_gpu
+from hfcls.training.arguments import ClassificationTrainingArguments
 from hfcls.training.callbacks import (
     ChanceLossCallback,
     CurveCallback,
@@ -35,13 +35,14 @@ from hfcls.training.optim import (
     EpochSchedule,
     adam,
     changed_loss_options,
+    check_optim_args,
     layerwise_groups,
     loss_for,
     warmed_up_exponential,
 )
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
-from hfcls.training.whole_batches import WholeBatchTrainer
+from hfcls.training.whole_batches import WholeBatchTrainer, use_one_gpu
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,9 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             groups = layerwise_groups(trained, args.learning_rate, args.layerwise_lr_decay, args.weight_decay, decayed)
             kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(args, trained)
             self.optimizer = kind(groups, **options)
-        return super().create_optimizer(model)
+        optimizer = super().create_optimizer(model)
+        check_optim_args(optimizer, args.optim_args)
+        return optimizer
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

@@ -1,17 +1,23 @@
 """Trainer whose steps and metrics are the same on any number of processes."""
 
+import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from transformers import EvalPrediction, Trainer
+import torch
+from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import nested_truncate
 from transformers.trainer_utils import EvalLoopOutput
+from transformers.utils import is_torch_xla_available
 
 from hfcls.batching.sampling import EpochSampler, FilledDataset
 from hfcls.batching.windows import over_windows, texts_in_batch
 from hfcls.errors import HfclsError
 from hfcls.scoring.losses import IGNORED_LABEL
+
+logger = logging.getLogger(__name__)
 
 
 class WholeBatchTrainer(Trainer):
@@ -113,3 +119,20 @@ def batch_per_process(batch_size: int, world_size: int, gradient_accumulation_st
             f"{gradient_accumulation_steps} accumulation steps = {passes}; choose a multiple of {passes}"
         )
     return batch_size // passes
+
+
+def only_cpu() -> bool:
+    """Trainer's `use_cpu`: without it, several processes on a machine without an accelerator would each train alone."""
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        return True
+    return not (torch.accelerator.is_available() or is_torch_xla_available())
+
+
+def use_one_gpu(args: TrainingArguments) -> None:
+    """DataParallel, which Trainer takes else, would multiply the batch by the GPUs, and cannot split packed rows."""
+    if args.n_gpu > 1:
+        logger.warning(
+            "%d GPUs are visible, but one process uses one of them; `accelerate launch --multi_gpu` uses all",
+            args.n_gpu,
+        )
+        args._n_gpu = 1

@@ -1,10 +1,87 @@
 """Texts become token ids the same way everywhere, and are refused where nothing of them would be left."""
 
+import random
+
 import pytest
 from architectures import bare_tokenizer, tiny_tokenizer
+from conftest import WORDS, reviews
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from hfcls.data.encoding import tokenize
 from hfcls.errors import HfclsError
+from hfcls.models.tokenizers import train_tokenizer
+
+
+def learned(
+    model: models.Model, before: pre_tokenizers.PreTokenizer, trainer: trainers.Trainer
+) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.NFKC(), before
+    tokenizer.train_from_iterator([text for text, _ in reviews(200)], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]")
+
+
+SPECIAL = {"vocab_size": 200, "special_tokens": ["[PAD]", "[UNK]"], "show_progress": False}
+KINDS = {
+    "ours": lambda: train_tokenizer([text for text, _ in reviews(200)]),
+    "wordpiece": lambda: learned(
+        models.WordPiece(unk_token="[UNK]"), pre_tokenizers.BertPreTokenizer(), trainers.WordPieceTrainer(**SPECIAL)
+    ),
+    "bytes": lambda: learned(
+        models.BPE(unk_token="[UNK]"), pre_tokenizers.ByteLevel(add_prefix_space=False), trainers.BpeTrainer(**SPECIAL)
+    ),
+    "unigram": lambda: learned(
+        models.Unigram(), pre_tokenizers.Metaspace(), trainers.UnigramTrainer(**SPECIAL, unk_token="[UNK]")
+    ),
+    "unigram without words": lambda: learned(
+        models.Unigram(), pre_tokenizers.Metaspace(split=False), trainers.UnigramTrainer(**SPECIAL, unk_token="[UNK]")
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return KINDS[request.param]()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    words=st.lists(
+        st.one_of(st.sampled_from([*WORDS, "[UNK]", "\u200b", "e\u0301", "\n\n"]), st.text(max_size=9)), max_size=80
+    ),
+    max_length=st.sampled_from([3, 8, 30]),
+    stride=st.sampled_from([None, 0]),
+    long=st.sampled_from([4, 30, 100]),
+)
+def test_the_tokens_of_a_very_long_text_are_those_of_all_of_it(kind, words, max_length, stride, long):
+    """Its beginning alone is read; here texts are very long from a few characters on."""
+    texts = [" ".join(words), "영화"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hfcls.data.encoding.MOST_WINDOWS", 3)
+        whole = tokenize(kind, texts, max_length=max_length, stride=stride)
+        patch.setattr("hfcls.data.encoding.LONG_TEXT", long)
+        assert tokenize(kind, texts, max_length=max_length, stride=stride) == whole
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_time_of_a_very_long_text_is_that_of_its_beginning(side):
+    """20 million characters took 10 s and 2 GB."""
+    tokenizer = tiny_tokenizer(0)
+    tokenizer.truncation_side = side
+    words = random.Random(0).choices(WORDS, k=200_000)
+    read: list[int] = []
+    call = type(tokenizer).__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            type(tokenizer), "__call__",
+            lambda self, texts, *rest, **more: (read.append(max(map(len, texts))), call(self, texts, *rest, **more))[1],
+        )  # fmt: skip
+        ids = tokenize(tokenizer, [" ".join(words)], max_length=64)["input_ids"][0]
+    assert len(ids) == 64
+    assert (max(read) < 140_000 < len(" ".join(words))) == (side == "right")  # its end has to be read
 
 
 def test_a_max_length_without_room_for_a_text_is_refused():

@@ -8,8 +8,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import datasets
@@ -288,23 +286,6 @@ def test_sentence_pairs_train_and_predict(options, tmp_path):
         hfcls.evaluate(dataset=str(other), **model)
     named = {"text_column": "text", "text_pair_column": "second", "label_column": "label"}
     assert hfcls.evaluate(dataset=str(other), **named, **model).metrics["accuracy"] > 0.9
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
-    """Makes a drive of so many KiB; skips where that is not possible."""
-    drive = tmp_path / "drive"
-    drive.mkdir()
-
-    def mount(size: int) -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(drive)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
-        if done is None or done.returncode != 0:
-            pytest.skip(f"cannot make a small drive: {done.stderr if done else 'no mount here'}")
-        return drive
-
-    yield mount
-    subprocess.run(["umount", "--lazy", str(drive)], capture_output=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,26 @@ def test_more_epochs_go_on_and_count_the_time_of_all_parts(options, finished, tm
     assert again.facts == longer.facts
 
 
+@pytest.mark.parametrize("text", ["", "[1]", "null", "3", '{"train": 3}', '{"train": "', "\ud800"])
+def test_a_record_of_the_rows_that_is_damaged_is_not_taken_for_none(options, text):
+    """The run would go on with any rows."""
+    (Path(options["output_dir"]) / "data.json").write_text(text, "utf-8", errors="surrogatepass")
+    before = contents(options["output_dir"])
+    with pytest.raises(
+        HfclsError, match=r"data\.json does not say any more with which rows it began; put the file back"
+    ):
+        hfcls.fine_tune(**{**options, "num_train_epochs": 3}, resume=True)
+    assert contents(options["output_dir"]) == before
+
+
+@pytest.mark.parametrize("changed", [{"max_steps": "many"}, {"num_train_epochs": "two"}, {"num_train_epochs": [2]}])
+def test_steps_that_a_damaged_record_does_not_tell_are_not_guessed(options, changed):
+    path = Path(options["output_dir"]) / "run.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text("utf-8")), **changed}, allow_unicode=True), "utf-8")
+    with pytest.raises(HfclsError, match="how many steps it took is not known"):
+        hfcls.fine_tune(**options, resume=True)
+
+
 @pytest.mark.parametrize("schedule", ["exponential", "linear"])
 def test_more_epochs_of_a_schedule_that_follows_their_number_are_warned_of(
     options, finished, tmp_path, caplog, schedule

@@ -33,7 +33,7 @@ def three_classes(count: int, pairs: bool) -> list[dict[str, str]]:
         label = rng.choice(names)
         first = {"긍정": "최고 추천", "부정": "별로 실망", "중립": "영화 음악"}[label]
         row = {"text": " ".join([first, *rng.choices(WORDS, k=rng.randrange(20))]), "label": label}
-        rows.append({**row, "second": rng.choice(WORDS)} if pairs else row)
+        rows.append({**row, "second": rng.choice([*WORDS, "", ""])} if pairs else row)  # "" for one call is no text
     return rows
 
 
@@ -132,10 +132,18 @@ def test_a_text_that_holds_special_tokens_has_the_logits_of_plain_transformers(n
     rng = random.Random(2)
     texts = [" ".join(rng.choices([*WORDS[:5], *hostile], k=rng.randrange(1, 12))) for _ in range(12)]
     texts += ["[PAD] 영화 [PAD]", "[PAD]", "영화 [PAD] 최고"]
+    pairs = [
+        ("영화", "최고"),
+        ("[PAD]", "[PAD] 영화"),
+        ("[SEP] [SEP]", ""),
+        ("", "[PAD]"),
+        ("영화 [CLS]", " "),
+        ("", ""),
+    ]
     classifier = Classifier.from_pretrained(folder, batching=batching, batch_size=5, max_length=40)
-    ours = classifier.logits(texts)
-    for text, logits in zip(texts, ours, strict=True):
-        plain = tokenizer(text, return_tensors="pt")
+    ours = [*classifier.logits(texts), *classifier.logits(pairs)]
+    for given, logits in zip([*((text,) for text in texts), *pairs], ours, strict=True):
+        plain = tokenizer(*given, return_tensors="pt")
         if model.config.model_type in ("roberta", "xlm-roberta", "distilbert", "modernbert"):
             plain.pop("token_type_ids", None)
         torch.testing.assert_close(model.eval()(**plain).logits[0], logits, rtol=0, atol=1e-5)

@@ -16,7 +16,7 @@ from architectures import CONFIGS, WITH_TOKEN_TYPES, bare_tokenizer, tiny
 from conftest import ROOT, WORDS, reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import Qwen2Config, Qwen2ForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from hfcls import cli
 from hfcls.errors import HfclsError
@@ -27,7 +27,7 @@ from hfcls.models.loading import load_classifier
 from hfcls.models.tokenizers import train_tokenizer
 
 TEXTS = ["영화 최고", "", "별로 " * 100, "정말 재미 없다 ㅠㅠ", "🎬 없는 글자 \u0000"]
-PAIRS = [("영화 최고", "별로"), ("", ""), ("별로 " * 100, "최고 " * 100), ("재미", "정말 재미 없다 ㅠㅠ")]
+PAIRS = [("영화 최고", "별로"), ("", ""), ("재미", ""), ("별로 " * 100, "최고 " * 100), ("재미", "정말 재미 없다 ㅠㅠ")]
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,17 @@ def test_every_proven_architecture_gives_the_logits_of_torch(architecture, tmp_p
         assert np.abs(exported.logits(PAIRS) - exported.logits(swapped)).max() > 1e-3
 
 
-def test_texts_of_which_no_token_is_left_are_read_as_in_torch(tmp_path):
+@pytest.mark.parametrize("kind", ["qwen2", "opt", "ctrl", "openai-gpt"])  # of positions by angle, and of their own
+def test_texts_of_which_no_token_is_left_are_read_as_in_torch(kind, tmp_path):
     """Alone and among others: without special tokens around it an empty text has none."""
     tokenizer = bare_tokenizer(eos="</s>", pad="<pad>")
     tokenizer.model_max_length = 16
     torch.manual_seed(0)
     size = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 32}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.2, "pad_token_id": 1}
-    model = Qwen2ForSequenceClassification(Qwen2Config(**size, **heads)).eval()
+    own = {"ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.2} if kind == "opt" else {}
+    config = AutoConfig.for_model(kind, **size, **heads, **own, max_position_embeddings=32)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
     write_onnx(model, tokenizer, tmp_path)
     original, exported = Classifier(model, tokenizer, batching="longest"), OnnxClassifier.from_pretrained(tmp_path)
     for texts in ([""], ["", ""], ["", "영화 최고", "별로"], [("", "")], [("", ""), ("최고", "별로")]):

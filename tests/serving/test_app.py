@@ -260,6 +260,22 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
         read_rows("" if name else path.read_text("utf-8"), str(path) if name else None, ["text"], 100, 10)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+@pytest.mark.parametrize("content", ["가나 ", ",", '"', '"a",', "["])
+def test_a_line_that_is_far_too_long_is_not_read_to_its_end(tmp_path, name, content):
+    """A csv of one line of 15 MB took 700 MB, and one of 7 million columns no end."""
+    path = tmp_path / name
+    path.write_text("text\n" + content * (6_000_000 // len(content)), encoding="utf-8")
+    tracemalloc.start()
+    try:
+        for read in (lambda: columns_of(str(path), 10), lambda: read_rows("", str(path), ["text"], 100, 10)):
+            with pytest.raises(HfclsError, match="line 2 is too long; at most 1,048,576 bytes are taken"):
+                read()
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_file_above_the_limit_is_not_taken(url):
     status = []
     for size in (1_000_000, 21_000_000):

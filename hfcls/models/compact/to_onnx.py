@@ -100,7 +100,7 @@ class _Logits(torch.nn.Module):
 def _input_names(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     known = signature(model.forward).parameters
     with_types = "token_type_ids" in known and "token_type_ids" in tokenizer.model_input_names
-    with_types &= getattr(model.config, "type_vocab_size", 2) > 1  # RoBERTa has one type: a second text has no other
+    with_types &= (getattr(model.config, "type_vocab_size", None) or 0) > 1  # as `fit_tokenizer`: RoBERTa has one type
     return ["input_ids", "attention_mask", *(["token_type_ids"] if with_types else [])]
 
 
