@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from hfcls.models.tokenizers import train_tokenizer as train_tokenizer
     from hfcls.pretraining import adapt as adapt
     from hfcls.publishing.hub import push as push
-    from hfcls.publishing.report import write_report as write_report
+    from hfcls.publishing.pages.report import write_report as write_report
     from hfcls.runs.checkpoints import newest_whole_checkpoint as newest_whole_checkpoint
     from hfcls.runs.pretrained import AdaptResult as AdaptResult
     from hfcls.runs.record import RunFacts as RunFacts
@@ -126,7 +126,7 @@ _HOME = {
     "push": "publishing.hub",
     "scratch_model": "models.scratch",
     "train_tokenizer": "models.tokenizers",
-    "write_report": "publishing.report",
+    "write_report": "publishing.pages.report",
 }
 __all__ = sorted(_HOME)
 

@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=commands.run_evaluate)
 
     report = _add_command(subparsers, "report", "folder", "show a finished run as one page, report.html")
-    report.add_argument("folder", help="output_dir of `hfcls train`")
+    report.add_argument("folder", help="output_dir of `hfcls train` or `hfcls adapt`")
     report.set_defaults(run=commands.run_report)
 
     predict = _add_command(subparsers, "predict", "[texts ...]", "label texts, or files of any size")

@@ -111,7 +111,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
 def run_report(args: argparse.Namespace) -> None:
     try:
-        from hfcls.publishing.report import write_report
+        from hfcls.publishing.pages.report import write_report
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
         raise HfclsError(f"a report needs {missing}: {INSTALL_EXTRA.format(extra='report')}") from error

@@ -22,6 +22,7 @@ from hfcls.data.splits import texts_sha256
 from hfcls.data.texts import encode_texts, hold_out, load_texts, token_count
 from hfcls.errors import HfclsError
 from hfcls.models.masked_lm import masked_lm_and_tokenizer, ordinary_ids, set_dropout
+from hfcls.publishing.after_run import try_report
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
@@ -92,6 +93,8 @@ def _run(config: AdaptConfig, args: TrainingArguments, held: ExitStack) -> Adapt
     result = _result(config, trainer, run, metrics, num_parameters)
     if trainer.is_world_process_zero():
         save_adapted(result, folder)
+        if config.report:
+            try_report(folder)
     return result
 
 

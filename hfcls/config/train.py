@@ -182,6 +182,9 @@ class FollowedConfig(Config):
         resumable=True,
         in_card="never",
     )
+    report: bool = option(
+        True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
+    )
 
     def check(self) -> None:
         check_at_least("eval_batch_size", self.eval_batch_size, 1, MOST_ROWS)
@@ -205,9 +208,6 @@ class RunConfig(FollowedConfig):
         resumable=True,
         in_card="never",
         several=True,
-    )
-    report: bool = option(
-        True, "end with report.html, if the extra `report` is installed", resumable=True, in_card="never"
     )
     card_language: Literal["en", "ko"] = option("en", "language of the model card", resumable=True, in_card="never")
 

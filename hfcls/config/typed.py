@@ -137,6 +137,7 @@ class AdaptOptions(TypedDict, total=False):
     logging_steps: int
     dataloader_num_workers: int
     report_to: str
+    report: bool
 
 
 class CheckOptions(DataOptions, total=False):

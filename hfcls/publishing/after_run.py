@@ -40,7 +40,7 @@ def publish(
 def try_report(folder: Path) -> None:
     """Write the report of a finished run; whatever goes wrong is one line, since the model is worth more."""
     try:
-        from hfcls.publishing.report import write_report
+        from hfcls.publishing.pages.report import write_report
 
         logger.info("report: %s", write_report(folder))
     except ImportError as error:

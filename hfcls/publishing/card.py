@@ -30,7 +30,7 @@ from hfcls.publishing.names import (
     on_hub,
     without_place,
 )
-from hfcls.publishing.verdict import how_good
+from hfcls.publishing.pages.verdict import how_good
 from hfcls.runs.folder import CARD_FILE, REPORT_FOLDER, RESULTS_FILE
 from hfcls.runs.predictions import sample_texts
 from hfcls.runs.record import RunFacts

@@ -6,7 +6,7 @@ from typing import Any
 
 from hfcls.errors import HfclsError
 from hfcls.runs.folder import RESULTS_FILE
-from hfcls.system.files import write_json
+from hfcls.system.files import check_types, read_json, write_json
 from hfcls.system.terminal import aligned
 
 
@@ -53,6 +53,23 @@ class AdaptResult:
         if self.tokens_per_second:  # a finished run that is resumed trains nothing
             rows += [("tokens/s", f"{self.tokens_per_second:,.0f}")]
         return "\n".join(aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)]))
+
+
+def load_adapted(folder: Path) -> AdaptResult | None:
+    """The outcome of the run of `adapt` in a folder; None if none has ended there.
+
+    Raises:
+        HfclsError: its results.json is not what a run writes.
+    """
+    path = folder / RESULTS_FILE
+    values = read_json(path)
+    if not isinstance(values, dict) or "perplexity" not in values:
+        return None
+    try:
+        check_types(result := AdaptResult(**values), AdaptResult)
+    except TypeError as error:
+        raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error}") from error
+    return result
 
 
 def save_adapted(result: AdaptResult, folder: Path) -> None:

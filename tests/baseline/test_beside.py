@@ -12,7 +12,7 @@ from hfcls import cli
 from hfcls.baseline.beside import BaselineScores, labels_of, texts_of
 from hfcls.baseline.linear import Baseline
 from hfcls.data.splits import carve_validation
-from hfcls.publishing.verdict import how_good
+from hfcls.publishing.pages.verdict import how_good
 from hfcls.runs.predictions import scored_rows
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.intervals import mcnemar

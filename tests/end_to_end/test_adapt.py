@@ -78,6 +78,7 @@ def test_an_encoder_from_scratch_learns_and_is_what_train_takes(texts, table, tm
     assert result.tokens_per_second > 0
     assert json.loads((tmp_path / "adapted/results.json").read_text())["perplexity"] == result.perplexity
     assert AutoTokenizer.from_pretrained(tmp_path / "adapted").mask_token == "[MASK]"
+    assert f"perplexity is {result.perplexity:.1f}" in (tmp_path / "adapted/report.html").read_text("utf-8")
     with pytest.raises(HfclsError, match="holds an encoder that `hfcls adapt` pretrained, which classifies nothing"):
         hfcls.load_results(tmp_path / "adapted")
 

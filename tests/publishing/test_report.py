@@ -29,10 +29,10 @@ from hfcls.scoring.confidence.fitting import tuned_on_validation
 from hfcls.scoring.intervals import wilson
 from hfcls.scoring.tasks import MultiLabel, SingleLabel
 
-figures = pytest.importorskip("hfcls.publishing.figures", reason="needs the extra `report`")
-from hfcls.publishing.curves import Curves, read_curves  # noqa: E402
-from hfcls.publishing.report import render, write_report  # noqa: E402
-from hfcls.publishing.verdict import verdict  # noqa: E402
+figures = pytest.importorskip("hfcls.publishing.pages.figures", reason="needs the extra `report`")
+from hfcls.publishing.pages.curves import Curves, read_curves  # noqa: E402
+from hfcls.publishing.pages.report import render, write_report  # noqa: E402
+from hfcls.publishing.pages.verdict import verdict  # noqa: E402
 from hfcls.runs.predictions import confident_errors  # noqa: E402
 from hfcls.system.quoting import visible  # noqa: E402
 from hfcls.system.trackers import trackers  # noqa: E402
@@ -443,7 +443,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(out, caplog, capsys, monk
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for name in ("hfcls.publishing.report", "hfcls.publishing.figures", "hfcls.publishing.curves"):
+    for name in ("hfcls.publishing.pages.report", "hfcls.publishing.pages.figures", "hfcls.publishing.pages.curves"):
         monkeypatch.delitem(sys.modules, name)
     try_report(out)
     assert caplog.messages == [

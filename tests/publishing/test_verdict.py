@@ -8,7 +8,7 @@ import pytest
 
 from hfcls.baseline.beside import BaselineScores
 from hfcls.publishing.names import decimals
-from hfcls.publishing.verdict import course, sureness, verdict
+from hfcls.publishing.pages.verdict import course, sureness, verdict
 from hfcls.runs.results import Result
 from hfcls.scoring.analysis import Analysis, analyse
 from hfcls.scoring.confidence.scores import Confidence

@@ -13,7 +13,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hfcls.publishing.curves import BLUE, GREY, ORANGE, Curves, draw_curves
+from hfcls.publishing.pages.curves import BLUE, GREY, ORANGE, Curves, draw_curves
 from hfcls.scoring.analysis import RELIABILITY_BINS, Analysis, Bin
 from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.tasks import AnyAnalysis

@@ -19,7 +19,7 @@ BLUE, ORANGE, GREY = "#3f7fbf", "#d1782f", "#868686"  # apart for the colour-bli
 MARKED_POINTS, MOST_POINTS = 50, 300  # of a curve; of more points the means of neighbours are drawn
 LOGGED = (
     "loss", "learning_rate", "eval_loss", "eval_accuracy", "eval_micro_f1", "eval_macro_f1", "eval_pearson",
-    "eval_spearman",
+    "eval_spearman", "eval_perplexity",
 )  # fmt: skip
 Both = Callable[[str, str], str]
 

@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, UndefinedError
+from jinja2 import UndefinedError
 from markupsafe import Markup
 from pyarrow import ArrowException
 
 from hfcls.data.splits import carved_share
 from hfcls.errors import HfclsError
-from hfcls.publishing.curves import read_curves
-from hfcls.publishing.figures import save_figures
 from hfcls.publishing.names import (
     LOSSES,
     SCORES,
@@ -25,16 +22,20 @@ from hfcls.publishing.names import (
     option_without_place,
     without_place,
 )
-from hfcls.publishing.verdict import verdict
+from hfcls.publishing.pages.curves import read_curves
+from hfcls.publishing.pages.figures import save_figures
+from hfcls.publishing.pages.pretraining import write_pretraining_report
+from hfcls.publishing.pages.templates import template
+from hfcls.publishing.pages.verdict import verdict
 from hfcls.runs.folder import CHECK_FILE, DOUBTS_FILE, NUMBERS_FILE, PREDICTIONS_FILE, REPORT_FILE, REPORT_FOLDER
 from hfcls.runs.predictions import confident_errors, scored_rows, slices_of
+from hfcls.runs.pretrained import load_adapted
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import Analysis
 from hfcls.scoring.regression import RegressionAnalysis
 from hfcls.scoring.slices import Slice
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import read_json, write_json, write_whole
-from hfcls.system.quoting import visible
 
 SHOWN_POINTS = 2_000  # of a scatter plot
 SHOWN_ERRORS, SHOWN_CONFUSIONS, SHOWN_CHARACTERS = 20, 10, 500
@@ -43,6 +44,8 @@ CONFUSION_CELLS, NARROW_CELLS = 12, 4  # a matrix of more classes is a figure; o
 
 def write_report(folder: str | Path) -> Path:
     """Write `report.html` into the folder of a finished run, and its figures and numbers into `report/`.
+
+    Of a run of `adapt` the page tells how well the encoder guesses hidden tokens.
 
     The page needs no other file and no network: its figures are inline SVG whose text the reader's own fonts draw.
 
@@ -53,6 +56,8 @@ def write_report(folder: str | Path) -> Path:
         HfclsError: no finished run there, or its files cannot be read or written.
     """
     folder = Path(folder)
+    if adapted := load_adapted(folder):
+        return write_pretraining_report(folder, adapted)
     result = load_results(folder)
     try:
         curves = read_curves(folder, _eval_rows(result))
@@ -107,17 +112,8 @@ def render(
         eval_loss: (epoch, loss) of each evaluation in training.
         doubts: content of doubts.json.
     """
-    environment = Environment(
-        autoescape=True,
-        extensions=["jinja2.ext.do"],
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     problem_type = result.facts.problem_type if result.facts else SingleLabel.problem_type
-    template = (files("hfcls.publishing") / "report.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return template("report.html.jinja").render(
         result=result,
         analysis=result.analysis,
         facts=result.facts,
@@ -154,11 +150,6 @@ def _eval_rows(result: Result) -> int | None:
     """Rows of the split that was evaluated in training."""
     facts = result.facts
     return facts.splits[facts.selected_on].rows if facts and facts.selected_on else None
-
-
-def _visible(value: Any) -> Any:
-    """A text of the run without control characters, which HTML does not allow; anything else as it is."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def frequent_confusions(analysis: Analysis) -> list[dict[str, Any]]:
