@@ -147,6 +147,19 @@ def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
 
 
 @pytest.fixture
+def full_disk(small_disk) -> Callable[[int], Path]:
+    """Makes a drive with so many KiB left beside a file `other`: once that is deleted there is room."""
+
+    def fill(left: int) -> Path:
+        drive = small_disk(8000)
+        with (drive / "other").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, (8000 - left) * 1024)
+        return drive
+
+    return fill
+
+
+@pytest.fixture
 def shared() -> Path:
     """The folder of real reviews and models; the test is skipped where it is absent."""
     if not (SHARED / "nsmc").is_dir():

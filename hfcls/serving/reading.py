@@ -130,6 +130,11 @@ def _open(path: Path, max_texts: int) -> Table:
                 raise VisitorError(f"{path.name}: 풀면 너무 큽니다.", f"{path.name}: too large when unpacked.")
     elif suffix in (".csv", ".tsv", ".jsonl"):
         _check_lines(path, max_texts)
+    elif suffix == ".json":
+        with path.open("rb") as blocks:
+            braces = sum(block.count(b"{") for block in iter(partial(blocks.read, 1 << 20), b""))
+        if braces > LINES_A_TEXT * (max_texts + 1):
+            raise _too_many(max_texts, "more")
     return open_table(path)
 
 

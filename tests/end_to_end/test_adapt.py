@@ -247,3 +247,24 @@ def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path, monkeyp
     texts.write_text(texts.read_text("utf-8") + "하나 더\n", "utf-8")
     with pytest.raises(HfclsError, match="the rows of train, validation are not those that it began with"):
         hfcls.adapt(**options, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        (8, "cannot write to output_dir .*No space left on device; solve that, or choose another --output_dir"),
+        (60, "no space left in .*; no checkpoint was saved yet: free some space, then continue with --resume"),
+        (400, "no space left in .*/checkpoint-1 is whole: free some space, then continue with --resume"),
+    ],
+)
+def test_a_full_disk_ends_with_one_message_and_the_run_goes_on_once_there_is_room(
+    texts, full_disk, monkeypatch, left, message
+):
+    monkeypatch.setattr("hfcls.pretraining.check_space", lambda *args: None)  # it asks for more than there is
+    drive = full_disk(left)
+    run = {**SCRATCH, "dataset": str(texts), "output_dir": str(drive / "out"), "save_minutes": 0.0}
+    with pytest.raises(HfclsError, match=message) as error:
+        hfcls.adapt(**run)
+    assert "\n" not in str(error.value)
+    (drive / "other").unlink()
+    assert hfcls.adapt(**run, resume=True).facts["steps"] == 14

@@ -220,3 +220,25 @@ def test_the_command_offers_to_compare_on_rows_that_did_not_train_the_student(op
         compared = printed.split("evaluate ")[-1].split()
         assert cli.main(["evaluate", *compared]) == 0
         assert "test (20 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        (8, "cannot write to .*/teacher: No space left on device; finished shards are kept: .* the same command again"),
+        (20, "cannot write to output_dir .*No space left on device; solve that, or choose another --output_dir"),
+        (250, "no space left in .*; no checkpoint was saved yet: free some space, then continue with --resume"),
+        (700, "no space left in .*/checkpoint-9 is whole: free some space, then continue with --resume"),
+    ],
+)
+def test_a_full_disk_ends_with_one_message_and_the_same_command_goes_on_once_there_is_room(
+    options, full_disk, monkeypatch, left, message
+):
+    monkeypatch.setattr("hfcls.finetune.check_space", lambda *args: None)  # it asks for more than there is
+    drive = full_disk(left)
+    run = {**options, "output_dir": str(drive / "out")}
+    with pytest.raises(HfclsError, match=message) as error:
+        hfcls.distill(**run)
+    assert "\n" not in str(error.value)
+    (drive / "other").unlink()
+    assert hfcls.distill(**run, resume="--resume" in message).facts.steps == 18

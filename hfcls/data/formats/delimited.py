@@ -15,7 +15,7 @@ from datasets import Features, List, Value
 from hfcls.data.formats.dialects import Dialect, OpenText, fits, long_fields, records
 from hfcls.data.formats.encodings import NAMES, open_text, sniff_encoding
 from hfcls.data.formats.sniffing import DELIMITERS, sniff_dialect
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, unique_names
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, check_columns, unique_names
 from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import quoted
 
@@ -39,6 +39,7 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
     dialect, why = sniff_dialect(path, opened, usual=usual, delimiter=options.delimiter, quoting=options.quoting)
     with opened() as file:
         header = next(row for row, _ in records(dialect, file) if row)
+    check_columns(path, len(header))
     if any("\0" in name for name in header):
         raise HfclsError(
             f"{path}: its first line holds NUL characters; save the file as UTF-8, or name its encoding with "

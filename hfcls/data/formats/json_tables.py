@@ -14,7 +14,7 @@ import pyarrow as pa
 from datasets import Features, Json, Value
 
 from hfcls.data.formats.encodings import NAMES, kind_of, open_text, sniff_encoding
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, check_columns
 from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import quoted
 
@@ -34,8 +34,9 @@ def open_json(path: Path, options: ReadOptions) -> Table:
     read = partial(_records, path, encoding)
     seen: dict[str, Seen] = {}
     for records in _batches(read(_strict_json, decided)):
-        for name, values in _columns(records).items():
+        for name, values in _columns(records, path).items():
             seen.setdefault(name, Seen()).note(values)
+        check_columns(path, len(seen))
     features = Features({name: column.feature() for name, column in seen.items()})
     if encoding not in ("utf-8", "utf-8-sig"):
         decided.append(f"read as {NAMES.get(encoding, encoding)}")
@@ -58,9 +59,10 @@ def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
         yield batch
 
 
-def _columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _columns(records: list[dict[str, Any]], path: Path | None = None) -> dict[str, list[Any]]:
     """In the order in which the names appear; None where a record lacks one."""
     names = dict.fromkeys(name for record in records for name in record)
+    check_columns(path, len(names))
     return {name: [record.get(name) for record in records] for name in names}
 
 

@@ -1,8 +1,10 @@
 """What every reader of a file gives: its columns, and its rows in parts."""
 
 import codecs
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ from datasets import Features
 
 from hfcls.errors import HfclsError
 
+MOST_COLUMNS = 2**14  # of a workbook
 ROWS_AT_ONCE = 1_000  # larger parts are slower: Python looks through more objects for garbage
 
 
@@ -69,13 +72,23 @@ def unique_names(header: list[str]) -> list[str]:
     `NAME (2)`: neither can be chosen by mistake.
     """
     names = [name if name.strip() else f"Unnamed: {i}" for i, name in enumerate(header)]
+    counts = Counter(names)
     seen: dict[str, int] = {}
-    unique = []
+    unique: dict[str, None] = {}  # an ordered set
     for name in names:
-        if names.count(name) > 1:
+        if counts[name] > 1:
             seen[name] = seen.get(name, 0) + 1
             name = f"{name} ({seen[name]})"
         while name in unique:
             name += "'"
-        unique.append(name)
-    return unique
+        unique[name] = None
+    return [*unique]
+
+
+def check_columns(path: Path | None, count: int) -> None:
+    """Raises HfclsError for more columns than the widest workbook has: what takes minutes and gigabytes is no table."""
+    if count > MOST_COLUMNS:
+        raise HfclsError(
+            f"{path or 'the data'} has {count:,} columns, at most {MOST_COLUMNS:,} are read: is its delimiter another "
+            "one, or each of its lines a table?"
+        )
