@@ -99,4 +99,4 @@ def test_the_report_shows_both(corpus, tiny_model, tmp_path):
     page = (Path(run.output_dir) / "report.html").read_text("utf-8")
     assert "Beside the baseline" in page
     assert re.search(rf"{run.baseline.analysis.accuracy.value:.2f}\d* <small>", page)  # as many digits as rows allow
-    assert "McNemar 검정 p\u00a0=\u00a0" in page
+    assert "맥니머 검정 p\u00a0=\u00a0" in page
