@@ -14,7 +14,7 @@ TEST_PROCESSES ?= 2
 .PHONY: train test test-slow test-xla lint format docs clean
 
 train: $(VENV)/.hfcls
-	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml train.py recipes/quickstart.yaml
+	@$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml train.py recipes/quickstart.yaml
 
 test: $(VENV)/.hfcls-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES)

@@ -16,28 +16,35 @@ import hfcls
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+PAGES = (
+    ("en", "en-US", "", "Classify", "How much each word moved"),
+    ("ko", "ko-KR", ".ko", "분류하기", "낱말이 판단을 얼마나 움직였는지"),
+)
 TEXT = "배우는 훌륭했지만 이야기가 지루하고 시간이 아까웠어요"
 
 
 def take(run: Path, images: Path) -> None:
-    """Write report.png, report.ko.png and serve.png to `images`."""
+    """Write report.png and serve.png to `images`, and the same in Korean as report.ko.png and serve.ko.png."""
     demo = hfcls.launch_demo(str(run))
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1120, "height": 1350}, locale="en-US")
-        page.goto((run / "report.html").resolve().as_uri())
-        for language, name in (("ko", "report.ko.png"), ("en", "report.png")):
+        for language, locale, suffix, button, told in PAGES:
+            page = browser.new_page(viewport={"width": 1120, "height": 1350}, locale=locale)
+            page.goto((run / "report.html").resolve().as_uri())
             page.click(f"label[for={language}]")
-            save(page.screenshot(), images / name)
+            curves = page.locator(".figures").first.bounding_box() or {}
+            end = curves["y"] + curves["height"] + 24  # no figure is cut
+            area = {"x": 0, "y": 0, "width": 1120, "height": end}
+            save(page.screenshot(full_page=True, clip=area), images / f"report{suffix}.png")
 
-        page = browser.new_page(viewport={"width": 740, "height": 625}, locale="en-US")
-        page.goto(demo.local_url)
-        page.get_by_role("textbox").first.fill(TEXT)
-        page.get_by_role("button", name="Classify").click()
-        page.get_by_text("How much each word moved").wait_for()
-        page.mouse.move(0, 0)
-        page.wait_for_timeout(1000)  # until the button has faded back to its colour
-        save(page.screenshot(), images / "serve.png")
+            page = browser.new_page(viewport={"width": 740, "height": 545}, locale=locale)
+            page.goto(demo.local_url)
+            page.get_by_role("textbox").first.fill(TEXT)
+            page.get_by_role("button", name=button).click()
+            page.get_by_text(told).wait_for()
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(1000)  # until the button has faded back to its colour
+            save(page.screenshot(), images / f"serve{suffix}.png")
         browser.close()
     demo.close()
 

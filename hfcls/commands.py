@@ -24,12 +24,12 @@ from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import config_from, shipped_files
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError, PushError
-from hfcls.system.launch import check_launch
+from hfcls.system.launch import check_launch, world_size
 from hfcls.system.next_steps import INSTALL_EXTRA, REAL_COMMAND, REAL_RUN, command_of, try_it
 from hfcls.system.quoting import visible
 from hfcls.system.terminal import for_people
 
-EXAMPLE_CHARS = 40  # of the text in the last line of `hfcls train`
+EXAMPLE_CHARS = 20  # of the text in the last line of `hfcls train`
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -125,7 +125,9 @@ def run_predict(args: argparse.Namespace) -> None:
             raise HfclsError("give texts or --input, not both")
         from hfcls.inference.shards import predict_files
 
-        predict_files(config)
+        written = predict_files(config)
+        if world_size() == 1:  # of several, each knows of its own files alone
+            print(for_people(f"{len(written):,} {'file' if len(written) == 1 else 'files'} in {config.output}"))
         return
     if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
         raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")

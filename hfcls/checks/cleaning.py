@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from hfcls.baseline.beside import out_of_fold, texts_of
 from hfcls.baseline.model import BASELINE
@@ -36,7 +37,7 @@ from hfcls.models.scratch import SCRATCH
 from hfcls.models.sources import load_config
 from hfcls.scoring.label_errors import FOLDS, find_label_errors, pooled, text_folds
 from hfcls.scoring.tasks import SingleLabel
-from hfcls.system.terminal import only_warnings
+from hfcls.system.terminal import bars_are_seen, only_warnings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -143,9 +144,9 @@ def _out_of_fold(
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Probabilities [N, num_labels] by models that have not seen the row, and the weight of each model."""
     texts, probabilities = texts_of(rows), np.zeros((len(rows), num_labels))
-    for fold, (unseen, found) in enumerate(out_of_fold(texts, labels, folds, num_labels, seed=config.seed), start=1):
+    judged = out_of_fold(texts, labels, folds, num_labels, seed=config.seed)
+    for unseen, found in tqdm(judged, "baseline", FOLDS, unit=" folds", disable=not bars_are_seen()):
         probabilities[unseen] = found
-        logger.info("baseline: fold %d of %d", fold, FOLDS)
     if config.model in (None, BASELINE):
         return probabilities, {"baseline": 1.0}
     probe = _probe(config, rows, labels, folds)

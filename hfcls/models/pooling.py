@@ -69,10 +69,9 @@ def warm_start(
     loss = warm_head(model, head_features(model, sample, collator), labels)
     seconds = time.monotonic() - began
     logger.info(
-        "the head is fitted on %s of %d texts, in %.0f s; loss of a text it has not seen %.4f; layers: %d%s",
-        "the mean of the tokens" if means else "what the model gives it",
+        "head fitted on %d texts in %.0f s: loss %.4f on unseen texts; %d layers%s",
         *(len(sample), seconds, loss, _depth(model.config)),
-        " with the one that takes the mean" if means and model.config.model_type in STACKED else "",
+        " and the mean of the tokens" if means else "",
     )
     return seconds
 

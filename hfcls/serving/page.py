@@ -36,6 +36,7 @@ PREDICTED = {"predicted_label": "label", "predicted_score": "score"}  # columns 
 # Fonts of the system, one with Hangul on each: nothing is fetched.
 FONTS = ("system-ui", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans KR", "Noto Sans CJK KR", "NanumGothic")
 CSS = """
+.gradio-container, .toast-wrap { word-break: keep-all; overflow-wrap: anywhere; }
 .gradio-container, .gradio-container main { width: 100%; max-width: 46rem !important; margin: 0 auto !important; }
 footer > :not(.show-api) { display: none !important; }
 .hfcls-name .html-container { padding: 0 !important; }
@@ -57,6 +58,9 @@ footer > :not(.show-api) { display: none !important; }
 .hfcls-word:focus-visible { outline: 2px solid var(--primary-600); }
 button[role=tab].selected { color: var(--primary-700) !important; }
 .dark button[role=tab].selected { color: var(--primary-400) !important; }
+input.subdued { color: inherit !important; }
+span.or { color: var(--neutral-600) !important; }
+.dark span.or { color: var(--neutral-300) !important; }
 footer .show-api { color: var(--neutral-600) !important; }
 .dark footer .show-api { color: var(--neutral-300) !important; }
 .hfcls-rows { width: 100%; border-collapse: collapse; font-size: .95rem; }
@@ -68,6 +72,13 @@ footer .show-api { color: var(--neutral-600) !important; }
 .hfcls-legend { font-size: .85rem; opacity: .8; word-break: keep-all; }
 .hfcls-cut { opacity: .4; text-decoration: line-through; }
 """
+
+# Gradio 6.31 notes that `?view=api` asks for the description of the API, and shows it after a click only.
+OPEN_API = """() => {
+  const asked = () => new URLSearchParams(location.search).get("view") === "api";
+  const link = document.querySelector("footer .show-api");
+  if (asked() && link) { link.click(); if (!asked()) link.click(); }
+}"""
 
 
 def theme() -> gr.themes.Base:
@@ -204,6 +215,7 @@ def build_page(
                 label, [texts, file, column], [table, download, workbook], show_progress="full",
                 show_progress_on=table, api_visibility="private",
             )  # fmt: skip
+        page.load(None, js=OPEN_API, api_visibility="private")
         for function in (classify, classify_many, explain):
             gr.api(function, api_name=function.__name__)
     return page

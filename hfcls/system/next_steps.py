@@ -13,7 +13,7 @@ INSTALL = "pip install -e . in the checkout of hfcls"
 INSTALL_EXTRA = "pip install -e '.[{extra}]' in the checkout of hfcls"
 
 REAL_RUN = (
-    "This was a demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
+    "A demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
     "The full run, KcBERT on 150,000 NSMC reviews (a GPU is advisable):"
 )
 REAL_COMMAND = (

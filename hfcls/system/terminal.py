@@ -126,12 +126,11 @@ def for_people(text: str, stream: TextIO | None = None) -> str:
 def arrange_bars(quiet: bool) -> None:
     """How the bars of tqdm look, whose libraries are imported after this: none where nobody sees them move.
 
-    In a terminal only what takes a while has a bar, which is gone when it has ended. It leaves room for the ^C of a
-    terminal, which would else stand on the next line.
+    In a terminal a bar is gone when it has ended: one with a delay would stay, where a line of the log had shown it too
+    early (tqdm 4.70). It leaves room for the ^C of a terminal, which would else stand on the next line.
     """
     if quiet or not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
-    os.environ.setdefault("TQDM_DELAY", "1")
     os.environ.setdefault("TQDM_LEAVE", "")
     os.environ.setdefault("TQDM_NCOLS", str(max(20, shutil.get_terminal_size().columns - 4)))
 

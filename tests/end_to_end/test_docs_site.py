@@ -71,8 +71,10 @@ def test_no_table_is_wider_than_its_column_and_words_stay_whole(site, page, widt
         assert page.evaluate("getComputedStyle(document.querySelector('.md-typeset p')).wordBreak") == "keep-all"
 
 
-def test_axe_finds_nothing_serious(site, page):
-    for name in PAGES:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(site, page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    for name in (*PAGES, "serve/"):  # with numbers in its code
         page.goto(f"{site}{name}")
         assert serious_violations(page) == [], name
     page.goto(f"{site}ko/")

@@ -91,7 +91,7 @@ def test_the_demonstration_names_the_model_that_was_trained(tiny_model, tmp_path
         == 0
     )
     out = capsys.readouterr().out
-    assert f"This was a demonstration: {tiny_model} on the 1,700 reviews that ship with hfcls." in out
+    assert f"A demonstration: {tiny_model} on the 1,700 reviews that ship with hfcls." in out
     assert "random weights" not in out
     trial = printed_trial(out)
     held_out = json.loads((tmp_path / "my run/results.json").read_text("utf-8"))["examples"][0]["text"]

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import hfcls
 from hfcls import cli
+from hfcls.data.tasks import TAUGHT
 from hfcls.errors import HfclsError
 from hfcls.publishing.names import TUNED
 from hfcls.runs.record import OneSeed, Seeds, protocol
@@ -31,7 +32,7 @@ from hfcls.scoring.tasks import MultiLabel, SingleLabel
 
 figures = pytest.importorskip("hfcls.publishing.pages.figures", reason="needs the extra `report`")
 from hfcls.publishing.pages.curves import Curves, read_curves  # noqa: E402
-from hfcls.publishing.pages.report import render, write_report  # noqa: E402
+from hfcls.publishing.pages.report import render, with_options, write_report  # noqa: E402
 from hfcls.publishing.pages.verdict import verdict  # noqa: E402
 from hfcls.runs.predictions import confident_errors  # noqa: E402
 from hfcls.system.quoting import visible  # noqa: E402
@@ -103,8 +104,8 @@ def test_a_run_ends_with_its_report(run, out):
     assert len(numbers["curves"]["points"]["loss"]) == 21, "as many as there are steps, where an epoch has but seven"
     assert numbers["slices"][0]["name"] == "short"
     for ko, en in verdict(run, numbers["curves"]["points"]["eval_loss"]).sentences:
-        assert ko in html.unescape(page)
-        assert en in html.unescape(page)
+        assert with_options(ko) in page
+        assert with_options(en) in page
     sections = re.findall(r'<a href="#([^"]*)"', page)
     assert sections == re.findall(r'<h2 id="([^"]*)"', page)
     assert {"section-curves", "section-classes", "section-slices", "section-run"} <= set(sections)
@@ -161,6 +162,17 @@ def test_korean_tells_what_validation_chose_beside_the_checkpoint(run):
     assert "검증 데이터(40행)에서 정한 값은 문턱값, 온도, 최저 확신도입니다." in page
     assert "시드가 다른 모델(seed-7, seed-8) 가운데 검증 데이터의 손실에서 가장 좋은 seed-8입니다." in page
     assert "시드별 정확도의 평균은 0.7500, 표준편차는 0.0707입니다." in page
+
+
+def test_scores_on_the_answers_of_a_teacher_are_told_as_such(run):
+    page = render(replace(run, note=f"held out; {TAUGHT} 'big'"), {}, [], None)
+    assert "정답이 아니라 교사와 얼마나 같은지를" in page
+    assert "how often the model agrees with it" in page
+    assert "교사" not in render(run, {}, [], None)
+
+
+def test_an_option_that_the_verdict_names_stays_in_one_piece():
+    assert with_options("<b> --seed 7로") == "&lt;b&gt; <code>--seed</code> 7로"
 
 
 def test_every_value_that_validation_may_choose_has_a_korean_name():

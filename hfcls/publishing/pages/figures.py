@@ -155,7 +155,7 @@ def _scatter(points: np.ndarray, both: Callable[[str, str], str]) -> Figure:
     figure.set_size_inches(3.7, 3.2)
     ends = [points.min(), points.max()]
     axes.plot(ends, ends, color=GREY, linestyle=":")
-    axes.plot(*points.T, "o", color=BLUE, markersize=3, markeredgewidth=0, alpha=0.4)
+    axes.plot(*points.T, "o", color=BLUE, markersize=3, markeredgewidth=0, alpha=max(0.3, min(0.9, 60 / len(points))))
     return figure
 
 

@@ -1,5 +1,6 @@
 """A finished run as one page that opens offline, in Korean and English: `report.html`, and its figures as files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from jinja2 import UndefinedError
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pyarrow import ArrowException
 
 from hfcls.data.splits import carved_share
+from hfcls.data.tasks import TAUGHT
 from hfcls.errors import HfclsError
 from hfcls.publishing.names import (
     LOSSES,
@@ -134,10 +136,17 @@ def render(
         durations=durations(result.facts.training_seconds) if result.facts else None,
         verdict=verdict(result, eval_loss),
         kinds=kinds,
+        taught=TAUGHT in result.note,
+        with_options=with_options,
         without_place=without_place,
         option_without_place=option_without_place,
         shown_characters=SHOWN_CHARACTERS,
     )
+
+
+def with_options(text: str) -> Markup:
+    """A sentence as HTML, in which no line ends within the name of an option."""
+    return Markup(re.sub(r"--\w+", r"<code>\g<0></code>", str(escape(text))))
 
 
 def _points(folder: Path, result: Result) -> np.ndarray | None:
