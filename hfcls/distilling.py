@@ -146,6 +146,9 @@ def _taught(config: DistillConfig, path: Path, rows: Dataset, classes: list[str]
     """The rows of a file of answers with their soft labels."""
     if missing := [name for name in classes if PREFIX + name not in rows.column_names]:
         raise HfclsError(f"{path} has no column {quoted([PREFIX + name for name in missing])}, which other files have")
+    own = {name for name in rows.column_names if name.startswith(PREFIX)}
+    if more := sorted(own.difference(PREFIX + name for name in classes)):  # a class without its share of all texts
+        raise HfclsError(f"{path} has the column {quoted(more)}, which other files have not")
     answers = rows.select_columns([PREFIX + name for name in classes])
     wanted = {"text_column": config.text_column, "text_pair_column": config.text_pair_column}
     texts = {option: name for option, name in wanted.items() if name is not None}

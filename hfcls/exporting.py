@@ -21,7 +21,7 @@ from hfcls.models.classes import task_of_config
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
 from hfcls.models.compact.to_onnx import write_facts, write_onnx
 from hfcls.models.loading import load_classifier
-from hfcls.scoring.tasks import Regression
+from hfcls.scoring.tasks import Regression, Task
 from hfcls.system.files import beside, check_writable, remove_leftovers
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Exported:
         folder: where the model lies.
         precision: float32 or int8.
         size: bytes of `model.onnx`.
-        largest_difference: of a logit, to the model in torch.
-        agreement: labels that changed and accuracy that was lost.
+        largest_difference: of a logit, or of the number of a regression, to the model in torch.
+        agreement: labels that changed and accuracy that was lost; None of a regression, which gives no labels.
         texts: what the check was made with.
     """
 
@@ -50,15 +50,16 @@ class Exported:
     precision: str
     size: int
     largest_difference: float
-    agreement: Agreement
+    agreement: Agreement | None
     texts: str
 
     def text(self) -> str:
         """What the command prints."""
+        what = "logit" if self.agreement else "number"
         return (
             f"{self.folder / ONNX_FILE}: {self.precision}, {self.size / 1e6:,.1f} MB\n"
-            f"checked against the model in torch on {self.texts}: largest difference of a logit "
-            f"{self.largest_difference:.1e}, {self.agreement}"
+            f"checked against the model in torch on {self.texts}: largest difference of a {what} "
+            f"{self.largest_difference:.1e}{f', {self.agreement}' if self.agreement else ''}"
         )
 
 
@@ -67,8 +68,8 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
 
     `Classifier.from_pretrained`, `predict`, `evaluate` and `serve` take the folder; `OnnxClassifier` runs it without
     torch. 1,000 texts, those the run was scored on or else demonstration reviews, and 100 pairs go through both. In
-    float32 no logit may differ by more than 1e-4; in int8 at most 0.5 % of the labels may change and 0.3 points of
-    accuracy be lost.
+    float32 no logit may differ by more than 1e-4 (of a regression, whose numbers have a unit: 1e-4 of their range); in
+    int8 at most 0.5 % of the labels may change and 0.3 points of accuracy be lost.
 
     Args:
         config: options; default `ExportConfig()`.
@@ -84,8 +85,8 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
     if (Path(config.model) / ONNX_FILE).is_file():
         raise HfclsError(f"{config.model} is an exported model already: give the folder of the run it was made from")
     model, tokenizer = load_classifier(config.model, trust_remote_code=config.trust_remote_code)
-    if isinstance(task_of_config(model.config), Regression):
-        raise HfclsError(f"{config.model} gives numbers: an export is held to labels; use it in torch")
+    if config.int8 and isinstance(task_of_config(model.config), Regression):
+        raise HfclsError(f"int8 is held to labels, and {config.model} gives numbers: leave out --int8")
     aside, replaced = beside(folder), beside(folder)
     try:
         remove_leftovers(folder)
@@ -116,32 +117,45 @@ def _check_free(folder: Path) -> None:
     check_writable(folder.with_name(f"{folder.name}.probe"), "output")
 
 
-def _held_to(original: Classifier, folder: Path, config: ExportConfig) -> tuple[float, Agreement, str]:
+def _held_to(original: Classifier, folder: Path, config: ExportConfig) -> tuple[float, Agreement | None, str]:
     """The largest difference of a logit, the labels, and what the texts were; raises HfclsError if it is too much."""
     texts, true, name = _texts(config.model, original.takes_pairs)
     exported = OnnxClassifier.from_pretrained(folder)
     before, after = original.logits(texts).numpy(), exported.logits(texts)
-    difference = float(np.abs(before - after).max())
+    difference, most = float(np.abs(before - after).max()), MOST_DIFFERENCE
     tells_pairs = exported.model.takes_token_types or "token_type_ids" not in original.tokenizer.model_input_names
     if tells_pairs and not original.columns.get("text_columns"):  # whose texts are joined
         pairs = _pairs(texts[:PAIRS])
         difference = max(difference, float(np.abs(original.logits(pairs).numpy() - exported.logits(pairs)).max()))
-    labels_before, labels_after = (decided_labels(original.task, logits) for logits in (before, after))
-    # the last texts were made up for the check: their true labels are not known
-    agreement = compared(labels_before, labels_after, None)
-    if true is not None:
-        lost = compared(labels_before[: len(true)], labels_after[: len(true)], true)
-        agreement = Agreement(agreement.rows, agreement.changed, lost.accuracy_lost)
-    if config.int8:
+    agreement = None
+    if isinstance(original.task, Regression):  # its numbers are of any unit, and may be large beside their range
+        most = float(MOST_DIFFERENCE * np.ptp(before) + 1e-6 * np.abs(before).max())
+    else:
+        agreement = _agreement(original.task, before, after, true)
+    if config.int8 and agreement:
         check_agreement(agreement, "int8", config.model)
-    elif not difference <= MOST_DIFFERENCE:  # NaN too
+    elif not difference <= most:  # NaN too
+        what, found = ("logit", f" ({agreement})") if agreement else ("number", "")
         raise HfclsError(
-            f"the exported model is not that of {config.model}: a logit differs by {difference:.1e} on {name}, at most "
-            f"{MOST_DIFFERENCE:.0e} is rounding ({agreement}): use it in torch"
+            f"the exported model is not that of {config.model}: a {what} differs by {difference:.1e} on {name}, at "
+            f"most {most:.0e} is rounding{found}: use it in torch"
         )
-    check = {"texts": name, "largest_logit_difference": difference, **asdict(agreement)}
+    check = {"texts": name, "largest_logit_difference": difference, **(asdict(agreement) if agreement else {})}
     write_facts(folder, {"source": config.model, "check": check})
     return difference, agreement, name
+
+
+def _agreement(
+    task: Task, before: NDArray[np.float32], after: NDArray[np.float32], true: NDArray[Any] | None
+) -> Agreement:
+    """Of the labels that two models' logits [N, C] make; `true` are those of the first texts, if they are known."""
+    labels_before, labels_after = (decided_labels(task, logits) for logits in (before, after))
+    agreement = compared(labels_before, labels_after, None)
+    if true is None:
+        return agreement
+    # the last texts were made up for the check: their true labels are not known
+    lost = compared(labels_before[: len(true)], labels_after[: len(true)], true)
+    return Agreement(agreement.rows, agreement.changed, lost.accuracy_lost)
 
 
 def _texts(model: str, takes_pairs: bool) -> tuple[list[Text], NDArray[Any] | None, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECKED_ROWS = 1_000
+ENOUGH_ROWS = 200  # of which one that changes is 0.5 %
 MOST_CHANGED, MOST_LOST = 0.005, 0.003  # of the labels; of the accuracy: 0.3 points
 
 
@@ -104,6 +105,11 @@ def verify_precision(classifier: "Classifier", name: str, precision: str) -> Non
         agreement = compared(before, decided_labels(classifier.task, classifier.logits(texts).numpy()), true)
         _remember(path, precision, circumstances, agreement)
     logger.info("%s: %s", precision, agreement)
+    if agreement.rows < ENOUGH_ROWS:
+        logger.warning(
+            "%s is verified on %d rows, and fewer than %d show little: `hfcls evaluate --precision %s` shows more",
+            precision, agreement.rows, ENOUGH_ROWS, precision,
+        )  # fmt: skip
     check_agreement(agreement, precision, name)
 
 

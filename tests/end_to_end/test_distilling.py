@@ -13,6 +13,7 @@ from conftest import reviews
 import hfcls
 from hfcls import cli
 from hfcls.errors import HfclsError
+from hfcls.inference import shards
 from hfcls.inference.classifier import Classifier
 from hfcls.training.trainer import ClassificationTrainer
 
@@ -157,6 +158,62 @@ def test_probabilities_that_another_model_wrote(options, tmp_path, caplog):
         pandas.DataFrame(table).to_csv(tmp_path / "llm.csv", index=False)
         with pytest.raises(HfclsError, match=r"llm\.csv, row 5: the columns probability_\* must hold probabilities"):
             hfcls.distill(**given | {"overwrite_output_dir": True})
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_probabilities_are_read_from_files_of_any_kind(options, tmp_path, caplog, kind):
+    def write_rows(name: str, **columns) -> None:
+        table = pandas.DataFrame({"text": [text for text, _ in reviews(30, 1)], **columns})
+        if kind == "parquet":
+            table.to_parquet(tmp_path / f"llm/{name}.parquet")
+        else:
+            table.to_json(tmp_path / f"llm/{name}.jsonl", orient="records", lines=True, force_ascii=False)
+
+    (tmp_path / "llm").mkdir()
+    yes, no = [0.75, None, *[0.5] * 28], [0.25, None, *[0.49] * 28]
+    write_rows("a", probability_긍정=yes, probability_부정=no, score=1)
+    write_rows("b", model="large", probability_부정=no, probability_긍정=yes)  # in another order
+    given = options | {"teacher": None, "dataset": str(tmp_path / "llm"), "max_steps": 2, "overwrite_output_dir": True}
+    result = hfcls.distill(**given)
+    assert "58 training texts have the probabilities" in result.facts.protocol
+    assert caplog.text.count("1 of 30 rows have no text or no probabilities") == 2
+    write_rows("b", probability_긍정=[0.9] * 30, probability_부정=[0.3] * 30)
+    with pytest.raises(HfclsError, match=r"b\.\w+, row 1: the columns .* add up to 1, found 0\.9, 0\.3"):
+        hfcls.distill(**given)
+    write_rows("b", probability_긍정=yes)
+    with pytest.raises(HfclsError, match=r"b\.\w+ has no column 'probability_부정', which other files have"):
+        hfcls.distill(**given)
+    write_rows("b", probability_긍정=yes, probability_부정=no, probability_중립=no)
+    with pytest.raises(HfclsError, match=r"b\.\w+ has the column 'probability_중립', which other files have not"):
+        hfcls.distill(**given)
+
+
+def test_a_teacher_that_is_stopped_goes_on_where_it_was(options, tmp_path, monkeypatch):
+    """What it has said of the first file is not asked again, and the student is the one of a run in one go."""
+    (tmp_path / "many").mkdir()
+    for i in range(3):
+        rows = [(text,) for text, _ in reviews(30, i + 1)]
+        write(tmp_path / f"many/{i}.csv", ["text"], rows)
+    options |= {"dataset": str(tmp_path / "many"), "max_steps": 4}
+    hfcls.distill(**options | {"output_dir": str(tmp_path / "whole")})
+    written = shards.write_table
+
+    def stopped_at_the_second(table, path, **given):
+        if path.name.startswith("1.csv"):
+            raise KeyboardInterrupt
+        written(table, path, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "write_table", stopped_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            hfcls.distill(**options)
+    (answer,) = (tmp_path / "out/teacher").glob("*.parquet")
+    before = answer.stat().st_mtime_ns
+    hfcls.distill(**options | {"resume": True})
+    assert answer.stat().st_mtime_ns == before
+    assert len(list((tmp_path / "out/teacher").glob("*.parquet"))) == 3
+    first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole"))
+    assert first == second
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import shutil
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 import hfcls
 from hfcls import cli, exporting
 from hfcls.errors import HfclsError
 from hfcls.models.loading import load_classifier
+from hfcls.models.tokenizers import load_tokenizer
 
 
 def test_the_command_writes_a_folder_and_prints_what_it_found(classifier_folder, tmp_path, capsys, monkeypatch):
@@ -59,6 +61,48 @@ def test_int8_that_turns_labels_is_refused_with_the_figures(classifier_folder, t
     with pytest.raises(HfclsError, match=r"int8 changes too much of .*: \d+ of 1,002 labels changed"):
         hfcls.export(model=classifier_folder, output=str(tmp_path / "out"), int8=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def years(tiny_model, tmp_path):
+    """A model that gives a text a number around 2000."""
+    labels = {"num_labels": 1, "problem_type": "regression", "id2label": {0: "연도"}, "label2id": {"연도": 0}}
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_model, **labels)
+    with torch.no_grad():
+        model.classifier.bias += 2000
+    model.save_pretrained(tmp_path / "years")
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.model_max_length = 64
+    tokenizer.save_pretrained(tmp_path / "years")
+    return str(tmp_path / "years")
+
+
+def test_a_regression_is_held_to_its_numbers(years, capsys, monkeypatch):
+    status = cli.main(["export", years])
+    printed, error = capsys.readouterr()
+    assert status == 0, error
+    assert re.search(r"on 1,000 demonstration reviews: largest difference of a number \S+\n$", printed)
+    texts = ["영화 최고", "", "별로 " * 100]
+    expected = hfcls.Classifier.from_pretrained(years)(texts)
+    for exported in (hfcls.OnnxClassifier, hfcls.Classifier):
+        answers = exported.from_pretrained(f"{years}-onnx")(texts)
+        assert [answer["label"] for answer in answers] == ["연도"] * 3
+        assert [answer["score"] for answer in answers] == pytest.approx([one["score"] for one in expected], abs=1e-3)
+    assert cli.main(["export", years, "--int8"]) == 1
+    assert "int8 is held to labels, and" in capsys.readouterr().err
+    write = exporting.write_onnx
+
+    def wrong(model, *given, **options):
+        with torch.no_grad():
+            model.classifier.bias += 0.01
+        write(model, *given, **options)
+        with torch.no_grad():
+            model.classifier.bias -= 0.01
+
+    monkeypatch.setattr(exporting, "write_onnx", wrong)
+    with pytest.raises(HfclsError, match=r"a number differs by 1\.\de-02 .* is rounding: use it in torch"):
+        hfcls.export(model=years)
 
 
 def test_a_folder_with_something_else_is_left_alone(classifier_folder, tmp_path):

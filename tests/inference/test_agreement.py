@@ -101,6 +101,14 @@ def test_a_model_without_scored_rows_is_used_with_a_warning(classifier_folder, c
     assert held_out(agreement.Path(classifier_folder)) is None
 
 
+@pytest.mark.parametrize(("count", "warned"), [(60, True), (200, False)])
+def test_a_verification_on_few_rows_says_so(run, caplog, monkeypatch, count, warned):
+    monkeypatch.setattr(agreement, "MOST_CHANGED", 0.1)  # the tiny model is unsure of many rows
+    monkeypatch.setattr(agreement, "MOST_LOST", 0.1)
+    Classifier.from_pretrained(run(count=count), precision="int8")
+    assert ("int8 is verified on 60 rows, and fewer than 200 show little" in caplog.text) == warned
+
+
 def test_the_rows_are_spread_over_the_whole_split(run):
     folder = run(count=2500)
     texts, true, before = held_out(agreement.Path(folder))

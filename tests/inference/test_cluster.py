@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -21,12 +24,14 @@ from pyarrow import fs
 
 from hfcls.config.commands import PredictConfig
 from hfcls.errors import HfclsError
+from hfcls.inference import agreement
+from hfcls.inference.classifier import Classifier
 from hfcls.inference.cluster import engine
 from hfcls.inference.cluster.places import input_places, place_of
 from hfcls.inference.cluster.worker import Job, Shard
 from hfcls.inference.shards import predict_files
 
-KEYS = {"access_key": "a-key", "secret_key": "a-secret", "region": "us-east-1", "scheme": "http"}
+KEYS = {"access_key": "AKIDOFATEST", "secret_key": "a-secret", "region": "us-east-1", "scheme": "http"}
 
 
 class OneProcess:
@@ -39,6 +44,9 @@ class OneProcess:
         self.data = self
         self.DataContext = SimpleNamespace(get_current=SimpleNamespace)
         self.put = self.get = lambda value: value
+
+    def get_runtime_context(self):
+        return SimpleNamespace(was_current_actor_reconstructed=False)
 
     def is_initialized(self):
         return True
@@ -144,18 +152,65 @@ def test_a_worker_for_each_gpu_or_core_and_no_more_than_shards(monkeypatch, reso
 
 
 def test_the_model_travels_with_the_work(classifier_folder, tmp_path, one_process, monkeypatch):
-    """Workers load its files from a folder of their own, and none of the checkpoints."""
+    """Workers load its files from a folder of their own; what a run has in folders stays."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.csv").write_text("text\n영화 최고\n", encoding="utf-8")
     (tmp_path / "model/checkpoint-1").mkdir(parents=True)
     for path in Path(classifier_folder).iterdir():
         (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "model/checkpoint-1/optimizer.pt").write_bytes(b"large")
+    (tmp_path / "model/teacher").mkdir()  # what a student has learned from
+    (tmp_path / "model/teacher/comments.csv-00000-of-00001.parquet").write_bytes(b"large")
+    (tmp_path / "model/.hfcls-lock").touch()
     files = engine._model_files(str(tmp_path / "model"))
     assert files.keys() == {path.name for path in Path(classifier_folder).iterdir()}
     assert engine._model_files("someone/a-model") == {}
     options = {"model": str(tmp_path / "model"), "input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
     assert len(predict_files(**options, engine="ray")) == 1
+
+
+def test_int8_is_held_to_the_run_once_and_workers_know_what_was_found(
+    classifier_folder, tmp_path, one_process, monkeypatch
+):
+    """The rows of the run travel with it, since a worker's processor may be another."""
+    model = shutil.copytree(classifier_folder, tmp_path / "model")
+    texts = [text for text, _ in reviews(60)]
+    labels = [answer["label"] for answer in Classifier.from_pretrained(classifier_folder)(texts)]
+    columns = {"text": texts, "label": labels, "predicted": labels}
+    pyarrow.parquet.write_table(pyarrow.table(columns), model / "predictions.parquet")
+    monkeypatch.setattr(agreement, "MOST_CHANGED", 0.05)  # the tiny model is unsure of many rows
+    monkeypatch.setattr(agreement, "MOST_LOST", 0.05)
+    looks = []
+    compared = agreement.compared
+    monkeypatch.setattr(agreement, "compared", lambda *given: looks.append(given) or compared(*given))
+    write_inputs(tmp_path / "in")
+    options = {"model": str(model), "input": str(tmp_path / "in"), "precision": "int8", "shard_size": 20}
+    predict_files(**options, output=str(tmp_path / "local"))
+    predict_files(**options, output=str(tmp_path / "ray"), engine="ray")
+    assert len(looks) == 1
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+    given = Classifier.from_pretrained
+
+    def refused_on_workers(name, **options):
+        if name != str(model):
+            raise HfclsError(f"int8 changes too much of {name}: 9 of 60 labels changed (15.00%)")
+        return given(name, **options)
+
+    monkeypatch.setattr(Classifier, "from_pretrained", refused_on_workers)
+    with pytest.raises(HfclsError, match=f"^int8 changes too much of {model}: 9 of 60 labels changed"):
+        predict_files(**options, output=str(tmp_path / "other"), engine="ray")
+
+
+def test_workers_that_had_to_be_replaced_are_told_once(classifier_folder, tmp_path, one_process, monkeypatch, caplog):
+    write_inputs(tmp_path / "in")
+    options = {"model": classifier_folder, "input": str(tmp_path / "in"), "shard_size": 10, "engine": "ray"}
+    predict_files(**options, output=str(tmp_path / "whole"))
+    assert "has died" not in caplog.text
+    replaced = SimpleNamespace(was_current_actor_reconstructed=True)
+    monkeypatch.setattr(OneProcess, "get_runtime_context", lambda self: replaced)
+    predict_files(**options, output=str(tmp_path / "replaced"))
+    assert caplog.text.count("a worker has died and Ray has started another") == 1
 
 
 @pytest.mark.parametrize(
@@ -219,18 +274,56 @@ def started(monkeypatch):
     return calls
 
 
-def test_an_address_where_nobody_listens_is_one_line_at_once(started, monkeypatch):
+def answering(server: socket.socket, answer: bytes) -> None:
+    """Whoever connects gets this answer, until the server is closed."""
+
+    def answer_all() -> None:
+        with suppress(OSError):
+            while True:
+                with server.accept()[0] as connection:
+                    connection.recv(100)
+                    connection.sendall(answer)
+
+    threading.Thread(target=answer_all, daemon=True).start()
+
+
+def test_an_address_where_ray_does_not_listen_is_one_line_at_once(started, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
+        answering(server, engine.SETTINGS)
         address = f"127.0.0.1:{server.getsockname()[1]}"
         for name in (address, f"ray://{address}", "auto"):
             monkeypatch.setenv("RAY_ADDRESS", name)
             with engine._connected(OneProcess()):
                 pass
+        server.shutdown(socket.SHUT_RDWR)
     assert [given for given, _ in started] == [()] * 3
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(HfclsError, match=f"^Ray does not answer at {address}: "), engine._connected(OneProcess()):
         pass
+    for answer in (b"", b"HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n"):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            answering(server, answer)
+            monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+            with pytest.raises(HfclsError, match="what listens there is not Ray"), engine._connected(OneProcess()):
+                pass
+            server.shutdown(socket.SHUT_RDWR)
     assert len(started) == 3
+
+
+def test_a_signal_ends_the_command_whatever_ray_waits_for(started, monkeypatch):
+    """Ray's own handler asks the cluster first, which may be gone."""
+    before = signal.getsignal(signal.SIGTERM)
+    init = OneProcess.init
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def init_of_ray(self, *given, **options):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        init(self, *given, **options)
+
+    monkeypatch.setattr(OneProcess, "init", init_of_ray)
+    with engine._connected(OneProcess()):
+        assert signal.getsignal(signal.SIGTERM) == before
+    assert len(started) == 1
 
 
 @pytest.mark.parametrize("address", [None, ""])
@@ -322,7 +415,9 @@ def s3():
         filesystem.create_dir("bucket")
         query = f"endpoint_override={endpoint}&scheme=http&region={KEYS['region']}"
         keys = f"{KEYS['access_key']}:{KEYS['secret_key']}"
-        yield SimpleNamespace(filesystem=filesystem, address=lambda path: f"s3://{keys}@bucket/{path}?{query}")
+        yield SimpleNamespace(
+            filesystem=filesystem, endpoint=endpoint, address=lambda path: f"s3://{keys}@bucket/{path}?{query}"
+        )
     finally:
         server.communicate(timeout=60)
 
@@ -363,6 +458,26 @@ def test_from_and_to_s3_the_shards_are_the_same(s3, classifier_folder, tmp_path,
     assert again[cut][0] == made[cut][0]
     assert again[gone][0] == made[gone][0]
     assert all(again[name] == made[name] for name in others)
+
+
+@pytest.fixture
+def aws(s3, monkeypatch):
+    """The variables of AWS's own programs, by which an address needs no more than bucket and path."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS["access_key"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["secret_key"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{s3.endpoint}")
+    monkeypatch.setenv("AWS_REGION", KEYS["region"])
+
+
+def test_keys_and_server_come_from_the_variables_of_aws(aws, s3, classifier_folder, tmp_path, one_process, caplog):
+    write_inputs(tmp_path / "variables", count=30)
+    fs.copy_files(str(tmp_path / "variables"), "bucket/variables", fs.LocalFileSystem(), s3.filesystem)
+    options = {"model": classifier_folder, "input": "s3://bucket/variables", "output": "s3://bucket/by-variables"}
+    shards = predict_files(**options, engine="ray")
+    assert len(shards) == 3
+    assert sorted(s3_names(s3, "by-variables")) == sorted(shard.rpartition("/")[2] for shard in shards)
+    note, _ = objects(s3, "by-variables")["_hfcls.json"]
+    assert not any(key in note.decode() + caplog.text for key in (KEYS["access_key"], KEYS["secret_key"]))
 
 
 def test_a_broken_file_of_s3_is_named_by_its_address(s3, classifier_folder, one_process):
@@ -481,3 +596,35 @@ def test_killed_actors_and_machines_cost_no_row_and_make_none_twice(cluster, s3,
     logs = [path for path in cluster.logs.rglob("*") if path.is_file()]
     assert logs
     assert [path.name for path in logs if b"a-secret" in path.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_a_command_that_is_stopped_goes_on_where_it_was(aws, cluster, s3, classifier_folder, tmp_path):
+    """On a cluster and in a store: what was finished stays as it is, the rest is made, and nothing is there twice."""
+    write_inputs(tmp_path / "some", count=360)
+    options = {"model": classifier_folder, "shard_size": 4}
+    local = predict_files(**options, input=str(tmp_path / "some"), output=str(tmp_path / "local"))
+    fs.copy_files(str(tmp_path / "some"), "bucket/some", fs.LocalFileSystem(), s3.filesystem)
+    options |= {"input": "s3://bucket/some", "output": "s3://bucket/stopped", "workers": 2}
+    with running(cluster, **options) as process:
+        while process.poll() is None and len(s3_names(s3, "stopped")) < len(local) // 4:
+            time.sleep(0.05)
+        process.terminate()
+        said = process.communicate(timeout=120)[0]
+    assert process.returncode == -signal.SIGTERM, said
+    while actors_of(cluster):  # Ray ends those of a command that is gone
+        time.sleep(0.05)
+    before = objects(s3, "stopped")
+    finished = [name for name in before if not name.startswith("_")]
+    assert 0 < len(finished) < len(local)
+    with running(cluster, **options) as process:
+        said += process.communicate(timeout=600)[0]
+    assert process.returncode == 0, said
+    made = objects(s3, "stopped")
+    assert {name: made[name] for name in finished} == {name: before[name] for name in finished}
+    note, _ = made.pop("_hfcls.json")
+    assert {name: content for name, (content, _) in made.items()} == contents(tmp_path / "local")
+    logs = b"".join(path.read_bytes() for path in cluster.logs.rglob("*") if path.is_file())
+    for key in (KEYS["access_key"], KEYS["secret_key"]):
+        assert key not in said + note.decode()
+        assert key.encode() not in logs

@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -30,9 +32,12 @@ from hfcls.inference.files.labelling import (
 )
 from hfcls.inference.files.sources import SOURCES_FILE, as_note, continued, sources_of
 from hfcls.models.sources import local_folder
-from hfcls.runs.folder import CHECKPOINT
 from hfcls.system.next_steps import INSTALL_EXTRA
 from hfcls.system.terminal import bars_are_seen
+
+logger = logging.getLogger(__name__)
+
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # a frame of HTTP/2: length, type, flags, stream
 
 
 def predict_on_cluster(config: PredictConfig) -> list[str]:
@@ -53,7 +58,7 @@ def predict_on_cluster(config: PredictConfig) -> list[str]:
     job = Job(config, classifier.task, classifier.joint)
     with _connected(ray):
         try:
-            found = dict(_results(ray, look, len(files), num_cpus=1, fn_args=(files, job)))
+            found: dict[int, Facts | None] = dict(_results(ray, look, len(files), num_cpus=1, fn_args=(files, job)))
             by_file = with_rows(files, [found[i] for i in range(len(files))])
             shards, integers = _claimed(output, by_file, job, classifier)
             _label(ray, shards, integers, job)
@@ -99,17 +104,21 @@ def _label(ray: Any, shards: list[Shard], integers: list[str], job: Job) -> None
     gpu = 1 if resources.get("GPU") else 0
     count = job.config.workers or int(resources.get("GPU" if gpu else "CPU", 1))
     actors = ray.data.ActorPoolStrategy(size=max(1, min(count, len(shards))))
-    arguments = (shards, integers, job, partial(ray.get, ray.put(_model_files(job.config.model))))
+    files = partial(ray.get, ray.put(_model_files(job.config.model)))
+    arguments = (shards, integers, job, files, ray.get_runtime_context)
     results = _results(
         ray, Labeller, len(shards), compute=actors, num_cpus=1, num_gpus=gpu, fn_constructor_args=arguments
     )
-    total = sum(len(shard.indices) for shard in shards)
+    total, told = sum(len(shard.indices) for shard in shards), False
     with tqdm(total=total, unit=" rows", desc="predict", disable=not bars_are_seen()) as progress:
-        for number, _ in results:
+        for number, was_restarted in results:
             progress.update(len(shards[number].indices))
+            if was_restarted and not told:
+                told = True
+                logger.warning("a worker has died and Ray has started another, which goes on: Ray's logs tell why")
 
 
-def _results(ray: Any, work: Any, count: int, **options: Any) -> Iterator[tuple[int, Facts]]:
+def _results(ray: Any, work: Any, count: int, **options: Any) -> Iterator[tuple[int, Any]]:
     """Each of the numbers below `count`, with what `work` found, in the order in which it is done."""
     if not count:
         return
@@ -121,20 +130,22 @@ def _results(ray: Any, work: Any, count: int, **options: Any) -> Iterator[tuple[
 
 
 def _model_files(name: str) -> ModelFiles:
-    """The files of a model folder, which the workers may not see; none of a model of the Hub, which they load."""
+    """The files of a model folder, which the workers may not see; none of a model of the Hub, which they load.
+
+    What a run has in folders of its own stays: checkpoints, the report, all that a teacher has said.
+    """
     folder = local_folder(name)
     if folder is None:
         return {}
-    names = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {
-        str(name): np.fromfile(folder / name, np.uint8) for name in names if not name.parts[0].startswith(CHECKPOINT)
-    }
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    return {path.name: (path.stat().st_mtime_ns, np.fromfile(path, np.uint8)) for path in paths}
 
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine needs more than 30
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else a line that looks like an error for each pool
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else 25 lines for each dead worker; ours is one
     try:
         import ray
         import ray.data
@@ -147,6 +158,7 @@ def _ray() -> Any:
 def _connected(ray: Any) -> Iterator[None]:
     """The cluster at `RAY_ADDRESS`; without one, the cores of this machine, out of reach of others."""
     ours, quiet = not ray.is_initialized(), {"log_to_driver": False, "logging_level": logging.ERROR}
+    on_sigterm = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     address = os.environ.get("RAY_ADDRESS", "")  # an empty one is none
     try:
         if ours and address:
@@ -158,6 +170,8 @@ def _connected(ray: Any) -> Iterator[None]:
         where = f" at {address}" if address else ""
         raise HfclsError(f"Ray does not answer{where}: {' '.join(str(error).split()):.300}") from error
     if ours:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's handler waits for the cluster, which may be gone
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -168,7 +182,17 @@ def _connected(ray: Any) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Raises OSError within seconds if nothing listens at a host and port; Ray itself tries for over a minute."""
+    """Raises OSError within seconds if no server of gRPC, as Ray's is, listens at a host and port; Ray tries on and on.
+
+    Who listens is greeted as in HTTP/2, and has to answer with its settings.
+    """
     host, _, port = address.rpartition("/")[2].rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    if not port.isdigit():
+        return
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+            return
+        connection.settimeout(15)  # of a busy machine
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
+        if connection.recv(len(SETTINGS))[3:4] != SETTINGS[3:4]:
+            raise ConnectionError("what listens there is not Ray")

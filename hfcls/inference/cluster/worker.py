@@ -1,6 +1,7 @@
 """What runs on a machine of the cluster: a look at a file, and an actor that makes shards."""
 
 import json
+import os
 import shutil
 import weakref
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from hfcls.inference.files.tables import is_whole, write_table
 from hfcls.scoring.tasks import Task
 
 Batch = dict[str, NDArray[Any]]  # of Ray Data; it has one row: the number of a file or of a shard
-ModelFiles = dict[str, NDArray[np.uint8]]  # content by relative path
+ModelFiles = dict[str, tuple[int, NDArray[np.uint8]]]  # time of change in ns, and content, by name
 
 
 class Job(NamedTuple):
@@ -80,31 +81,46 @@ class Labeller:
     """An actor: it holds the model, and the input file that it read last."""
 
     def __init__(
-        self, shards: list[Shard], integers: list[str], job: Job, model_files: Callable[[], ModelFiles]
+        self,
+        shards: list[Shard],
+        integers: list[str],
+        job: Job,
+        model_files: Callable[[], ModelFiles],
+        context: Callable[[], Any],
     ) -> None:
-        """`model_files` fetches the files of the model, none for one of the Hub."""
+        """
+        Args:
+            model_files: fetches the files of the model, none for one of the Hub.
+            context: `ray.get_runtime_context`.
+        """
+        self.was_restarted = bool(context().was_current_actor_reconstructed)
         self.shards, self.integers, self.job, self.model_files = shards, integers, job, model_files
         self.folder = Path(mkdtemp(prefix="hfcls-"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.read: tuple[str, InputTable] | None = None
 
     def __call__(self, batch: Batch) -> dict[str, list[Any]]:
-        """Make the shard of that number, unless it is there; what goes wrong is returned, not raised."""
+        """Make the shard of that number, unless it is there; what goes wrong is returned, not raised.
+
+        The facts say whether this actor takes the place of one that has died.
+        """
         number = int(batch["number"][0])
         shard = self.shards[number]
         try:
             self._make(shard)
         except (HfclsError, OSError) as error:
-            return _result(number, error=_in_words(error, shard.source, self.folder / "input"))
-        return _result(number)
+            said = _in_words(error, shard.source, self.folder / "input")
+            return _result(number, error=said.replace(str(self.folder / "model"), self.job.config.model))
+        return _result(number, facts=json.dumps(self.was_restarted))
 
     @cached_property
     def classifier(self) -> Classifier:
         config, folder = self.job.config, self.folder / "model"
         files = self.model_files()
-        for name, content in files.items():
-            (path := folder / name).parent.mkdir(parents=True, exist_ok=True)
-            content.tofile(path)
+        folder.mkdir(exist_ok=True)
+        for name, (changed, content) in files.items():
+            content.tofile(folder / name)
+            os.utime(folder / name, ns=(changed, changed))  # by which what is known of int8 is known to be of these
         return Classifier.from_pretrained(
             str(folder) if files else config.model,
             trust_remote_code=config.trust_remote_code,
