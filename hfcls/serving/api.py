@@ -149,11 +149,13 @@ def build_api(
         answers = [_wanted(answer, asked) for answer in await batcher.classify(texts)]
         return JSONResponse(answers if asked.texts is not None else answers[0])
 
+    @app.head("/health", include_in_schema=False)  # as some balancers ask
     @app.get("/health")
     async def health() -> dict[str, str]:
         """The process lives."""
         return {"status": "ok"}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses={503: {"model": Refusal}})
     async def ready() -> dict[str, str]:
         """The model is loaded and takes requests; 503 from the moment the server is told to stop."""
@@ -168,6 +170,10 @@ def build_api(
 
     @app.exception_handler(RequestValidationError)
     async def wrong_body(request: Request, error: RequestValidationError) -> JSONResponse:
+        if "json" not in request.headers.get("content-type", "json"):  # as `curl -d` alone sends it
+            return JSONResponse(
+                {"detail": "the body must be JSON: send the header Content-Type: application/json"}, 422
+            )
         return JSONResponse({"detail": _what_is_wrong(error)}, 422)
 
     @app.exception_handler(400)  # FastAPI's for what the JSON parser fails on: bytes that are not UTF-8, deep nesting

@@ -71,7 +71,8 @@ class Batcher:
         self.waiting = 0
         self._jobs: deque[_Job] = deque()
         self._arrived = threading.Condition()
-        self._stopping = self._closed = False
+        self._stopping = self._closed = self._gave_up = False
+        self._awaited: set[asyncio.Future[Answers]] = set()
         self._seconds_per_text = 0.01
         self._threads = [threading.Thread(target=self._work, daemon=True, name=f"batches-{i}") for i in range(workers)]
         for thread in self._threads:
@@ -100,18 +101,35 @@ class Batcher:
                 with self._arrived:
                     self._jobs.append(job)
                     self._arrived.notify()
-                part: Answers = await asyncio.wrap_future(job.answers)
-                answers += part
+                answers += await self._answer_of(job)
             return answers
         finally:
             self.waiting -= len(texts)
 
+    async def _answer_of(self, job: _Job) -> Answers:
+        answer = asyncio.wrap_future(job.answers)
+        self._awaited.add(answer)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if not self._gave_up:  # the client has left
+                raise
+            raise Busy("the server is stopping", 1) from None
+        finally:
+            self._awaited.discard(answer)
+
     async def drain(self, patience: float) -> None:
-        """Take nothing new and wait until all that was taken is answered, for `patience` seconds at most."""
+        """Take nothing new and wait until all that was taken is answered, for `patience` seconds at most.
+
+        Who waits longer is told that the server is stopping.
+        """
         self._stopping = True
         end = time.monotonic() + patience
         while self.waiting and time.monotonic() < end:
             await asyncio.sleep(0.02)
+        self._gave_up = True
+        for answer in list(self._awaited):
+            answer.cancel()
 
     def close(self) -> None:
         """End the threads, which finish the batch they are at."""

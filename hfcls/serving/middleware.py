@@ -22,6 +22,7 @@ REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 OURS = ("/predict", "/health", "/ready", "/metrics", "/openapi.json")
 OPEN = ("/health", "/ready")  # a probe has no token; nor is it worth a line of log
 CHARACTER_BYTES = 12  # that JSON may take for one, as in \ud83d\ude00
+READ_AWAY = 4  # times the limit: a client that is still sending sees its connection reset, and no answer
 UPLOAD = "/upload"  # ends the path to which Gradio lets files be sent, up to its `max_file_size`
 
 
@@ -87,7 +88,7 @@ class BearerToken:
 
 
 class BodyLimit:
-    """A request larger than `max_bytes` is answered with status 413 and not read to its end.
+    """A request larger than `max_bytes` is answered with status 413; a very large one is not read to its end.
 
     Gradio limits uploads and nothing else: 100 MB of JSON took it 1 GB, of which half stayed.
     """
@@ -103,6 +104,9 @@ class BodyLimit:
             message: dict[str, Any] = dict(await receive())
             read += len(message.get("body", b""))
             if read > self.max_bytes:
+                while message.get("more_body") and read < READ_AWAY * self.max_bytes:  # nothing of it is kept
+                    message = dict(await receive())
+                    read += len(message.get("body", b""))
                 raise HTTPException(413, f"the request is larger than {self.max_bytes:,} bytes")
             return message
 

@@ -1,5 +1,6 @@
 """`POST /predict`, probes and metrics: in this process, and the real command over sockets."""
 
+import asyncio
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -30,6 +32,7 @@ from hfcls.scoring.tasks import SingleLabel
 from hfcls.serving.api import build_api
 from hfcls.serving.batcher import Batcher, Busy
 from hfcls.serving.metrics import Metrics
+from hfcls.serving.middleware import BodyLimit
 from hfcls.serving.server import _listening, _token
 
 
@@ -136,11 +139,42 @@ def test_a_clients_mistake_is_told_in_a_line_and_is_never_a_failure_of_the_serve
         assert len(answer.content) < 300
 
 
+def test_a_body_of_another_type_is_told_how_to_come(client):
+    answer = client.post("/predict", content=b'{"text": "a"}', headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "the body must be JSON: send the header Content-Type: application/json"
+
+
+@pytest.mark.parametrize(("size", "read"), [(500, 500), (10_000, 600)])
+def test_a_body_beyond_the_limit_is_read_away_for_the_client_to_hear_why(size, read):
+    """Whose connection ends while it sends sees no answer; but nobody can send on and on."""
+    given = 0
+
+    async def receive():
+        nonlocal given
+        given += 100
+        return {"type": "http.request", "body": b"a" * 100, "more_body": given < size}
+
+    async def app(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+
+    answer = BodyLimit(app, max_bytes=150)({"type": "http", "path": "/predict"}, receive, None)
+    with (
+        ThreadPoolExecutor(1) as pool,  # asyncio.run would drop the main thread's event loop
+        pytest.raises(HTTPException, match="the request is larger than 150 bytes") as raised,
+    ):
+        pool.submit(asyncio.run, answer).result()
+    assert raised.value.status_code == 413
+    assert given == read
+
+
 def test_probes_metrics_and_description(client):
     client.post("/predict", json={"texts": ["a", "b"]})
     client.post("/predict", json={})
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/ready").json() == {"status": "ready"}
+    assert [client.head(path).status_code for path in ("/health", "/ready")] == [200, 200]
     figures = client.get("/metrics")
     assert figures.headers["content-type"].startswith("text/plain; version=")
     for line in (

@@ -147,6 +147,26 @@ def test_draining_answers_what_was_taken_and_takes_nothing_new(make):
     assert run_alone(run()) == echo(["a"])
 
 
+def test_who_waits_longer_than_a_stop_has_patience_is_told(make):
+    """The one that is computed, the one that waits for its turn, and the one of which a part is done."""
+    go_on = threading.Event()
+    batcher, _ = make(lambda texts: (texts == ["first"] or go_on.wait(20), echo(texts))[1], batch_size=1, wait_ms=0)
+
+    async def run():
+        requests = [asyncio.create_task(batcher.classify(texts)) for texts in (["first", "second"], ["a"], ["b"])]
+        await asyncio.sleep(0.05)
+        await batcher.drain(0.05)
+        answers = await asyncio.gather(*requests, return_exceptions=True)
+        go_on.set()
+        await asyncio.sleep(0.05)  # what comes too late harms nobody
+        return answers
+
+    answers = run_alone(run())
+    assert [type(answer) for answer in answers] == [Busy] * 3
+    assert {(str(answer), answer.retry_after) for answer in answers} == {("the server is stopping", 1)}
+    assert batcher.waiting == 0
+
+
 def test_a_client_that_leaves_is_not_computed_for(make):
     batcher, batches = make(wait_ms=100)
 
