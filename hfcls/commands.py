@@ -20,6 +20,7 @@ from hfcls.config.commands import (
     ServeConfig,
 )
 from hfcls.config.habits import is_data
+from hfcls.config.optimization import RANDOM
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import config_from, shipped_files
 from hfcls.config.train import TrainConfig
@@ -35,6 +36,7 @@ EXAMPLE_CHARS = 20  # of the text in the last line of `hfcls train`
 def run_train(args: argparse.Namespace) -> None:
     config = config_from(args, TrainConfig)
     check_launch()  # before ten seconds of imports
+    _check_reachable(config.model)
     from accelerate import PartialState
 
     from hfcls.finetune import fine_tune
@@ -60,6 +62,7 @@ def run_train(args: argparse.Namespace) -> None:
 def run_adapt(args: argparse.Namespace) -> None:
     config = config_from(args, AdaptConfig)
     check_launch()
+    _check_reachable(config.model)
     from accelerate import PartialState
 
     from hfcls.pretraining import adapt
@@ -73,6 +76,8 @@ def run_adapt(args: argparse.Namespace) -> None:
 def run_distill(args: argparse.Namespace) -> None:
     config = config_from(args, DistillConfig)
     check_launch()
+    for model in filter(None, (config.teacher, config.model)):
+        _check_reachable(model)
     from accelerate import PartialState
 
     from hfcls.distilling import distill
@@ -88,6 +93,7 @@ def run_distill(args: argparse.Namespace) -> None:
 
 def run_check(args: argparse.Namespace) -> None:
     config = config_from(args, CheckConfig)
+    _check_reachable(config.model)
     from hfcls.checks.inspect import check
 
     print(for_people(check(config).text()))
@@ -102,7 +108,7 @@ def run_clean(args: argparse.Namespace) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
-
+    _check_reachable(config.model)
     from hfcls.inference.evaluation import evaluate
 
     result = evaluate(config)
@@ -123,6 +129,7 @@ def run_predict(args: argparse.Namespace) -> None:
     if config.input:
         if args.texts:
             raise HfclsError("give texts or --input, not both")
+        _check_reachable(config.model)
         from hfcls.inference.shards import predict_files
 
         written = predict_files(config)
@@ -131,6 +138,7 @@ def run_predict(args: argparse.Namespace) -> None:
         return
     if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
         raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
+    _check_reachable(config.model)
     from hfcls.inference.classifier import Classifier
     from hfcls.inference.stream import arriving_lines
     from hfcls.inference.texts import rounded
@@ -152,7 +160,7 @@ def run_predict(args: argparse.Namespace) -> None:
 
 def run_export(args: argparse.Namespace) -> None:
     config = config_from(args, ExportConfig)
-
+    _check_reachable(config.model)
     from hfcls.exporting import export
 
     print(for_people(export(config).text()))
@@ -160,6 +168,7 @@ def run_export(args: argparse.Namespace) -> None:
 
 def run_serve(args: argparse.Namespace) -> None:
     config = config_from(args, ServeConfig)
+    _check_reachable(args.model)
     from hfcls.serving.server import serve
 
     serve(args.model, config)
@@ -178,6 +187,14 @@ def run_push(args: argparse.Namespace) -> None:
         return
     repo_id = config.hub_model_id or default_name(folder)
     print(f"{upload_listing(folder, repo_id)}; nothing was sent")
+
+
+def _check_reachable(model: str | None) -> None:
+    """Before the imports of torch and transformers, which take seconds."""
+    from hfcls.models.sources import BASELINE, check_reachable
+
+    if model is not None and model != BASELINE and not RANDOM.fullmatch(model):
+        check_reachable(model)
 
 
 def run_recipes(args: argparse.Namespace) -> None:

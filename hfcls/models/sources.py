@@ -9,8 +9,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from huggingface_hub import constants, get_session, is_offline_mode
-from transformers import AutoConfig
+from huggingface_hub import constants, get_session, is_offline_mode, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
@@ -60,8 +60,22 @@ def encoder_folder(name: str) -> Path | None:
     return folder
 
 
+def check_reachable(name: str) -> None:
+    """Raises HfclsError for a Hub id that cannot be had, in a second: torch and transformers take many to import."""
+    if local_folder(name) is not None or hub_answers():
+        return
+    try:
+        kept = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:  # transformers says what is wrong with it
+        return
+    if not isinstance(kept, str):
+        raise HfclsError(could_not_load("model", name, OSError()))
+
+
 def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
     """The config of a Hub id or folder; raises HfclsError if it cannot be loaded."""
+    from transformers import AutoConfig  # imported here, or what is not there is told seconds later
+
     folder = encoder_folder(name)
     if folder and (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is an adapter of peft without its model: save the two as one (merge_and_unload)")

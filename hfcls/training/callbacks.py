@@ -114,15 +114,17 @@ def check_finite(name: str, value: float, state: TrainerState, learning_rate: fl
 class ChanceLossCallback(TrainerCallback):
     """Warns when the first evaluation finds a loss no lower than that of guessing.
 
-    That is ln(num_labels) among classes, and 1, their variance, for the mean of standardised targets.
+    That is ln(num_labels) among classes, ln(2) where each label is there or not, and 1, their variance, for the mean of
+    standardised targets.
     """
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
         config = kwargs["model"].config
-        if len(losses) != 1 or config.problem_type == "multi_label_classification":
+        if len(losses) != 1:
             return
-        loss, chance = losses[0], 1.0 if config.problem_type == "regression" else math.log(config.num_labels)
+        chances = {"regression": 1.0, "multi_label_classification": math.log(2)}
+        loss, chance = losses[0], chances.get(config.problem_type, math.log(config.num_labels))
         if loss > 0.99 * chance and state.is_world_process_zero:
             logger.warning("eval_loss %.4f is %s", loss, worth_of_a_loss(loss, chance))
 

@@ -29,6 +29,49 @@ for load in (load_classifier, lambda name: model_and_tokenizer(name, ["a", "b"],
 """
 
 
+COMMANDS = """
+import shlex, sys
+from pathlib import Path
+from hfcls import cli
+from hfcls.models.sources import check_reachable
+for words in sys.argv[2:]:
+    print(cli.main(shlex.split(words)), "torch" in sys.modules)
+kept = Path(sys.argv[1], "hub/models--some--kept")
+for name, text in (("refs/main", "abc"), ("snapshots/abc/config.json", "{}")):
+    (kept / name).parent.mkdir(parents=True)
+    (kept / name).write_text(text)
+check_reachable("some/kept")
+check_reachable("no name of the Hub")
+"""
+
+
+def test_a_command_tells_that_a_model_is_out_of_reach_before_it_imports_torch(table, tmp_path):
+    """The imports alone took five seconds on a busy machine. What is kept from an earlier download is let through."""
+    data = str(table())
+    commands = [
+        f"train --dataset {data} --model a/b --output_dir {tmp_path}/out",
+        f"adapt --dataset {data} --model a/b --output_dir {tmp_path}/out",
+        f"distill --dataset {data} --teacher a/b --output_dir {tmp_path}/out",
+        f"distill --dataset {data} --model a/b --output_dir {tmp_path}/out",
+        f"evaluate --dataset {data} --model a/b",
+        f"check {data} --model a/b",
+        f"predict --input {data} --output {tmp_path}/labelled --model a/b",
+        *("predict --model a/b text", "export a/b", "serve a/b"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, str(tmp_path), *commands],
+        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "HF_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["1 False"] * len(commands), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(commands)
+    assert all(
+        "could not load the model of 'a/b'" in line and "is not asked (HF_HUB_OFFLINE)" in line for line in lines
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def silent():
     """The address of a port that takes connections and never answers."""

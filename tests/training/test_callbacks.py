@@ -30,9 +30,9 @@ def state(*losses: float, **others: Any) -> TrainerState:
     return TrainerState(log_history=[{"eval_loss": loss, "step": 1} for loss in losses], **others)
 
 
-def told(loss: float, classes: int, caplog: pytest.LogCaptureFixture) -> str:
+def told(loss: float, classes: int, caplog: pytest.LogCaptureFixture, problem_type: str | None = None) -> str:
     caplog.clear()
-    model = SimpleNamespace(config=SimpleNamespace(num_labels=classes, problem_type=None))
+    model = SimpleNamespace(config=SimpleNamespace(num_labels=classes, problem_type=problem_type))
     ChanceLossCallback().on_evaluate(None, state(loss, is_world_process_zero=True), TrainerControl(), model=model)
     return caplog.text
 
@@ -48,6 +48,15 @@ def test_no_better_than_guessing_is_told_from_diverged(classes, caplog):
         assert f"eval_loss {loss:.4f} is far above that of guessing ({chance:.4f}): the training has diverged" in text
         assert "no better" not in text
     assert told(0.9 * chance, classes, caplog) == ""
+
+
+@pytest.mark.parametrize(("kind", "chance"), [("multi_label_classification", math.log(2)), ("regression", 1.0)])
+def test_guessing_has_a_loss_of_its_own_in_each_task(kind, chance, caplog):
+    """Of several labels, each is there or not, however many there are."""
+    for labels in (1, 3, 100):
+        assert told(0.9 * chance, labels, caplog, kind) == ""
+        assert f"no better than that of guessing ({chance:.4f})" in told(chance, labels, caplog, kind)
+        assert f"far above that of guessing ({chance:.4f}): the training has diverged" in told(45, labels, caplog, kind)
 
 
 def stops_after(losses: list[float], patience: int, metric: str = "eval_loss") -> int | None:
