@@ -69,9 +69,9 @@ def warm_start(
     loss = warm_head(model, head_features(model, sample, collator), labels)
     seconds = time.monotonic() - began
     logger.info(
-        "head fitted on %d texts in %.0f s: loss %.4f on unseen texts; %d layers%s",
+        "head fitted on %d texts in %.0f s: held-out loss %.4f; %d layers%s",
         *(len(sample), seconds, loss, _depth(model.config)),
-        " and the mean of the tokens" if means else "",
+        ", mean pooling" if means else "",
     )
     return seconds
 

@@ -115,7 +115,7 @@ class Result:
     def _example_lines(self) -> list[str]:
         if not self.examples:
             return []
-        lines = ["", f"Reviews of the {self.split} split, as the model sees them (true label in brackets):"]
+        lines = ["", f"Texts of the {self.split} split, as the model sees them [true label]:"]
         names = [one_line(example.predicted) for example in self.examples]
         width = max(map(cell_len, names))
         for example, name in zip(self.examples, names, strict=True):

@@ -51,7 +51,7 @@ def write_pretraining_report(folder: Path, result: AdaptResult) -> Path:
 def pretraining_verdict(result: AdaptResult, curves: Curves) -> list[tuple[str, str]]:
     """In Korean and English: how well it guesses, whether that was still getting better, and what to do next."""
     following = (
-        "이 인코더에서 미세 조정을 시작하고(hfcls train), 같은 데이터로 원래 인코더에서 시작한 모델과 견주어 "
+        "이 인코더에서 파인튜닝을 시작하고(hfcls train), 같은 데이터로 원래 인코더에서 시작한 모델과 견주어 "
         "보세요. 퍼플렉시티가 낮다고 분류가 꼭 나아지는 것은 아닙니다.",
         "Fine-tune from this encoder (hfcls train) and from the one before it, on the same rows, and compare: "
         "a lower perplexity does not always make a better classifier.",
