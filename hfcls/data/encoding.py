@@ -79,7 +79,8 @@ def _beginning(text: str, read: Callable[[list[str]], Any], most: int) -> str:
     A tokenizer reads what it cuts off as well, for seconds and gigabytes where a line has 40 million characters.
     """
     size, before = LONG_TEXT, None
-    while size < len(text) and (end := text.rfind(" ", 0, size)) > 0:
+    while size < len(text):
+        end = max(text.rfind(" ", size // 2, size), 0) or size
         ids = read([text[:end]])["input_ids"][:MOST_WINDOWS]
         if ids == before and sum(map(len, ids)) >= most:
             return text[:end]

@@ -55,10 +55,12 @@ def kind(request):
     max_length=st.sampled_from([3, 8, 30]),
     stride=st.sampled_from([None, 0]),
     long=st.sampled_from([4, 30, 100]),
+    between=st.sampled_from([" ", " ", ""]),
 )
-def test_the_tokens_of_a_very_long_text_are_those_of_all_of_it(kind, words, max_length, stride, long):
+def test_the_tokens_of_a_very_long_text_are_those_of_all_of_it(kind, words, max_length, stride, long, between):
     """Its beginning alone is read; here texts are very long from a few characters on."""
-    texts = [" ".join(words), "영화"]
+    long = max(long, 9 * max_length) if not between else long  # one word: the end of what is read may be read otherwise
+    texts = [between.join(words), "영화"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hfcls.data.encoding.MOST_WINDOWS", 3)
         whole = tokenize(kind, texts, max_length=max_length, stride=stride)
