@@ -514,6 +514,7 @@ def cluster(tmp_path):
         pytest.skip("needs ray: pip install -c constraints.txt -e '.[dev]'")
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0a" * 32}
     environment |= {"HOME": str(tmp_path), "RAY_raylet_start_wait_time_s": "300"}
+    environment["RAY_worker_niceness"] = "0"  # else 15, and on a busy machine its workers hardly ever have their turn
     # Else Ray takes another address of this machine for 127.0.0.1.
     environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     with (tmp_path / "cluster.log").open("w+") as log:
