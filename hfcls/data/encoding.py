@@ -63,8 +63,7 @@ def tokenize(
         )
 
     if not pairs and tokenizer.truncation_side == "right":
-        most = max_length * (MOST_WINDOWS if in_windows else 1)
-        texts = [_beginning(text, read, most) for text in texts]
+        texts = [_beginning(text, read, max_length * (MOST_WINDOWS if in_windows else 1)) for text in texts]
     encoded = read(texts, text_pairs)
     for i in (i for i, ids in enumerate(encoded["input_ids"]) if not ids):
         encoded["input_ids"][i] = [tokenizer.pad_token_id or 0]
