@@ -65,7 +65,7 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         # Prepare.
         check_output_dir(folder, options, fixed=fixed_options(config), **choice)
         if config.resume and (folder / RESULTS_FILE).exists():
-            logger.info("the baseline in %s is finished and left as it is", folder)
+            logger.info("the baseline in %s is finished and is left as it is: its data are not read again", folder)
             return load_results(folder)
         if ignored := sorted(changed_options(config).keys() - HEEDED):
             logger.warning("a baseline has no encoder, so these options have no effect: %s", ", ".join(ignored))

@@ -96,9 +96,10 @@ def finished_result(folder: Path, options: dict[str, Any]) -> Result | None:
     if now > before and taken == before:
         return None
     if taken < before:
-        logger.info("the run in %s stopped early, after %s steps, and is left as it is", folder, f"{taken:,}")
+        ended, more = f"stopped early, after {taken:,} steps,", ""
     else:
-        logger.info("the run in %s is finished and left as it is; more --num_train_epochs would continue it", folder)
+        ended, more = "is finished", "; more --num_train_epochs would continue it"
+    logger.info("the run in %s %s and is left as it is: its data are not read again%s", folder, ended, more)
     return replace(result, output_dir=str(folder))
 
 

@@ -75,7 +75,8 @@ def test_a_finished_run_resumed_ends_at_once_as_it_is(options, left, monkeypatch
     result = hfcls.fine_tune(**options, **changed, resume=True)
     assert contents(options["output_dir"]) == before
     assert result == replace(hfcls.load_results(options["output_dir"]), output_dir=options["output_dir"])
-    assert f"the run in {options['output_dir']} is finished and left as it is" in caplog.text
+    told = f"the run in {options['output_dir']} is finished and is left as it is: its data are not read again; more"
+    assert told in caplog.text
 
 
 def test_a_finished_run_that_lacks_its_card_gets_it(options):
@@ -220,7 +221,8 @@ def test_a_run_that_stopped_early_is_not_made_longer(unlearnable, caplog):
     before = contents(options["output_dir"])
     hfcls.fine_tune(**{**options, "num_train_epochs": 10}, resume=True)
     assert contents(options["output_dir"]) == before
-    assert f"stopped early, after {result.facts.steps} steps, and is left as it is" in caplog.text
+    told = f"stopped early, after {result.facts.steps} steps, and is left as it is: its data are not read again"
+    assert told in caplog.text
 
 
 def test_the_best_checkpoint_is_forgotten_if_it_is_broken(unlearnable, caplog):
