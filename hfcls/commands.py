@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import argcomplete
@@ -190,7 +191,9 @@ def run_push(args: argparse.Namespace) -> None:
 
 
 def _check_reachable(model: str | None) -> None:
-    """Before the imports of torch and transformers, which take seconds."""
+    """Before the imports of torch and transformers, which take seconds; where they are missing, these say so."""
+    if not all(map(find_spec, ("accelerate", "datasets", "torch", "transformers"))):
+        return
     from hfcls.models.sources import BASELINE, check_reachable
 
     if model is not None and model != BASELINE and not RANDOM.fullmatch(model):

@@ -78,7 +78,7 @@ def _to_learn_from(files: list[Path], where: str) -> list[Path]:
     held_out = [file for file in files if split_of(file) in ("validation", "test")]
     if held_out:
         logger.info("%s: left out, since one learns nothing from them: %s", where, shown([f.name for f in held_out]))
-    if files := [file for file in files if file not in held_out]:
+    if files := [file for file in files if file not in held_out and not file.name.startswith(".")]:
         return files
     raise HfclsError(f"{where} holds no file to learn from: those called test, validation or dev are left out")
 

@@ -46,6 +46,7 @@ KINDS: dict[str, Any] = {  # where Trainer takes more, or less, than its annotat
     "output_dir": str | os.PathLike[str] | None,
     "fsdp": bool | str | list[str] | None,
     "debug": str | list[str],
+    "accelerator_config": AcceleratorConfig | dict[str, Any] | str | None,
     **dict.fromkeys((*CHECKPOINTING, "lr_scheduler_kwargs"), dict[str, Any] | None),
 }
 LEAST = {
@@ -106,9 +107,7 @@ class ClassificationTrainingArguments(TrainingArguments):
     )
     focal_gamma: float = field(default=0.0, metadata={"help": "of the focal loss; 0: none"})
     rdrop: float = field(default=0.0, metadata={"help": "weight of R-Drop; 0: none"})
-    early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "stop after this many evaluations without a new best"}
-    )
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "evaluations without a new best"})
     save_minutes: float = field(default=10.0, metadata={"help": "minutes after which a checkpoint is written anyhow"})
     max_grad_norm: float = field(default=0.0, metadata={"help": "clip the gradient to this norm; 0: no clipping"})
     seed: int = field(default=7, metadata={"help": "seed of shuffling and dropout"})

@@ -333,5 +333,5 @@ def test_a_pattern_of_inputs_is_all_of_them_whatever_they_are_called(tmp_path):
 def test_notes_of_programs_are_no_tables_of_a_folder(tmp_path, caplog):
     for name in ("rows.csv", "_notes.csv", ".hidden.csv", "_hfcls.json"):
         (tmp_path / name).write_text("text\n가\n", encoding="utf-8")
-    assert [path.name for path in readable_files(tmp_path)] == ["rows.csv"], "hidden ones without a word"
+    assert [path.name for path in readable_files(tmp_path)] == [".hidden.csv", "rows.csv"]
     assert "passed over _hfcls.json, _notes.csv" in caplog.text

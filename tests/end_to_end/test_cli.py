@@ -171,10 +171,13 @@ def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset", "nowhere.csv"], "no file nowhere.csv"),
-        (["--dataset", "{table}", "--text_column", "글"], "has no column '글'; it has 'text', 'label'"),
+        (["--dataset", "nowhere.csv", "--model", "{tiny}"], "no file nowhere.csv"),
+        (
+            ["--dataset", "{table}", "--text_column", "글", "--model", "{tiny}"],
+            "has no column '글'; it has 'text', 'label'",
+        ),
         (["--dataset", "{table}", "--model", "./nowhere"], "no model folder ./nowhere"),
-        (["--dataset", "{table}", "--model", "nobody/nothing"], "could not load the tokenizer of 'nobody/nothing'"),
+        (["--dataset", "{table}", "--model", "nobody/nothing"], "could not load the model of 'nobody/nothing'"),
         (
             ["--dataset", "{table}", "--model", "{tiny}", "--max_length", "65"],
             "max_length 65 is more than the model's 64",
@@ -182,8 +185,8 @@ def test_train_evaluate_predict_in_a_row(hfcls, table, tiny_model, tmp_path):
         (["--dataset", "{table}", "--model", "{tiny}", "--output_dir", "/proc/none"], "cannot write to output_dir"),
         (["--dataset", "{table}", "--batch_size", "0"], "batch_size must be at least 1, found 0"),
         (["nowhere.yaml"], "no recipe nowhere.yaml"),
-        (["--dataset", "nobody/nothing"], "'nobody/nothing'"),
-        (["--dataset", "nsmc", "--data_dir", "{tmp}"], "could not fetch NSMC"),
+        (["--dataset", "nobody/nothing", "--model", "{tiny}"], "'nobody/nothing'"),
+        (["--dataset", "nsmc", "--data_dir", "{tmp}", "--model", "{tiny}"], "could not fetch NSMC"),
     ],
 )
 def test_bad_input_gets_one_line_and_a_status(capsys, table, tiny_model, tmp_path, monkeypatch, arguments, message):
@@ -222,7 +225,7 @@ def test_the_messages_of_other_libraries_come_once():
 def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
     broken = tmp_path / "broken.tsv"
     broken.write_text("text\tlabel\n좋다\t1\n나쁘다\n", encoding="utf-8")
-    done = hfcls("train", "--dataset", str(broken), "--output_dir", str(tmp_path / "out"))
+    done = hfcls("train", "--dataset", str(broken), "--model", "hfcls-small-ko", "--output_dir", str(tmp_path / "out"))
     assert done.returncode == 1
     assert done.stderr.strip() == (
         f"hfcls: error: {broken}, line 3: 1 fields, but the header has 2 ('text', 'label'); "

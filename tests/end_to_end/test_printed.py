@@ -198,7 +198,8 @@ def test_a_script_whose_errors_go_to_a_file_draws_no_bars(tmp_path):
 
 
 STOPPED = """
-import fcntl, termios, time
+import fcntl, signal, termios, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that a typed Ctrl-C is a signal
 from hfcls import cli, commands
 

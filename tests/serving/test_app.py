@@ -516,11 +516,11 @@ def test_without_gradio_it_tells_what_to_install(classifier_folder, monkeypatch)
         hfcls.launch_demo(classifier_folder)
 
 
-def test_a_signal_ends_it_also_while_the_model_is_loading(capsys, monkeypatch):
+def test_a_signal_ends_it_also_while_the_model_is_loading(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("hfcls.serving.server._classifier", lambda *a, **options: signal.raise_signal(signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
-        assert cli.main(["serve", "nobody/slow"]) == 130
+        assert cli.main(["serve", str(tmp_path)]) == 130
     finally:
         signal.signal(signal.SIGINT, before)
     assert "hfcls: interrupted" in capsys.readouterr().err

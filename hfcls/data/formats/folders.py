@@ -37,11 +37,10 @@ def matching_files(pattern: str) -> list[Path]:
 def table_files(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
     """The files of a folder that are tables, and all else that a person would see there.
 
-    What begins with `_` is a note of a program, such as `_SUCCESS` or our `_hfcls.json`, and what begins with a dot is
-    hidden: neither is a table.
+    What begins with `_` is a note of a program, such as `_SUCCESS` or our `_hfcls.json`, and none of the tables.
     """
     paths = [path for path in _sorted(folder.iterdir()) if not _of_mac(path)]
-    named = [path for path in paths if path.name[0] not in "._"]
+    named = [path for path in paths if not path.name.startswith("_")]
     tables = [path for path in named if path.is_file() and table_suffix(path) in suffixes]
     _check_names(tables)
     return tables, [path for path in paths if path not in tables and not path.name.startswith(".")]
