@@ -135,7 +135,9 @@ def run_predict(args: argparse.Namespace) -> None:
 
         written = predict_files(config)
         if world_size() == 1:  # of several, each knows of its own files alone
-            print(for_people(f"{len(written):,} {'file' if len(written) == 1 else 'files'} in {config.output}"))
+            # Not `output`, an address that may hold keys: the names of the shards hold none.
+            where = written[0].parent if isinstance(written[0], Path) else written[0].rpartition("/")[0]
+            print(for_people(f"{len(written):,} {'file' if len(written) == 1 else 'files'} in {where}"))
         return
     if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
         raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")

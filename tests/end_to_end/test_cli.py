@@ -234,6 +234,15 @@ def test_a_real_process_ends_bad_input_without_a_traceback(hfcls, tmp_path):
     assert done.stdout == ""
 
 
+def test_predict_says_where_its_files_are_and_no_key_of_the_address(capsys, monkeypatch, tiny_model):
+    monkeypatch.setattr("hfcls.inference.shards.predict_files", lambda config: ["s3://bucket/out/a-0.parquet"] * 2)
+    output = "s3://AKIDOFATEST:a-secret@bucket/out?region=us-east-1"
+    assert (
+        cli.main(["predict", "--engine", "ray", "--model", tiny_model, "--input", "s3://b/in", "--output", output]) == 0
+    )
+    assert capsys.readouterr().out == "2 files in s3://bucket/out\n"
+
+
 STOPPED = """
 import os, signal, sys
 from hfcls import cli, commands

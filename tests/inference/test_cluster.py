@@ -499,6 +499,7 @@ def test_ray_on_this_machine_makes_the_same_shards(classifier_folder, tmp_path):
     predict_files(**options, output=str(tmp_path / "local"))
     flags = [f"--{name}={value}" for name, value in (options | {"output": tmp_path / "ray", "workers": 2}).items()]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment["RAY_worker_niceness"] = "0"  # as in the cluster below
     done = subprocess.run(
         [sys.executable, "-m", "hfcls.cli", "predict", "--engine=ray", *flags],
         env=environment | {"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=300, check=False,
