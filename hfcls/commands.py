@@ -37,7 +37,8 @@ EXAMPLE_CHARS = 20  # of the text in the last line of `hfcls train`
 def run_train(args: argparse.Namespace) -> None:
     config = config_from(args, TrainConfig)
     check_launch()  # before ten seconds of imports
-    _check_reachable(config.model)
+    if not config.resume:  # a finished run ends at once, whatever became of its encoder
+        _check_reachable(config.model)
     from accelerate import PartialState
 
     from hfcls.finetune import fine_tune
@@ -77,8 +78,7 @@ def run_adapt(args: argparse.Namespace) -> None:
 def run_distill(args: argparse.Namespace) -> None:
     config = config_from(args, DistillConfig)
     check_launch()
-    for model in filter(None, (config.teacher, config.model)):
-        _check_reachable(model)
+    _check_reachable(config.teacher, config.model)
     from accelerate import PartialState
 
     from hfcls.distilling import distill
@@ -102,6 +102,7 @@ def run_check(args: argparse.Namespace) -> None:
 
 def run_clean(args: argparse.Namespace) -> None:
     config = config_from(args, CleanConfig)
+    _check_reachable(config.model)
     from hfcls.checks.cleaning import clean
 
     print(for_people(clean(config).text()))
@@ -109,7 +110,7 @@ def run_clean(args: argparse.Namespace) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
-    _check_reachable(config.model)
+    _check_reachable(config.model, config.compare)
     from hfcls.inference.evaluation import evaluate
 
     result = evaluate(config)
@@ -192,14 +193,15 @@ def run_push(args: argparse.Namespace) -> None:
     print(f"{upload_listing(folder, repo_id)}; nothing was sent")
 
 
-def _check_reachable(model: str | None) -> None:
+def _check_reachable(*models: str | None) -> None:
     """Before the imports of torch and transformers, which take seconds; where they are missing, these say so."""
     if not all(map(find_spec, ("accelerate", "datasets", "torch", "transformers"))):
         return
     from hfcls.models.sources import BASELINE, check_reachable
 
-    if model is not None and model != BASELINE and not RANDOM.fullmatch(model):
-        check_reachable(model)
+    for model in models:
+        if model is not None and model != BASELINE and not RANDOM.fullmatch(model):
+            check_reachable(model)
 
 
 def run_recipes(args: argparse.Namespace) -> None:

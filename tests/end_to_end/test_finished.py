@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import hfcls
+from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.publishing.hub import upload
 from hfcls.runs.folder import LOCK_FILE
@@ -77,6 +78,18 @@ def test_a_finished_run_resumed_ends_at_once_as_it_is(options, left, monkeypatch
     assert result == replace(hfcls.load_results(options["output_dir"]), output_dir=options["output_dir"])
     told = f"the run in {options['output_dir']} is finished and is left as it is: its data are not read again; more"
     assert told in caplog.text
+
+
+def test_a_finished_run_ends_at_once_though_its_encoder_is_out_of_reach(options, tmp_path, capsys):
+    kept = Path(options["output_dir"], "run.yaml")
+    kept.write_text(kept.read_text("utf-8").replace(options["model"], "gone/encoder"), "utf-8")
+    recipe = tmp_path / "recipe.yaml"
+    shutil.copy(kept, recipe)
+    words = ["train", str(recipe), "--output_dir", options["output_dir"], "--no-report"]
+    assert cli.main([*words, "--resume"]) == 0
+    assert "split       test (20 rows" in capsys.readouterr().out
+    assert cli.main([*words, "--overwrite_output_dir"]) == 1
+    assert "could not load the model of 'gone/encoder'" in capsys.readouterr().err
 
 
 def test_a_finished_run_that_lacks_its_card_gets_it(options):

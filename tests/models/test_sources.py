@@ -45,7 +45,7 @@ check_reachable("no name of the Hub")
 """
 
 
-def test_a_command_tells_that_a_model_is_out_of_reach_before_it_imports_torch(table, tmp_path):
+def test_a_command_tells_that_a_model_is_out_of_reach_before_it_imports_torch(table, classifier_folder, tmp_path):
     """The imports alone took five seconds on a busy machine. What is kept from an earlier download is let through."""
     data = str(table())
     commands = [
@@ -54,7 +54,9 @@ def test_a_command_tells_that_a_model_is_out_of_reach_before_it_imports_torch(ta
         f"distill --dataset {data} --teacher a/b --output_dir {tmp_path}/out",
         f"distill --dataset {data} --model a/b --output_dir {tmp_path}/out",
         f"evaluate --dataset {data} --model a/b",
+        f"evaluate --dataset {data} --model {classifier_folder} --compare a/b",
         f"check {data} --model a/b",
+        f"clean {data} --model a/b",
         f"predict --input {data} --output {tmp_path}/labelled --model a/b",
         *("predict --model a/b text", "export a/b", "serve a/b"),
     ]
