@@ -23,7 +23,7 @@ from hfcls.data.origins.files import BUILT_IN, files_of
 from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.origins.selection import prepared_columns
 from hfcls.data.readers import SUFFIXES, read_tables
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import shown
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ def load_texts(dataset: str, text_column: str = "text", label_column: str | None
     Raises:
         HfclsError: no such file, one that cannot be read, no such column, or no text in it.
     """
-    texts = concatenate_datasets([*_parts(dataset, text_column, label_column)])
+    parts = [*_parts(dataset, text_column, label_column)]
+    texts = concatenate_datasets(parts) if parts else Dataset.from_dict({"text": []})
     kept = texts.filter(_has_text, batched=True, fn_kwargs={"version": 1}, desc="texts")
     if len(kept) == 0:
         raise HfclsError(f"{dataset} holds no text")
@@ -68,10 +69,15 @@ def _parts(dataset: str, column: str, label_column: str | None) -> Iterator[Data
     except OSError as error:
         raise HfclsError(f"cannot look for the texts {dataset:.200}: {error.strerror}") from error
     for file in files if files == [path] else _to_learn_from(files, dataset):
-        if table_suffix(file) == TEXT_FILE and not _names_columns(file, column):
-            yield _read_lines(file, label_column)
-        else:
-            yield _wanted(read_tables({"train": file})["train"], str(file), column, label_column)
+        try:
+            if table_suffix(file) == TEXT_FILE and not _names_columns(file, column):
+                yield _read_lines(file, label_column)
+            else:
+                yield _wanted(read_tables({"train": file})["train"], str(file), column, label_column)
+        except NoRowsError:
+            if len(files) == 1:
+                raise
+            logger.warning("passed over %s: no rows", file)
 
 
 def _to_learn_from(files: list[Path], where: str) -> list[Path]:
@@ -110,7 +116,7 @@ def _read_lines(path: Path, label_column: str | None) -> Dataset:
     if not path.is_file():
         raise HfclsError(f"no file {path}: check the path")
     if path.stat().st_size == 0:
-        raise HfclsError(f"{path} is empty: it needs a text on each line")
+        raise NoRowsError(f"{path} is empty: it needs a text on each line")
     try:
         digest = hashlib.sha256()  # the cache goes by the content
         with path.open("rb") as file:
@@ -131,8 +137,7 @@ def _read_lines(path: Path, label_column: str | None) -> Dataset:
 
 def _lines(path: Path, encoding: str, sha256: str) -> Iterator[dict[str, str]]:
     with open_text(path, encoding) as lines:
-        for line in lines:
-            yield {"text": line.rstrip("\r\n")}
+        yield from ({"text": line.rstrip("\r\n")} for line in lines)
 
 
 def _has_text(batch: dict[str, list[Any]], *, version: int) -> list[bool]:

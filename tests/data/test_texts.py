@@ -107,6 +107,17 @@ def test_what_train_takes_is_taken_here_too(tmp_path, caplog, monkeypatch):
         load_texts("nobody/nothing")
 
 
+def test_a_file_without_rows_does_not_cost_the_others(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("text\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("", encoding="utf-8")
+    with pytest.raises(HfclsError, match=re.escape(f"{tmp_path} holds no text")):
+        load_texts(str(tmp_path))
+    (tmp_path / "c.jsonl").write_text('{"text": "글"}\n', encoding="utf-8")
+    caplog.clear()
+    assert load_texts(str(tmp_path))["text"][:] == ["글"]
+    assert caplog.messages == [f"passed over {tmp_path}/a.csv: no rows", f"passed over {tmp_path}/b.txt: no rows"]
+
+
 def test_lines_in_another_encoding_are_read(tmp_path):
     path = tmp_path / "texts[1].txt"  # which is no pattern
     path.write_bytes("좋다\r\n나쁘다\r\n".encode("cp949"))
