@@ -62,14 +62,14 @@ def load_adapted(folder: Path) -> AdaptResult | None:
         HfclsError: its results.json is not what a run writes.
     """
     path = folder / RESULTS_FILE
-    values = read_json(path)
-    if not isinstance(values, dict) or "perplexity" not in values:
-        return None
     try:
+        values = read_json(path)
+        if not isinstance(values, dict) or "perplexity" not in values:
+            return None
         check_types(result := AdaptResult(**values), AdaptResult)
-    except TypeError as error:
+        return result
+    except (OSError, TypeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error}") from error
-    return result
 
 
 def save_adapted(result: AdaptResult, folder: Path) -> None:

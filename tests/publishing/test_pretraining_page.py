@@ -102,3 +102,14 @@ def test_damaged_results_are_one_line(tmp_path, change):
     (tmp_path / "results.json").write_text(json.dumps(dataclasses.asdict(RESULT) | change), encoding="utf-8")
     with pytest.raises(HfclsError, match="results.json is not"):
         pages.write_report(tmp_path)
+
+
+def test_results_that_cannot_be_read_are_one_line(tmp_path, monkeypatch):
+    page_of(tmp_path)
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("hfcls.runs.pretrained.read_json", refused)
+    with pytest.raises(HfclsError, match="results.json is not the result of a run"):
+        pages.write_report(tmp_path)
