@@ -59,7 +59,8 @@ def test_a_rating_is_learned_at_the_first_token(tmp_path):
             text = " ".join([*others, word, "1 5"])
             file.write(json.dumps({"text": text, "rating": ratings[word]}, ensure_ascii=False) + "\n")
     options = {**SCRATCH, "shape": "2x64", "num_train_epochs": 8, "learning_rate": 1e-2, "dropout": 0.0}
-    hfcls.adapt(dataset=str(path), label_column="rating", output_dir=str(tmp_path / "rated"), **options)
+    hfcls.adapt(dataset=str(path), label_column="rating", output_dir=str(tmp_path / "rated"), report=False, **options)
+    assert not (tmp_path / "rated/report.html").exists()
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "rated").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "rated")
     for word, rating in ratings.items():
