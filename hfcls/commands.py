@@ -110,7 +110,7 @@ def run_clean(args: argparse.Namespace) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     config = config_from(args, EvaluateConfig)
-    _check_reachable(config.model, config.compare)
+    _check_reachable(config.model, *config.compared())
     from hfcls.inference.evaluation import evaluate
 
     result = evaluate(config)

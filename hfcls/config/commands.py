@@ -38,9 +38,7 @@ class CleanConfig(DataConfig):
         None, "split to look at (default train, or the only one)"
     )
     model: str | None = option(
-        None,
-        "also judge by the features of this encoder, which is not trained: hfcls-small-ko, a folder or a Hub id",
-        path=True,
+        None, "also judge by the features of this encoder, as it is: hfcls-small-ko, a folder or a Hub id", path=True
     )
     max_length: int = option(128, "tokens per text that the encoder reads")
     trust_remote_code: bool = option(False, "run Python code that the model's repository holds")
@@ -76,8 +74,7 @@ class EvaluateConfig(DataConfig):
         None, "split to score (default test, or the only one)"
     )
     label_names: str | None = option(
-        None,
-        "names of the model's classes in the order of their ids, such as 부정,긍정, where it has other names or none",
+        None, "names of the model's classes in the order of their ids, such as 부정,긍정, where it has others or none"
     )
     max_samples: int | None = option(None, "score the first N rows only")
     batch_size: int = option(128, "rows per forward pass")
@@ -91,6 +88,10 @@ class EvaluateConfig(DataConfig):
     def check(self) -> None:
         check_at_least("max_samples", self.max_samples, 1)
         check_at_least("batch_size", self.batch_size, 1, MOST_ROWS)
+
+    def compared(self) -> list[str]:
+        """The models that `compare` names."""
+        return [name for part in (self.compare or "").split(",") if (name := part.strip())]
 
 
 @dataclass(kw_only=True)

@@ -125,8 +125,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         check_writable(output, "output")
     # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
     first = _load(config.model, config)
-    named = [name for part in (config.compare or "").split(",") if (name := part.strip())]
-    others = {name: _load(name, config) for name in named}
+    others = {name: _load(name, config) for name in config.compared()}
     names = _named(first.labels, config.label_names, config.model)
     further = further_metrics(config.metrics, first.task, config.trust_remote_code)
     columns = remembered_columns(config.columns(), {} if config.dataset in BUILT_IN else first.columns)
