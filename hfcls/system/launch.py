@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 
 from hfcls.errors import HfclsError
@@ -28,6 +29,7 @@ def check_launch() -> None:
         HfclsError: it speaks of several processes but not of where they meet, or of a place that nobody knows, or a
             number is none.
     """
+    launcher_pid()  # is read while it lives: one that ends before the training begins would be taken for none
     _check_numbers()
     size = world_size()
     if size > 1 and not os.environ.get("MASTER_ADDR"):
@@ -105,8 +107,9 @@ def world_size() -> int:
     return int(size) if size.isdecimal() else 1
 
 
+@cache
 def launcher_pid() -> int | None:
-    """The process that started this one, if it is `accelerate launch` or torchrun."""
+    """The process that started this one, if it is `accelerate launch` or torchrun; as it was at the first call."""
     import psutil
 
     parent = os.getppid()

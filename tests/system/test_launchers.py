@@ -153,13 +153,15 @@ def test_processes_that_do_not_meet_get_one_line(monkeypatch, command):
 # Makes a file when it knows its parent, waits for the end of it, and says whether it was a launcher.
 CHILD = """
 import os, sys, time
+from hfcls.system.launch import check_launch
 from hfcls.training.preemption import StopSignals
-parent, signals = os.getppid(), StopSignals()
-assert signals.received is None
+parent, early = os.getppid(), len(sys.argv) > 2
+signals = check_launch() if early else StopSignals()
+assert early or signals.received is None
 open(sys.argv[1], "w").close()
 while os.getppid() == parent:
     time.sleep(0.01)
-print(int(signals.received or 0))
+print(int((signals or StopSignals()).received or 0))
 """
 PARENT = """
 import os, subprocess, sys, time
@@ -173,17 +175,18 @@ while not os.path.exists(sys.argv[2]):
 def parent(request, tmp_path) -> tuple[list[str], bool]:
     """A command that starts a child and ends before it, and whether that is a launcher."""
     if request.param == "shell":
-        return ["sh", "-c", f'{sys.executable} -c "$0" "$1" & while [ ! -e "$1" ]; do sleep 0.01; done'], False
+        return ["sh", "-c", f'{sys.executable} -c "$0" "$@" & while [ ! -e "$1" ]; do sleep 0.01; done'], False
     script = tmp_path / request.param
     script.write_text(PARENT)
     return [sys.executable, str(script)], True
 
 
+@pytest.mark.parametrize("when", [[], ["before the training"]])
 @pytest.mark.parametrize("variables", [{}, {"ACCELERATE_MIXED_PRECISION": "no", "TORCHELASTIC_RUN_ID": "x"}])
-def test_only_the_end_of_a_launcher_counts_as_sigterm(parent, variables, tmp_path):
+def test_only_the_end_of_a_launcher_counts_as_sigterm(parent, variables, when, tmp_path):
     """A run in the background outlives its shell, whatever variables an earlier launcher has left there."""
     command, is_launcher = parent
-    words = [*command, CHILD, str(tmp_path / "ready")]
+    words = [*command, CHILD, str(tmp_path / "ready"), *when]
     done = subprocess.run(words, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == ("15" if is_launcher else "0"), done.stderr
 
@@ -204,7 +207,7 @@ def test_only_the_end_of_a_launcher_counts_as_sigterm(parent, variables, tmp_pat
 )
 def test_a_launcher_is_known_by_its_command(monkeypatch, words, known):
     monkeypatch.setattr("psutil.Process.cmdline", lambda process: words)
-    assert launch.launcher_pid() == (os.getppid() if known else None)
+    assert launch.launcher_pid.__wrapped__() == (os.getppid() if known else None)
 
 
 def test_before_they_are_joined_the_others_wait_for_their_launcher(monkeypatch):
