@@ -114,7 +114,9 @@ def score_setfit(args: argparse.Namespace, rows: int, name: str, seed: int) -> d
         options = TrainingArguments(
             output_dir=folder, num_iterations=args.pairs, seed=seed, report_to="none", save_strategy="no"
         )
-        trainer = Trainer(SetFitModel.from_pretrained(args.model), options, train_dataset=train)
+        model = SetFitModel.from_pretrained(args.model)
+        model.model_body.float()  # it is read in the type that it was saved in, and half of float32 is slow on a CPU
+        trainer = Trainer(model, options, train_dataset=train)
         trainer.train()
     seconds = time.perf_counter() - began
     found, labels = [int(label) for label in trainer.model.predict(list(test["text"]))], list(test["label"])

@@ -11,6 +11,8 @@ from typing import Any
 import argcomplete
 
 from hfcls import commands
+from hfcls.config.command_line.habits import Parser
+from hfcls.config.command_line.help import HelpFormatter, examples
 from hfcls.config.commands import (
     CheckConfig,
     CleanConfig,
@@ -21,8 +23,6 @@ from hfcls.config.commands import (
     PushConfig,
     ServeConfig,
 )
-from hfcls.config.habits import Parser
-from hfcls.config.help import HelpFormatter, examples
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import add_options
 from hfcls.config.train import TrainConfig

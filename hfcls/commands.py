@@ -10,6 +10,7 @@ from pathlib import Path
 
 import argcomplete
 
+from hfcls.config.command_line.habits import is_data
 from hfcls.config.commands import (
     CheckConfig,
     CleanConfig,
@@ -20,8 +21,7 @@ from hfcls.config.commands import (
     PushConfig,
     ServeConfig,
 )
-from hfcls.config.habits import is_data
-from hfcls.config.optimization import RANDOM
+from hfcls.config.defaults import RANDOM
 from hfcls.config.pretraining import AdaptConfig
 from hfcls.config.sources import config_from, shipped_files
 from hfcls.config.train import TrainConfig

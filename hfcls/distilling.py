@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hfcls.baseline.model import BASELINE
 from hfcls.config.commands import DistillConfig, PredictConfig
-from hfcls.config.optimization import RANDOM
+from hfcls.config.defaults import RANDOM
 from hfcls.config.options import fixed_options, with_options
 from hfcls.data.columns import text_columns, with_columns
 from hfcls.data.corpora import load_corpus

@@ -1,20 +1,13 @@
 """How a classifier is trained: steps and rates, loss, choice of a checkpoint, how sure it may be, and which seeds."""
 
-import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_divides, check_range, option, with_options
+from hfcls.config.defaults import LeftOpen
+from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_divides, check_range, option
 from hfcls.errors import HfclsError
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-RANDOM = re.compile(r"scratch|\d+x\d+")  # models that start from random weights
 MOST_SEEDS, MOST_RANK = 100, 2**10
-EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
-EPOCHS_OF_MORE = 3
-WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
 
 
 @dataclass(kw_only=True)
@@ -131,12 +124,18 @@ class LossConfig(Config):
     )
     focal_gamma: float = option(0.0, "of the focal loss, by which rows that are known already count less; 0: none")
     rdrop: float = option(0.0, "weight of R-Drop: each text twice a step, to the same answer; 0: none, 1: usual")
+    fgm: float | None = option(
+        None,
+        "FGM: each text also with its embeddings moved against the model by this share; 0: none (default: 0.03 up to "
+        "500 rows with --warm_head, if pretrained)",
+        before=0.0,
+    )
 
     def check(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "at least 0 and below 1")
-        for name in ("focal_gamma", "rdrop"):
-            check_range(name, getattr(self, name), 0 <= getattr(self, name) < float("inf"), "at least 0")
-        changed = [f.name for f in fields(LossConfig) if getattr(self, f.name) != f.default]
+        for name in ("focal_gamma", "rdrop", "fgm"):
+            check_range(name, getattr(self, name), 0 <= (getattr(self, name) or 0) < float("inf"), "at least 0")
+        changed = [f.name for f in fields(LossConfig) if (getattr(self, f.name) or f.default) != f.default]
         if changed and getattr(self, "freeze_encoder", False):
             raise HfclsError(f"{changed[0]} is for training by steps, of which freeze_encoder takes none: drop one")
 
@@ -214,37 +213,7 @@ class SeedConfig(Config):
 
 
 @dataclass(kw_only=True)
-class LeftOpen(Config):
-    """Fills in the options of `TrainConfig` that are None, since they follow from others, or from rows and encoder."""
-
-    def settled(self) -> "Self":
-        """The same, with what follows from other options."""
-        own: Any = self
-        pretrained = own.warm_head and not RANDOM.fullmatch(own.model)  # else no layer serves better than another
-        chooses = own.early_stopping_patience is not None or own.select_on_test
-        return self._with(
-            pooling="mean" if pretrained else "first",
-            layers="auto" if pretrained else "all",
-            weight_decay=0.01 if own.optimizer == "adamw" else 0.0,
-            metric_for_best_model="eval_loss" if chooses else "last",
-        )
-
-    def fitted(self, rows: int, hidden_size: int | None) -> "Self":
-        """The same, with what follows from so many training rows and the width of the encoder."""
-        rate = 1e-4 if (hidden_size or WIDE) < WIDE else 5e-5
-        return self._with(num_train_epochs=epochs_for(rows), learning_rate=rate)
-
-    def _with(self, **values: Any) -> "Self":
-        return with_options(self, {name: value for name, value in values.items() if getattr(self, name) is None})
-
-
-@dataclass(kw_only=True)
 class TrainingConfig(
     LeftOpen, SeedConfig, ConfidenceConfig, SelectionConfig, LossConfig, OptimizationConfig, StartConfig
 ):
     """All about how a classifier is trained."""
-
-
-def epochs_for(rows: int) -> int:
-    """Passes over so many training rows, where `num_train_epochs` does not say: few rows need more to make steps."""
-    return next((epochs for most, epochs in EPOCHS if rows <= most), EPOCHS_OF_MORE)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from hfcls.config.habits import RECIPES, is_data
+from hfcls.config.command_line.habits import RECIPES, is_data
 from hfcls.config.options import Config, parse_annotation, suggestion
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError

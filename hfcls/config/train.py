@@ -241,7 +241,7 @@ class TrainConfig(HubConfig, RunConfig, TrainingConfig, ModelConfig, SplitConfig
         """The arguments of `hfcls.training.arguments.training_arguments`."""
         of_run = ("output_dir", "seed", "save_minutes", "eval_batch_size", "logging_steps", "dataloader_num_workers")
         of_training = (f.name for group in (OptimizationConfig, SelectionConfig) for f in fields(group))
-        names = [*of_training, *of_run, "label_smoothing", "focal_gamma", "rdrop", "report_to"]
+        names = [*of_training, *of_run, "label_smoothing", "focal_gamma", "rdrop", "fgm", "report_to"]
         return {name: getattr(self, name) for name in names}
 
     def publishing_options(self) -> dict[str, Any]:

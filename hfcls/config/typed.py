@@ -67,6 +67,7 @@ class TrainOptions(DataOptions, total=False):
     class_weights: str
     focal_gamma: float
     rdrop: float
+    fgm: float | None
     metric_for_best_model: (
         Literal["eval_loss", "accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "last"] | None
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hfcls.config.optimization import epochs_for
+from hfcls.config.defaults import epochs_for
 from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import foreign_checkpoints, holds_checkpoints, newest_whole_checkpoint, sorted_checkpoints
 from hfcls.runs.folder import (

@@ -20,7 +20,7 @@ from hfcls.errors import FailedElsewhere, HfclsError
 from hfcls.system.launch import joining
 from hfcls.system.trackers import trackers
 from hfcls.training.optim import EpochSchedule
-from hfcls.training.whole_batches import batch_per_process, only_cpu
+from hfcls.training.steps.whole_batches import batch_per_process, only_cpu
 
 _HUB = "push the folder of a run that has ended, with hfcls.push"
 _LOOP = "it was never held against the exact loss and the resuming of ClassificationTrainer"
@@ -50,7 +50,7 @@ KINDS: dict[str, Any] = {  # where Trainer takes more, or less, than its annotat
     **dict.fromkeys((*CHECKPOINTING, "lr_scheduler_kwargs"), dict[str, Any] | None),
 }
 LEAST = {
-    **dict.fromkeys(("learning_rate", "lr_gamma", "weight_decay", "adam_epsilon", "warmup_steps"), 0),
+    **dict.fromkeys(("learning_rate", "lr_gamma", "weight_decay", "adam_epsilon", "warmup_steps", "fgm"), 0),
     **dict.fromkeys(("num_train_epochs", "max_grad_norm", "focal_gamma", "rdrop", "save_minutes", "eval_delay"), 0),
     **dict.fromkeys(("logging_steps", "eval_steps", "save_steps", "dataloader_num_workers", "seed", "data_seed"), 0),
     **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"), 1),
@@ -107,6 +107,7 @@ class ClassificationTrainingArguments(TrainingArguments):
     )
     focal_gamma: float = field(default=0.0, metadata={"help": "of the focal loss; 0: none"})
     rdrop: float = field(default=0.0, metadata={"help": "weight of R-Drop; 0: none"})
+    fgm: float = field(default=0.0, metadata={"help": "how far FGM moves the embeddings of a text; 0: not at all"})
     early_stopping_patience: int | None = field(default=None, metadata={"help": "evaluations without a new best"})
     save_minutes: float = field(default=10.0, metadata={"help": "minutes after which a checkpoint is written anyhow"})
     max_grad_norm: float = field(default=0.0, metadata={"help": "clip the gradient to this norm; 0: no clipping"})

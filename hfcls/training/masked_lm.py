@@ -29,7 +29,7 @@ from hfcls.training.callbacks import (
 )
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
-from hfcls.training.whole_batches import WholeBatchTrainer, batch_per_process, only_cpu, use_one_gpu
+from hfcls.training.steps.whole_batches import WholeBatchTrainer, batch_per_process, only_cpu, use_one_gpu
 
 NEVER = 10**9  # steps: checkpoints come by the clock, and one at the end
 

@@ -42,12 +42,13 @@ from hfcls.training.optim import (
 )
 from hfcls.training.preemption import StopSignals
 from hfcls.training.resuming import ExactResumeCallback, ResumableTrainer
-from hfcls.training.whole_batches import WholeBatchTrainer, use_one_gpu
+from hfcls.training.steps.adversarial import AdversarialTrainer, check_fgm
+from hfcls.training.steps.whole_batches import WholeBatchTrainer, use_one_gpu
 
 logger = logging.getLogger(__name__)
 
 
-class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
+class ClassificationTrainer(ResumableTrainer, AdversarialTrainer, WholeBatchTrainer):
     """Trainer for `AutoModelForSequenceClassification` models and the batches of `make_collator`.
 
     Arguments are Trainer's. `args` is a `ClassificationTrainingArguments`; `compute_metrics` defaults to those of the
@@ -82,6 +83,7 @@ class ClassificationTrainer(ResumableTrainer, WholeBatchTrainer):
             raise HfclsError("rdrop puts each text into a batch twice, for which XLA has no shape here: drop it")
         if args.rdrop and not any(module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)):
             logger.warning("rdrop: the model has no dropout, so both answers to a text are the same: drop it")
+        check_fgm(args)
         use_one_gpu(args)
         super().__init__(model=model, args=args, **kwargs)
         self._pad_token_id = model.config.pad_token_id

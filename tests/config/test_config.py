@@ -69,7 +69,7 @@ def test_the_recipe_of_the_book_states_all_that_enters_what_is_learned():
         "layers": "all",
         "optimizer": "adam", "weight_decay": 0.0, "lr_scheduler": "exponential", "warmup_ratio": 0.0,
         "layerwise_lr_decay": 1.0, "gradient_accumulation_steps": 1, "gradient_checkpointing": False, "bf16": False,
-        "fp16": False, "label_smoothing": 0.0, "class_weights": "none", "focal_gamma": 0.0, "rdrop": 0.0,
+        "fp16": False, "label_smoothing": 0.0, "class_weights": "none", "focal_gamma": 0.0, "rdrop": 0.0, "fgm": 0.0,
         "metric_for_best_model": "eval_loss", "calibrate": False,
     }  # fmt: skip
     honest = recipe_values(ROOT / "recipes/nsmc.yaml", TrainConfig)
@@ -91,14 +91,19 @@ def test_the_recipe_for_few_labels_is_what_a_run_does_anyway():
 
 
 @pytest.mark.parametrize(
-    ("rows", "width", "epochs", "rate"),
-    [(1, 384, 6, 1e-4), (1_500, 767, 6, 1e-4), (1_501, 768, 4, 5e-5), (10_000, 768, 4, 5e-5), (10_001, 1024, 3, 5e-5)],
+    ("rows", "width", "epochs", "rate", "fgm"),
+    [
+        *[(1, 384, 6, 1e-4, 0.03), (500, 768, 6, 5e-5, 0.03), (501, 384, 6, 1e-4, 0.0), (1_500, 767, 6, 1e-4, 0.0)],
+        *[(1_501, 768, 4, 5e-5, 0.0), (10_000, 768, 4, 5e-5, 0.0), (10_001, 1024, 3, 5e-5, 0.0)],
+    ],
 )
-def test_rows_and_width_decide_what_is_left_open(rows, width, epochs, rate):
+def test_rows_and_width_decide_what_is_left_open(rows, width, epochs, rate, fgm):
     fitted = TrainConfig().fitted(rows, width)
-    assert (fitted.num_train_epochs, fitted.learning_rate) == (epochs, rate)
-    given = TrainConfig(num_train_epochs=2, learning_rate=3e-4)
+    assert (fitted.num_train_epochs, fitted.learning_rate, fitted.fgm) == (epochs, rate, fgm)
+    given = TrainConfig(num_train_epochs=2, learning_rate=3e-4, fgm=0.1)
     assert given.fitted(rows, width) == given
+    for other in ({"warm_head": False}, {"model": "scratch"}, {"freeze_encoder": True}):
+        assert TrainConfig(**other).settled().fitted(rows, width).fgm == 0
 
 
 @pytest.mark.parametrize(
@@ -166,6 +171,7 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, text, message):
         ({"label_smoothing": 1}, "label_smoothing must be at least 0 and below 1, found 1"),
         ({"focal_gamma": -1}, "focal_gamma must be at least 0, found -1"),
         ({"rdrop": -1}, "rdrop must be at least 0, found -1"),
+        ({"fgm": -0.1}, "fgm must be at least 0, found -0.1"),
         (
             {"metric_for_best_model": "last", "early_stopping_patience": 1},
             "early_stopping_patience needs a number to go by, and metric_for_best_model is last: drop one of them",

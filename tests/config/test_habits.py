@@ -3,7 +3,7 @@
 import pytest
 
 from hfcls.cli import _parser, main
-from hfcls.config.help import other_spelling
+from hfcls.config.command_line.help import other_spelling
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from safetensors import SafetensorError
 
 from hfcls import cli
-from hfcls.config.help import EXAMPLES
+from hfcls.config.command_line.help import EXAMPLES
 
 
 def seconds(*command: str) -> float:

@@ -132,6 +132,7 @@ def without(out: str, *names: str) -> None:
         *[
             ("long_texts", "windows", "truncate"),
             ("rdrop", 1.0, 0.0),
+            ("fgm", 0.1, 0.0),
             ("calibrate", True, None),
             ("lora_rank", 4, None),
         ],
@@ -150,6 +151,7 @@ def test_a_run_older_than_its_options_ends_as_it_is(options):
         "long_texts",
         "stride",
         "rdrop",
+        "fgm",
         "calibrate",
         "warm_head",
         "pooling",

@@ -74,11 +74,13 @@ def test_processes_evaluate_each_row_once_and_resume_in_mid_epoch(table, tiny_mo
     assert seen[0]["resumed"] == seen[0]["losses"]
 
 
-def test_lora_in_two_processes_learns_what_one_learns_and_ends_as_a_plain_model(data, tiny_model, tmp_path):
-    pytest.importorskip("peft")
+@pytest.mark.parametrize("steps", [{"lora_rank": 4}, {"fgm": 0.2, "gradient_accumulation_steps": 2}])
+def test_two_processes_learn_what_one_learns_with_other_steps_and_save_a_plain_model(data, tiny_model, tmp_path, steps):
+    if "lora_rank" in steps:
+        pytest.importorskip("peft")
     options = {"dataset": str(data), "model": tiny_model, "max_length": 64, "num_train_epochs": 2, "logging_steps": 1,
                "learning_rate": 5e-3, "batch_size": 32, "lr_scheduler": "constant", "warmup_ratio": 0.0,
-               "lora_rank": 4}  # fmt: skip
+               **steps}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     result = hfcls.fine_tune(**options, output_dir=str(one))
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -98,8 +100,11 @@ def test_lora_in_two_processes_learns_what_one_learns_and_ends_as_a_plain_model(
     weights, theirs = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     assert set(weights) == set(theirs)
     assert not any("lora" in name for name in weights)
-    for name, weight in weights.items():
-        assert torch.allclose(weight, theirs[name], atol=1e-3), name
+    for (
+        name,
+        weight,
+    ) in weights.items():  # softmax cancels what a key's bias adds, so that it learns from rounding alone
+        assert name.endswith("key.bias") or torch.allclose(weight, theirs[name], atol=1e-3), name
 
 
 def test_each_process_asks_the_teacher_its_share_and_the_student_is_that_of_one(

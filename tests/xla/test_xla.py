@@ -37,6 +37,7 @@ def options(tmp_path_factory, tiny_model) -> list[str]:
         "warmup_ratio": 0.0,
         "learning_rate": 1e-3,
         "logging_steps": 1,
+        "fgm": 0.1,  # two passes a step
     }
     return [str(word) for name, value in values.items() for word in (f"--{name}", value)]
 

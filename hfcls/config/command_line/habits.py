@@ -9,7 +9,7 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hfcls.config.help import other_spelling
+from hfcls.config.command_line.help import other_spelling
 
 TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xlsx", ".xls", ".ods", ".gz", ".zip")
 RECIPES = (".yaml", ".yml")

@@ -1,0 +1,1 @@
+"""The command line for people: help, and what is written from habit."""

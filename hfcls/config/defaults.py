@@ -1,0 +1,50 @@
+"""What follows where an option of the training is left open: from other options, or from rows and encoder."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hfcls.config.options import Config, with_options
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+RANDOM = re.compile(r"scratch|\d+x\d+")  # models that start from random weights
+EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
+EPOCHS_OF_MORE = 3
+FGM, FGM_ROWS = 0.03, 500  # how far it moves, and up to how many rows; docs/accuracy.md
+WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
+
+
+@dataclass(kw_only=True)
+class LeftOpen(Config):
+    """Fills in the options of `TrainConfig` that are None, since they follow from others, or from rows and encoder."""
+
+    def settled(self) -> "Self":
+        """The same, with what follows from other options."""
+        own: Any = self
+        pretrained = own.warm_head and not RANDOM.fullmatch(own.model)  # else no layer serves better than another
+        chooses = own.early_stopping_patience is not None or own.select_on_test
+        return self._with(
+            pooling="mean" if pretrained else "first",
+            layers="auto" if pretrained else "all",
+            weight_decay=0.01 if own.optimizer == "adamw" else 0.0,
+            metric_for_best_model="eval_loss" if chooses else "last",
+            fgm=None if pretrained and not own.freeze_encoder else 0.0,
+        )
+
+    def fitted(self, rows: int, hidden_size: int | None) -> "Self":
+        """The same, with what follows from so many training rows and the width of the encoder."""
+        return self._with(
+            num_train_epochs=epochs_for(rows),
+            learning_rate=1e-4 if (hidden_size or WIDE) < WIDE else 5e-5,
+            fgm=FGM if rows <= FGM_ROWS else 0.0,
+        )
+
+    def _with(self, **values: Any) -> "Self":
+        return with_options(self, {name: value for name, value in values.items() if getattr(self, name) is None})
+
+
+def epochs_for(rows: int) -> int:
+    """Passes over so many training rows, where `num_train_epochs` does not say: few rows need more to make steps."""
+    return next((epochs for most, epochs in EPOCHS if rows <= most), EPOCHS_OF_MORE)
