@@ -27,7 +27,7 @@ from hfcls.config.sources import config_from, shipped_files
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError, PushError
 from hfcls.system.launch import check_launch, world_size
-from hfcls.system.next_steps import INSTALL_EXTRA, REAL_COMMAND, REAL_RUN, command_of, try_it
+from hfcls.system.next_steps import INSTALL_EXTRA, command_of, try_it
 from hfcls.system.quoting import visible
 from hfcls.system.terminal import for_people
 
@@ -53,10 +53,6 @@ def run_train(args: argparse.Namespace) -> None:
     if not PartialState().is_main_process:
         return
     print(for_people(f"\n{result.table()}\n"))
-    if config.dataset == "demo":
-        model = "a small model with random weights" if config.model == "scratch" else config.model
-        print(for_people(REAL_RUN.format(model=model)))
-        print(REAL_COMMAND.format(accelerate=command_of("accelerate")))
     texts = sample_texts(result.examples, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
     print(f"Try it: {try_it(config.output_dir, texts)}")
 

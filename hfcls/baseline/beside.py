@@ -63,8 +63,8 @@ class BaselineScores:
         if self.mcnemar is None:
             return ""
         (name, score), (_, own) = rows_right(analysis), rows_right(self.analysis)
-        scores = f"{name} {score.value:.4f} against {own.value:.4f}"
-        return f"{VERDICTS[self.outcome].format(scores)} (McNemar's test: p = {self.mcnemar.p_value:.2g})."
+        scores = f"{name} {score.value:.4f} vs {own.value:.4f}"
+        return f"{VERDICTS[self.outcome].format(scores)} (McNemar's p = {self.mcnemar.p_value:.2g})."
 
 
 def rows_right(analysis: AnyAnalysis) -> tuple[str, Estimate]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHOWN_CHARS = 70
+SHOWN_CHARS = 26  # Hangul of which, with label and score, fills a line of a terminal
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,9 @@ class Result:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
         rows += self.confidence.rows() if self.confidence else []
-        if self.rows_per_second:  # a finished run that is resumed trains nothing
-            rows += [("texts/s", f"{self.rows_per_second:,.0f}")]
         rows += self.facts.seeds.rows() if self.facts and self.facts.seeds else []
-        lines = aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)])
+        speed = f", {self.rows_per_second:,.0f} texts/s" if self.rows_per_second else ""  # a resumed one may have none
+        lines = aligned([*rows, ("model", f"{self.output_dir} (seed {self.seed}{speed})")])
         if self.analysis and self.baseline and (verdict := self.baseline.verdict(self.analysis)):
             lines += ["", verdict]
         return "\n".join([*lines, *self._example_lines()])

@@ -12,14 +12,6 @@ from hfcls.system.quoting import python_string
 INSTALL = "pip install -e . in the checkout of hfcls"
 INSTALL_EXTRA = "pip install -e '.[{extra}]' in the checkout of hfcls"
 
-REAL_RUN = (
-    "A demonstration: {model} on the 1,700 reviews that ship with hfcls.\n"
-    "The full run, KcBERT on 150,000 NSMC reviews (a GPU is advisable):"
-)
-REAL_COMMAND = (
-    "  {accelerate} launch --config_file accelerate_configs/single_gpu.yaml \\\n    train.py recipes/nsmc.yaml\n"
-)
-
 
 def try_it(folder: str, texts: list[str]) -> str:
     """A shell command that labels a text, or a pair of texts, with the model in `folder`."""

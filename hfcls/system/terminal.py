@@ -105,13 +105,15 @@ def wrapped(text: str, width: int, inset: int = 4) -> list[str]:
     lines = []
     for line in text.split("\n"):
         further = " " * (len(line) - len(line.lstrip(" ")) + inset)
-        doubled = "".join(c + _FILL if unicodedata.east_asian_width(c) in "WF" else c for c in line)
+        whole = line.replace(" = ", _EQUALS)
+        doubled = "".join(c + _FILL if unicodedata.east_asian_width(c) in "WF" else c for c in whole)
         parts = textwrap.wrap(doubled, width, subsequent_indent=further, break_on_hyphens=False, **_AS_IT_IS)
-        lines += [part.replace(_FILL, "") for part in parts] or [""]
+        lines += [part.replace(_FILL, "").replace(_EQUALS, " = ") for part in parts] or [""]
     return lines
 
 
 _FILL = "\0"  # stands for the second column of a character
+_EQUALS = "\1=\1"  # stands for " = ", which no line is broken at
 _AS_IT_IS: Any = {"replace_whitespace": False, "expand_tabs": False, "break_long_words": False}
 
 

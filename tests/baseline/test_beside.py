@@ -75,10 +75,10 @@ def test_a_run_that_goes_on_has_the_same_baseline(corpus, tiny_model, tmp_path):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (90, "The model beats the baseline: accuracy 0.9000 against 0.7000 (McNemar's test: p = 1.9e-06)."),
-        (50, "The model is worse than the baseline: accuracy 0.5000 against 0.7000 (McNemar's test: p = 1.9e-06)."),
-        (72, "The model is not shown to beat the baseline: accuracy 0.7200 against 0.7000 may be chance"),
-        (70, "The model is not shown to beat the baseline: accuracy 0.7000 against 0.7000 may be chance"),
+        (90, "The model beats the baseline: accuracy 0.9000 vs 0.7000 (McNemar's p = 1.9e-06)."),
+        (50, "The model is worse than the baseline: accuracy 0.5000 vs 0.7000 (McNemar's p = 1.9e-06)."),
+        (72, "The model is not shown to beat the baseline: accuracy 0.7200 vs 0.7000 may be chance"),
+        (70, "The model is not shown to beat the baseline: accuracy 0.7000 vs 0.7000 may be chance"),
     ],
 )
 def test_the_verdict_is_that_of_the_test(model, said):

@@ -78,7 +78,7 @@ def test_without_a_command_beside_python_the_module_is_named(tmp_path, monkeypat
     assert try_it("out", ["좋다"]) == "bin/hfcls predict --model out '좋다'"
 
 
-def test_the_demonstration_names_the_model_that_was_trained(tiny_model, tmp_path, capsys):
+def test_the_demonstration_says_what_a_newcomer_needs_in_twelve_lines(tiny_model, tmp_path, capsys):
     options = {
         "dataset": "demo",
         "model": tiny_model,
@@ -87,12 +87,22 @@ def test_the_demonstration_names_the_model_that_was_trained(tiny_model, tmp_path
         "output_dir": tmp_path / "my run",
     }
     assert (
-        cli.main(["train", "--no-report", "--allow_unknown", *(f"--{name}={value}" for name, value in options.items())])
+        cli.main(
+            [
+                "train",
+                "--no-report",
+                "--allow_unknown",
+                "--no-calibrate",
+                *(f"--{name}={value}" for name, value in options.items()),
+            ]
+        )
         == 0
     )
     out = capsys.readouterr().out
-    assert f"A demonstration: {tiny_model} on the 1,700 reviews that ship with hfcls." in out
-    assert "random weights" not in out
+    printed = [line for line in out.splitlines() if line and not line.startswith("epoch ")]
+    assert len(printed) <= 12, printed
+    assert {line.split()[0] for line in printed} >= {"accuracy", "model", "The", "Try"}
+    assert all(cell_len(line) <= 80 for line in printed if not line.startswith(("Try it: ", "  model ", "The model")))
     trial = printed_trial(out)
     held_out = json.loads((tmp_path / "my run/results.json").read_text("utf-8"))["examples"][0]["text"]
     assert held_out.startswith(trial[-1])
@@ -171,6 +181,7 @@ def test_a_terminal_breaks_between_words_and_counts_two_columns_for_a_syllable()
     assert lines[1].startswith(" " * 6)
     assert lines[-3:] == ["", "short", "x" * 30], "a word is never cut"
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert wrapped("McNemar's p = 0.016 and more", 16, 0) == ["McNemar's", "p = 0.016 and", "more"]
 
 
 SCRIPT = """
