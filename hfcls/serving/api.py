@@ -149,6 +149,11 @@ def build_api(
         answers = [_wanted(answer, asked) for answer in await batcher.classify(texts)]
         return JSONResponse(answers if asked.texts is not None else answers[0])
 
+    @app.api_route("/predict", methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def not_posted() -> None:
+        """Else the page at / would answer that there is no such place."""
+        raise HTTPException(405, "send the texts with POST", {"Allow": "POST"})
+
     @app.head("/health", include_in_schema=False)  # as some balancers ask
     @app.get("/health")
     async def health() -> dict[str, str]:

@@ -232,6 +232,7 @@ def _with_errors_shown(work: Callable[[], T], request: gr.Request | None = None)
     try:
         return work()
     except HfclsError as error:
-        told = error.in_language[_language(request)] if isinstance(error, VisitorError) and request else str(error)
-        message = html.escape(told, quote=False)
-        raise gr.Error(message, duration=None, print_exception=False) from error
+        language = _language(request)
+        told = error.in_language[language] if isinstance(error, VisitorError) and request else str(error)
+        title = {"ko": "오류", "en": "Error"}[language]
+        raise gr.Error(html.escape(told, quote=False), None, title=title, print_exception=False) from error

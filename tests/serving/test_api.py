@@ -193,6 +193,10 @@ def test_probes_metrics_and_description(client):
     for example in described["components"]["schemas"]["Asked"]["examples"]:
         assert client.post("/predict", json=example).status_code == 200
     assert client.get("/docs").status_code == 404  # its page would fetch scripts from elsewhere
+    client.app.mount("/", lambda scope, receive, send: None)  # as the page is, which would answer instead
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        refused = client.request(method, "/predict")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 def test_a_server_that_stops_is_not_ready_and_refuses(client):
