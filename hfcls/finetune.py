@@ -24,9 +24,9 @@ from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_trainable
 from hfcls.data.duplicates import drop_copies
 from hfcls.data.encoding import check_tokens, encode
-from hfcls.data.labels import warn_of_labels
 from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.data.splits import SplitFacts, carve, carving, limit_rows, selecting_split, split_facts
+from hfcls.data.targets.names import warn_of_labels
 from hfcls.data.tasks import origin_of_labels, task_of
 from hfcls.fitting.baseline import fit_baseline
 from hfcls.fitting.seeds import run_seeds

@@ -8,15 +8,10 @@ from pathlib import Path
 from hfcls.baseline.beside import BaselineScores
 from hfcls.checks.cost import Cost
 from hfcls.checks.giveaways import Giveaway
-from hfcls.data.labels import label_warnings
+from hfcls.checks.warnings import warnings_of
 from hfcls.scoring.intervals import Estimate
 from hfcls.system.files import write_json
-from hfcls.system.quoting import shown
 from hfcls.system.terminal import duration, padded
-
-# Above these shares a finding is a warning. KcBERT's tokenizer leaves 0.4 % of NSMC's tokens unknown; lower-casing by
-# mistake, 74 %.
-MANY_UNKNOWN, MANY_TRUNCATED, FEW_OF_A_CLASS = 0.05, 0.05, 0.1
 
 
 @dataclass(kw_only=True)
@@ -95,48 +90,13 @@ class Findings:
 
     def save(self, path: Path) -> None:
         """Write as JSON, with the warnings, whole or not at all."""
-        content = {**asdict(self), "warnings": self.warnings()}
+        warnings = dict(zip(("warnings", "warnings_ko"), map(list, zip(*warnings_of(self), strict=True)), strict=False))
+        content = {**asdict(self), "warnings": [], "warnings_ko": [], **warnings}
         write_json(path, content)
 
     def warnings(self) -> list[str]:
         """What deserves a look before training, and which option mends it."""
-        return [line for split, found in self.splits.items() for line in self._warnings(split, found)]
-
-    def _warnings(self, split: str, found: SplitFindings) -> Iterator[str]:
-        if (found.unknown or 0) > MANY_UNKNOWN:
-            yield (
-                f"{split}: the tokenizer of {self.model} does not know {found.unknown:.1%} of the tokens: "
-                "it is probably not one for this language, or lower-cases what its vocabulary holds otherwise"
-            )
-        if (found.truncated or 0) > MANY_TRUNCATED:
-            yield (
-                f"{split}: {found.truncated:.1%} of the texts are cut at max_length {self.max_length}: raise it, or "
-                "read single texts whole with --long_texts windows"
-            )
-        if missing := [name for name, count in found.classes.items() if count == 0]:
-            yield f"{split}: no row of {shown(missing)}"
-        yield from (f"{split}: {line}" for line in label_warnings(found.classes))
-        yield from (f"{split}: {giveaway}" for giveaway in found.giveaways)
-        few = min(found.classes, key=found.classes.__getitem__, default="")
-        if few and 0 < found.classes[few] < FEW_OF_A_CLASS * max(found.classes.values()):
-            yield f"{split}: only {found.classes[few]:,} of {found.rows:,} rows are {few}: read macro F1, not accuracy"
-        copies = self.duplicates["normalized"]
-        if count := copies.repeated[split]:
-            option = "; --drop_duplicates drops them" if split == "train" else ""
-            yield f"{split}: {count:,} texts repeat an earlier one (normalised){option}"
-        if count := copies.several_labels[split]:
-            yield f"{split}: {count:,} texts (normalised) carry several labels"
-        if seen := copies.in_train.get(split):
-            yield (
-                f"{split}: {seen / found.rows:.1%} of the texts also stand in train (normalised): what the model "
-                "scores there is no proof of learning; --drop_overlap drops them from train"
-            )
-        if found.empty or found.near_empty:
-            yield f"{split}: {found.empty:,} texts are empty, {found.near_empty:,} nearly so"
-        if found.invalid:
-            yield f"{split}: {found.invalid:,} texts hold invalid or control characters: were they decoded rightly?"
-        if found.decomposed:
-            yield f"{split}: {found.decomposed:,} texts are not in Unicode NFC: a tokenizer may not know all of it"
+        return [english for english, _ in warnings_of(self)]
 
     def text(self) -> str:
         """The report for a person: tables, then the warnings."""

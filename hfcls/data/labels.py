@@ -3,34 +3,20 @@
 import logging
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 from numpy.typing import NDArray
 
-from hfcls.data.tasks import label_counts
 from hfcls.errors import HfclsError
-from hfcls.system.quoting import quoted, shown
+from hfcls.system.quoting import quoted
 
 logger = logging.getLogger(__name__)
 
 WHOLE = re.compile(r"[-+]?\d+(\.0*)?")
-MISSING = {
-    "nan",
-    "none",
-    "null",
-    "na",
-    "n/a",
-    "<na>",
-    "nat",
-    "#n/a",
-}  # what programs write for nothing, in small letters
-MANY_CLASSES = 10
 SHOWN_ROWS = 5
-SEPARATORS = (",", "|", ";")  # that people write between several labels
 
 
 def class_names(rows: Dataset, where: str, column: str, names: Collection[str | None]) -> list[str]:
@@ -201,49 +187,3 @@ def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | N
         logger.warning("%s: not scored", _missing_labels(where, rows, missing, column))
         return rows.select(np.setdiff1d(np.arange(len(rows)), missing))
     return rows
-
-
-# What looks wrong
-
-
-def warn_of_labels(train: Dataset) -> None:
-    """A log line for classes without a training row, and for each of `label_warnings`."""
-    counts = label_counts(train)
-    if missing := [name for name, count in counts.items() if not count]:
-        logger.warning(
-            "train holds no row of %s, so the model cannot learn it (max_train_samples takes the first rows)",
-            shown(missing),
-        )
-    for line in label_warnings(counts):
-        logger.warning("train: %s", line)
-
-
-def label_warnings(classes: Mapping[str, int]) -> Iterator[str]:
-    """What looks wrong about the classes, by their names and rows."""
-    present = [name for name, count in classes.items() if count]
-    spellings: dict[str, list[str]] = {}
-    for name in present:
-        spellings.setdefault(name.casefold(), []).append(name)
-    if twins := [same for same in spellings.values() if len(same) > 1]:
-        yield f"these classes differ in small and capital letters only: {quoted([' / '.join(same) for same in twins])}"
-    for name in present:
-        if name.casefold() in MISSING:
-            yield f"{classes[name]:,} rows are of the class {name!r}: is it a label that is missing? then empty it"
-    if joined := next(filter(None, (_joined(classes, separator) for separator in SEPARATORS)), None):
-        yield joined
-    rows = sum(classes.values())
-    if len(present) > max(MANY_CLASSES, rows / 2):
-        yield f"{len(present):,} classes in {rows:,} rows: is it the right --label_column?"
-
-
-def _joined(classes: Mapping[str, int], separator: str) -> str:
-    """A warning of classes that are several labels in one text, each of which stands in others too; "" if none are."""
-    parts = {name: [part.strip() for part in name.split(separator)] for name, rows in classes.items() if rows}
-    seen = Counter(part for found in parts.values() for part in set(found))
-    several = [name for name, found in parts.items() if len(found) > 1 and all(seen[part] > 1 for part in found)]
-    if not several or sum(classes[name] for name in several) < 2:
-        return ""
-    return (
-        f"{sum(classes[name] for name in several):,} rows have labels such as {several[0]!r}: are these several labels "
-        f"of one text? then add --label_separator '{separator}'"
-    )

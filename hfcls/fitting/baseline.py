@@ -20,9 +20,9 @@ from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import SplitConfig, TrainConfig
 from hfcls.data.corpora import load_trainable
 from hfcls.data.duplicates import drop_copies
-from hfcls.data.labels import warn_of_labels
 from hfcls.data.origins.unlabelled import Unlabelled
 from hfcls.data.splits import SplitFacts, carve_validation, carving, limit_rows, split_facts
+from hfcls.data.targets.names import warn_of_labels
 from hfcls.data.tasks import task_of
 from hfcls.errors import HfclsError
 from hfcls.models.loading import joined_columns

@@ -202,6 +202,7 @@ def test_findings_of_the_data_check_are_shown(run, out):
     page = write_report(out).read_text("utf-8")
     (out / "check.json").unlink()
     assert "train: 1 texts repeat an earlier one (normalised)" in page
+    assert "학습 데이터: 글 1건이 앞의 글과 같습니다(정규화 기준)" in page
     assert '<span lang="en">Cut at 16 tokens</span></td><td>0.00%</td>' in page
     assert '<span lang="en">Texts with several labels</span></td><td>1</td>' in page
     nothing = {"warnings": [], "splits": {}, "duplicates": {"normalized": {}}, "model": None}
