@@ -18,6 +18,7 @@ from hfcls.batching.collate import for_training
 from hfcls.batching.masking import DrawnRows, Masking, MaskingCollator
 from hfcls.config.options import changed_options, fixed_options, with_options
 from hfcls.config.pretraining import SCRATCH_VOCABULARY, AdaptConfig
+from hfcls.data.formats.table import ReadOptions
 from hfcls.data.splits import texts_sha256
 from hfcls.data.texts import encode_texts, hold_out, load_texts, token_count
 from hfcls.errors import HfclsError
@@ -125,7 +126,7 @@ def _prepare(config: AdaptConfig) -> _Preparation:
     Raises:
         HfclsError: texts or model are not what is needed.
     """
-    texts = load_texts(str(config.dataset), config.text_column, config.label_column)
+    texts = load_texts(str(config.dataset), config.text_column, config.label_column, ReadOptions.of(config))
     texts = hold_out(texts, config.validation_size, config.seed)
     set_seed(config.seed)  # new weights are random
     model, tokenizer = masked_lm_and_tokenizer(

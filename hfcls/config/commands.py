@@ -1,9 +1,10 @@
 """The options of the commands other than `train`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
+from hfcls.config.reading import ReadingConfig
 from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
 
@@ -95,7 +96,7 @@ class EvaluateConfig(DataConfig):
 
 
 @dataclass(kw_only=True)
-class PredictConfig(Config):
+class PredictConfig(ReadingConfig):
     """All options of `hfcls predict`."""
 
     model: str = option("outputs/run", "folder or Hub id of a fine-tuned classifier", path=True)
@@ -125,13 +126,6 @@ class PredictConfig(Config):
     )
     text_column: str | None = option(None, "column of --input with the text (default: that of training)")
     text_pair_column: str | None = option(None, "column of --input with a second text (default: that of training)")
-    delimiter: str | None = option(None, "between the fields of csv, tsv, txt files (default: detected from the file)")
-    encoding: str | None = option(None, "of text files, such as cp949 (default: detected from the file)")
-    quoting: Literal["csv", "backslash", "none"] | None = option(
-        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: detected from the file)"
-    )
-    no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
-    sheet: str | None = option(None, "of an Excel file (default: the first)")
     shard_size: int = option(50_000, "rows per shard; a run that was stopped continues after its last finished shard")
 
     def check(self) -> None:
@@ -143,8 +137,8 @@ class PredictConfig(Config):
         if self.bom and self.format != "csv":
             raise HfclsError("bom is for csv: add --format csv, or drop bom")
         writing = ("engine", "workers", "format", "bom", "single_file", "output_columns", "shard_size")
-        reading = ("text_column", "text_pair_column", "delimiter", "encoding", "quoting", "no_header", "sheet")
-        for name in (*writing, *reading):
+        reading = [f.name for f in fields(ReadingConfig)]
+        for name in (*writing, "text_column", "text_pair_column", *reading):
             if self.input is None and getattr(self, name) != getattr(PredictConfig, name):
                 raise HfclsError(f"{name} is about the files of input, and input is not given: add it, or drop {name}")
 

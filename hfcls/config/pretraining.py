@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_divides, check_range, option
+from hfcls.config.reading import ReadingConfig
 from hfcls.config.train import FollowedConfig
 from hfcls.errors import HfclsError
 
@@ -13,7 +14,7 @@ MOST_LAYERS, MOST_WIDTH, MOST_WORDS = 2**8, 2**15, 2**22
 
 
 @dataclass(kw_only=True)
-class TextConfig(Config):
+class TextConfig(ReadingConfig):
     """Which unlabelled texts."""
 
     dataset: str | None = option(

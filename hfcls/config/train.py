@@ -5,13 +5,14 @@ from typing import Any, Literal
 
 from hfcls.config.optimization import OptimizationConfig, SelectionConfig, TrainingConfig
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
+from hfcls.config.reading import ReadingConfig
 from hfcls.errors import HfclsError
 
 MOST_WORKERS = 2**10
 
 
 @dataclass(kw_only=True)
-class DataConfig(Config):
+class DataConfig(ReadingConfig):
     """Which labelled texts."""
 
     dataset: str = option(
@@ -40,13 +41,6 @@ class DataConfig(Config):
         None, "regression: predict a number (default: classification, detected from the labels)"
     )
     drop_unlabelled: bool = option(False, "leave out rows without a label, which are an error otherwise")
-    delimiter: str | None = option(None, "between the fields of csv, tsv, txt files (default: detected from the file)")
-    encoding: str | None = option(None, "of text files, such as cp949 (default: detected from the file)")
-    quoting: Literal["csv", "backslash", "none"] | None = option(
-        None, "of csv, tsv and txt files: csv doubles a quote inside quotes (default: detected from the file)"
-    )
-    no_header: bool = option(False, "csv, tsv, txt and Excel files begin with a row; columns are called 1, 2, ...")
-    sheet: str | None = option(None, "of an Excel file (default: the first)")
 
     def check(self) -> None:
         several = [name for name in ("label_columns", "label_separator") if getattr(self, name)]

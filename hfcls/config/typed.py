@@ -106,6 +106,11 @@ class DistillOptions(TrainOptions, total=False):
 class AdaptOptions(TypedDict, total=False):
     """Of `AdaptConfig`."""
 
+    delimiter: str | None
+    encoding: str | None
+    quoting: Literal["csv", "backslash", "none"] | None
+    no_header: bool
+    sheet: str | None
     dataset: str | None
     text_column: str
     label_column: str | None

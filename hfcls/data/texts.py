@@ -23,6 +23,7 @@ from hfcls.data.origins.files import BUILT_IN, files_of
 from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.origins.selection import prepared_columns
 from hfcls.data.readers import SUFFIXES, read_tables
+from hfcls.data.targets.names import label_tokens, with_class_names
 from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import shown
 
@@ -31,7 +32,9 @@ logger = logging.getLogger(__name__)
 TEXT_FILE = ".txt"
 
 
-def load_texts(dataset: str, text_column: str = "text", label_column: str | None = None) -> Dataset:
+def load_texts(
+    dataset: str, text_column: str = "text", label_column: str | None = None, options: ReadOptions | None = None
+) -> Dataset:
     """The texts of a corpus without its held-out splits: a column `text`.
 
     With `label_column` a column `label` too, as text; null where there is none.
@@ -41,11 +44,12 @@ def load_texts(dataset: str, text_column: str = "text", label_column: str | None
             Hub. A .txt file has a text on each line, unless its first line names columns, the text's among them, with
             tabs between. All files of a folder are read, but for those called test, validation or dev.
         text_column: as in `load_corpus`.
+        options: how files are read; with `delimiter` or `no_header` a .txt file is a table.
 
     Raises:
         HfclsError: no such file, one that cannot be read, no such column, or no text in it.
     """
-    parts = [*_parts(dataset, text_column, label_column)]
+    parts = [*_parts(dataset, text_column, label_column, options or ReadOptions())]
     texts = concatenate_datasets(parts) if parts else Dataset.from_dict({"text": []})
     kept = texts.filter(_has_text, batched=True, fn_kwargs={"version": 1}, desc="texts")
     if len(kept) == 0:
@@ -55,11 +59,11 @@ def load_texts(dataset: str, text_column: str = "text", label_column: str | None
     return kept
 
 
-def _parts(dataset: str, column: str, label_column: str | None) -> Iterator[Dataset]:
+def _parts(dataset: str, column: str, label_column: str | None, options: ReadOptions) -> Iterator[Dataset]:
     """The texts of each file, or of the train split of a corpus that is known by name."""
     path = Path(dataset).expanduser()
     if dataset in BUILT_IN or not (is_pattern(dataset) or path.exists() or table_suffix(path) in SUFFIXES):
-        splits, _ = raw_splits(dataset, None, None, ReadOptions())
+        splits, _ = raw_splits(dataset, None, None, options)
         if "train" not in splits:
             raise HfclsError(f"{dataset} has no split train to learn from; it has {', '.join(splits)}")
         yield _wanted(splits["train"], dataset, column, label_column)
@@ -70,10 +74,10 @@ def _parts(dataset: str, column: str, label_column: str | None) -> Iterator[Data
         raise HfclsError(f"cannot look for the texts {dataset:.200}: {error.strerror}") from error
     for file in files if files == [path] else _to_learn_from(files, dataset):
         try:
-            if table_suffix(file) == TEXT_FILE and not _names_columns(file, column):
-                yield _read_lines(file, label_column)
+            if table_suffix(file) == TEXT_FILE and not _is_table(file, column, options):
+                yield _read_lines(file, label_column, options.encoding)
             else:
-                yield _wanted(read_tables({"train": file})["train"], str(file), column, label_column)
+                yield _wanted(read_tables({"train": file}, options)["train"], str(file), column, label_column)
         except NoRowsError:
             if len(files) == 1:
                 raise
@@ -89,10 +93,12 @@ def _to_learn_from(files: list[Path], where: str) -> list[Path]:
     raise HfclsError(f"{where} holds no file to learn from: those called test, validation or dev are left out")
 
 
-def _names_columns(path: Path, column: str) -> bool:
-    """Whether the first line of a text file is the header of a table with the column of the text."""
+def _is_table(path: Path, column: str, options: ReadOptions) -> bool:
+    """Whether the first line of a text file is the header of a table with the column of the text, or options say so."""
+    if options.delimiter or options.no_header:
+        return True
     try:
-        with open_text(path, sniff_encoding(path)) as lines:
+        with open_text(path, options.encoding or sniff_encoding(path)) as lines:
             names = next(lines, "").rstrip("\r\n").split("\t")
     except (OSError, HfclsError):  # the reader tells what is wrong
         return False
@@ -106,11 +112,13 @@ def _wanted(rows: Dataset, where: str, column: str, label_column: str | None) ->
     wanted = {"text_column": column} | ({"label_column": label_column} if label_column else {})
     rows = prepared_columns(with_joined_texts(rows, where, column), where, wanted, None)
     names = ["text", "label"][: len(wanted)]
+    if label_column:
+        rows = with_class_names(rows, wanted["label_column"])
     table = rows.select_columns(list(wanted.values())).with_format("arrow")[:].rename_columns(names)
     return Dataset(table.cast(pa.schema([(name, pa.large_string()) for name in names])))
 
 
-def _read_lines(path: Path, label_column: str | None) -> Dataset:
+def _read_lines(path: Path, label_column: str | None, encoding: str | None) -> Dataset:
     if label_column:
         raise HfclsError(f"{path} has a text on each line and so no column {label_column!r}: drop --label_column")
     if not path.is_file():
@@ -122,11 +130,10 @@ def _read_lines(path: Path, label_column: str | None) -> Dataset:
         with path.open("rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
-        encoding = sniff_encoding(path)
         return Dataset.from_generator(
             _lines,
             features=Features({"text": Value("large_string")}),
-            gen_kwargs={"path": path, "encoding": encoding, "sha256": digest.hexdigest()},
+            gen_kwargs={"path": path, "encoding": encoding or sniff_encoding(path), "sha256": digest.hexdigest()},
         )
     except OSError as error:
         raise HfclsError(f"cannot read {path}: {error.strerror or error}") from error
@@ -204,22 +211,6 @@ def _encode_split(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length:
         fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "labels": labels, "version": 2},
         desc="tokenize",
     )
-
-
-def label_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """The token of the vocabulary that spells each label.
-
-    Raises:
-        HfclsError: there is none for a label.
-    """
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    labels = [label for label in rows.unique("label") if label is not None]
-    if unknown := sorted(set(labels) - set(vocabulary)):
-        raise HfclsError(
-            f"the tokenizer has no token for {len(unknown)} of {len(labels)} labels, such as {unknown[0]!r:.60}: a "
-            "label to pretrain with is one token, such as the numbers 1 to 5; rename them, or drop --label_column"
-        )
-    return {label: vocabulary[label] for label in labels}
 
 
 def _encode_batch(

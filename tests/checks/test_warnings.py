@@ -45,7 +45,9 @@ def test_the_korean_of_a_warning_says_what_its_english_says(findings):
         told = english.partition(": ")[2]
         assert sorted(re.findall(r"[\d.,]*\d%?", told)) == sorted(re.findall(r"[\d.,]*\d%?", korean)), (told, korean)
         assert re.findall("--[a-z_]+", told) == re.findall("--[a-z_]+", korean)
-        rest = re.sub(r"--[a-z_]+|an/encoder|windows|max_length|HTML|F1|NFC|Good|good|nan|\ba\b|\bb\b|\bc\b", "", korean)
+        rest = re.sub(
+            r"--[a-z_]+|an/encoder|windows|max_length|HTML|F1|NFC|Good|good|nan|\ba\b|\bb\b|\bc\b", "", korean
+        )
         assert not re.search("[A-Za-z]{2}", rest), korean
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict
 
+from hfcls.data.formats.table import ReadOptions
 from hfcls.data.splits import texts_sha256
 from hfcls.data.texts import encode_texts, hold_out, load_texts, token_count
 from hfcls.errors import HfclsError
@@ -116,6 +117,30 @@ def test_a_file_without_rows_does_not_cost_the_others(tmp_path, caplog):
     caplog.clear()
     assert load_texts(str(tmp_path))["text"][:] == ["글"]
     assert caplog.messages == [f"passed over {tmp_path}/a.csv: no rows", f"passed over {tmp_path}/b.txt: no rows"]
+
+
+def test_files_are_read_as_the_options_say(tmp_path):
+    (tmp_path / "rows.txt").write_bytes("1;좋다; 재미\n2;나쁘다\n".encode("cp949"))
+    options = ReadOptions(delimiter=";", encoding="cp949", no_header=True)
+    with pytest.raises(HfclsError, match=r"rows.txt, line 2: 2 fields, but the header has 3"):
+        load_texts(str(tmp_path / "rows.txt"), "2", None, ReadOptions(delimiter=";", no_header=True))
+    (tmp_path / "rows.txt").write_bytes("1;좋다, 재미\n2;나쁘다\n".encode("cp949"))
+    assert load_texts(str(tmp_path / "rows.txt"), "2", None, options)["text"][:] == ["좋다, 재미", "나쁘다"]
+    assert load_texts(str(tmp_path / "rows.txt"), "2", "1", options)["label"][:] == ["1", "2"]
+    (tmp_path / "lines.txt").write_bytes("좋다\n".encode("utf-16-le"))
+    assert load_texts(str(tmp_path / "lines.txt"), options=ReadOptions(encoding="utf-16-le"))["text"][:] == ["좋다"]
+    with pd.ExcelWriter(tmp_path / "two.xlsx") as book:
+        for sheet in ("하나", "둘"):
+            pd.DataFrame({"text": [f"{sheet}째 글"]}).to_excel(book, sheet_name=sheet, index=False)
+    assert load_texts(str(tmp_path / "two.xlsx"), options=ReadOptions(sheet="둘"))["text"][:] == ["둘째 글"]
+
+
+def test_a_label_of_a_data_set_is_the_name_of_its_class(tmp_path):
+    rows = Dataset.from_dict({"text": ["글", "말", "시"], "star": [1, 0, -1]}).cast_column(
+        "star", ClassLabel(names=["하", "상"])
+    )
+    rows.save_to_disk(tmp_path / "saved")
+    assert load_texts(str(tmp_path / "saved"), "text", "star")["label"][:] == ["상", "하", None]
 
 
 def test_lines_in_another_encoding_are_read(tmp_path):

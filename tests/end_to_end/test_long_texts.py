@@ -48,7 +48,7 @@ def options(documents, tiny_model, tmp_path) -> dict:
     return {
         "dataset": documents, "model": tiny_model, "output_dir": str(tmp_path / "out"), "max_length": 16,
         "long_texts": "windows", "stride": 4, "learning_rate": 3e-3, "num_train_epochs": 6, "batch_size": 16,
-        "report": False, "report_to": "none", "baseline": False,
+        "report": False, "report_to": "none", "baseline": False, "fgm": 0.0,
     }  # fmt: skip
 
 

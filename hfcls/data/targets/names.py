@@ -1,12 +1,14 @@
-"""What looks wrong about the names of classes: each warning in English and in Korean."""
+"""Names of classes: what looks wrong about them, in English and in Korean, and the tokens that spell them."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
+from transformers import PreTrainedTokenizerBase
 
 from hfcls.data.tasks import label_counts
+from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted, shown
 
 logger = logging.getLogger(__name__)
@@ -71,3 +73,28 @@ def warn_of_labels(train: Dataset) -> None:
         )
     for line, _ in name_warnings(counts):
         logger.warning("train: %s", line)
+
+
+def with_class_names(rows: Dataset, column: str) -> Dataset:
+    """The rows with the names of classes in place of their ids, where the column has names, as on the Hub."""
+    feature = rows.features[column]
+    if not isinstance(feature, ClassLabel):
+        return rows
+    names = [None if label is None or label < 0 else feature.int2str(label) for label in rows[column]]
+    return rows.remove_columns(column).add_column(column, names)
+
+
+def label_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The token of the vocabulary that spells each label.
+
+    Raises:
+        HfclsError: there is none for a label.
+    """
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    labels = [label for label in rows.unique("label") if label is not None]
+    if unknown := sorted(set(labels) - set(vocabulary)):
+        raise HfclsError(
+            f"the tokenizer has no token for {len(unknown)} of {len(labels)} labels, such as {unknown[0]!r:.60}: a "
+            "label to pretrain with is one token, such as the numbers 1 to 5; rename them, or drop --label_column"
+        )
+    return {label: vocabulary[label] for label in labels}
