@@ -20,6 +20,7 @@ FILE_TYPES = [suffix for suffix in SUFFIXES if suffix != ".zip"]
 MOST_UNPACKED = 200_000_000  # bytes of a workbook, which is read whole
 # A table of more lines, or of a longer one, is too much: how a table is written is told from all of it.
 LINES_A_TEXT, MOST_LINE = 20, 1 << 20  # bytes
+VALUES_A_TEXT = 200  # of JSON, in which each has a name
 
 
 class VisitorError(HfclsError):
@@ -131,10 +132,7 @@ def _open(path: Path, max_texts: int) -> Table:
     elif suffix in (".csv", ".tsv", ".jsonl"):
         _check_lines(path, max_texts)
     elif suffix == ".json":
-        with path.open("rb") as blocks:
-            braces = sum(block.count(b"{") for block in iter(partial(blocks.read, 1 << 20), b""))
-        if braces > LINES_A_TEXT * (max_texts + 1):
-            raise _too_many(max_texts, "more")
+        _check_json(path, max_texts)
     return open_table(path)
 
 
@@ -148,6 +146,20 @@ def _check_lines(path: Path, max_texts: int) -> None:
                     f"{path.name}: {number}번째 줄이 너무 깁니다 ({MOST_LINE:,}바이트까지).",
                     f"{path.name}: line {number} is too long; at most {MOST_LINE:,} bytes are taken.",
                 )
+
+
+def _check_json(path: Path, max_texts: int) -> None:
+    objects = values = 0
+    with path.open("rb") as file:
+        for block in iter(partial(file.read, 1 << 20), b""):
+            objects, values = objects + block.count(b"{"), values + block.count(b'":')
+    if objects > LINES_A_TEXT * (max_texts + 1):
+        raise _too_many(max_texts, "more")
+    if values > (most := VALUES_A_TEXT * (max_texts + 1)):
+        raise VisitorError(
+            f"{path.name}: 값이 너무 많습니다 ({most:,}개까지).",
+            f"{path.name}: holds {values:,} values with a name; at most {most:,} are taken.",
+        )
 
 
 @contextmanager

@@ -265,7 +265,12 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
     [
         ("a.csv", ",".join(f"c{i}" for i in range(20_000)) + "\nx\n", "has 20,000 columns, at most 16,384 are read"),
         ("a.csv", "," * 500_000 + "\n", "has 500,001 columns, at most 16,384 are read: is its delimiter another one"),
-        ("a.json", json.dumps([{f"k{i}": 1 for i in range(300_000)}]), "has 300,000 columns, at most 16,384"),
+        (
+            "a.json",
+            json.dumps([{f"k{i}": 1 for i in range(300_000)}]),
+            "holds 300,000 values with a name; at most 20,200 are",
+        ),
+        ("a.json", json.dumps({f"k{i}": [1] for i in range(20_000)}), "has 20,000 columns, at most 16,384"),
         (
             "a.jsonl",
             "\n".join(json.dumps({f"k{i * 100 + j}": 1 for j in range(100)}) for i in range(1_000)),
@@ -273,7 +278,7 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
         ),
         ("a.json", json.dumps([{"text": "가"}] * 300_000), "At most 100 texts at once, found more"),
     ],
-    ids=["names", "commas", "keys", "keys of lines", "rows"],
+    ids=["names", "commas", "values", "keys", "keys of lines", "rows"],
 )
 def test_a_table_that_is_far_too_wide_or_long_is_told_at_once(tmp_path, name, content, message):
     """Seven million columns took no end."""
