@@ -1,5 +1,6 @@
 """Where a model comes from: a folder here, or the Hub; and why it could not be had."""
 
+import json
 import math
 import os
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 from huggingface_hub import constants, get_session, is_offline_mode, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
+from tokenizers import Tokenizer
 
 from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
@@ -22,6 +24,7 @@ HUB_SECONDS = 3.0
 # Encoders that come with the package, by the name that --model takes.
 ENCODERS = Path(__file__).with_name("encoders")
 SHIPPED = ("hfcls-small-ko",)
+JSON_FILES = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json")
 # Of a config: what transformers takes in any type, and what we keep there ourselves.
 KEYS: dict[str, Any] = {
     "architectures": list[str] | None,
@@ -125,6 +128,21 @@ def _answers(endpoint: str) -> bool:
     return bool(answers)
 
 
+def why_damaged(folder: Path) -> str | None:
+    """Which of a model's JSON files does not hold what it should; None if all do that are there."""
+    for path in (folder / name for name in JSON_FILES):
+        try:
+            if not path.is_file():
+                continue
+            if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+                return f"{path} is damaged: it holds no JSON object"
+            if path.name == "tokenizer.json":
+                Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises nothing narrower
+            return f"{path} is damaged: {' '.join(str(error).split()):.200}"
+    return None
+
+
 def could_not_load(what: str, name: str, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return (
@@ -138,7 +156,10 @@ def could_not_load(what: str, name: str, error: Exception) -> str:
         how = "the package sentencepiece reads: pip install sentencepiece" if needed else "transformers cannot read"
         return f"the {what} of {name!r} is in files that {how}" + ("" if needed else "; convert it to a tokenizer.json")
     why, where = " ".join(str(error).split()) or type(error).__name__, ""
-    if not Path(os.path.expanduser(name)).exists():
+    folder = Path(os.path.expanduser(name))
+    if folder.is_dir() and (damaged := why_damaged(folder)):
+        return f"{damaged}; copy the model anew"
+    if not folder.exists():
         where = " (there is no folder of that name here)"
         if isinstance(error, OSError) and not hub_answers():
             asked = "is not asked (HF_HUB_OFFLINE)" if is_offline_mode() else "does not answer"

@@ -14,12 +14,14 @@ from huggingface_hub.utils import validate_repo_id
 
 from hfcls.baseline.model import is_baseline
 from hfcls.errors import HfclsError
+from hfcls.models.sources import why_damaged
 from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.publishing.card import FIGURES, for_repository
 from hfcls.runs.folder import CARD_FILE, CONFIG_FILE, WEIGHTS
 from hfcls.runs.weights import TAG, check_same_weights
 
 TOKENIZER = (*TOKENIZER_FILES, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
+VOCABULARIES = (*(name for name in TOKENIZER_FILES if name != "tokenizer_config.json"), "vocab.json")
 # Nothing else in the folder of a run is meant for others: checkpoints and optimizer, run.yaml and results.json with
 # paths of this machine, predictions and report with texts of the data.
 UPLOADED = (CARD_FILE, CONFIG_FILE, *WEIGHTS, *TOKENIZER)
@@ -47,10 +49,7 @@ def push(
     _check_finished(folder)
     repo_id = writable_repo_id(hub_model_id or default_name(folder))
     files = upload(folder, repo_id)
-    try:
-        config = json.loads(_read(folder / CONFIG_FILE))
-    except json.JSONDecodeError as error:
-        raise HfclsError(f"{folder / 'config.json'} is not JSON: {error}") from error
+    config = json.loads(_read(folder / CONFIG_FILE))
     parent = replaceable_commit(repo_id, config, hub_private=hub_private, overwrite=overwrite)
     with _hub_errors(f"could not push {folder} to {repo_id}"):
         if parent is None:
@@ -180,9 +179,11 @@ def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
 def _check_finished(folder: Path) -> None:
     if is_baseline(folder):
         raise HfclsError(f"{folder} holds a baseline, which the Hub has no code to run: copy the folder instead")
-    for patterns in ((CARD_FILE,), (CONFIG_FILE,), WEIGHTS, TOKENIZER):
+    for patterns in ((CARD_FILE,), (CONFIG_FILE,), WEIGHTS, VOCABULARIES):
         if not _glob(folder, patterns):
             raise HfclsError(f"{folder} holds no {patterns[0]}: give the folder of a run that `hfcls train` finished")
+    if damaged := why_damaged(folder):
+        raise HfclsError(f"{damaged}; copy the model anew")
     check_same_weights(folder)
 
 

@@ -301,8 +301,11 @@ def test_metadata_that_the_hub_does_not_take(hub, push, run):
 
 
 def test_a_folder_that_is_no_finished_run(push, command, hub, run):
-    (run / "config.json").write_text("{")
-    assert f"{run}/config.json is not JSON: " in error_of(push(run))
+    for name in ("config.json", "tokenizer.json"):
+        whole = (run / name).read_bytes()
+        (run / name).write_text("{")
+        assert f"{run}/{name} is damaged: " in error_of(push(run))
+        (run / name).write_bytes(whole)
     (run / "README.md").write_bytes("모델".encode("cp949"))
     assert f"cannot read {run}/README.md: 'utf-8' codec" in error_of(push(run))
     (run / "README.md").unlink()
