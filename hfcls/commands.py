@@ -60,7 +60,8 @@ def run_train(args: argparse.Namespace) -> None:
 def run_adapt(args: argparse.Namespace) -> None:
     config = config_from(args, AdaptConfig)
     check_launch()
-    _check_reachable(config.model)
+    if not config.resume:
+        _check_reachable(config.model)
     from accelerate import PartialState
 
     from hfcls.pretraining import adapt

@@ -27,7 +27,7 @@ from hfcls.publishing.after_run import try_report
 from hfcls.runs.checkpoints import check_space, newest_whole_checkpoint
 from hfcls.runs.folder import LOCK_FILE
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
-from hfcls.runs.pretrained import AdaptResult, save_adapted
+from hfcls.runs.pretrained import AdaptResult, finished_adapted, save_adapted
 from hfcls.runs.record import hardware, versions
 from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
@@ -76,6 +76,10 @@ def _run(config: AdaptConfig, args: TrainingArguments, held: ExitStack) -> Adapt
         if args.process_index == 0:
             held.enter_context(sole_run(folder / LOCK_FILE))
         check_output_dir(folder, options, fixed=fixed_options(config), **choice)
+        if config.resume and (finished := finished_adapted(folder)):
+            if config.report and args.process_index == 0:
+                try_report(folder, again=True)
+            return finished
     with args.main_process_first(desc="texts"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
@@ -169,9 +173,8 @@ def _trainer(config: AdaptConfig, args: TrainingArguments, run: _Preparation, si
             row_length=config.row_length,
         )
     )
-    masking = Masking(
-        run.tokenizer.mask_token_id, ordinary_ids(run.tokenizer), config.mlm_probability, config.whole_word_masking
-    )
+    hidden = ordinary_ids(run.tokenizer), config.mlm_probability, config.whole_word_masking
+    masking = Masking(run.tokenizer.mask_token_id, *hidden)
     rows = run.encoded["train"]
     trainer = MaskedLMTrainer(
         model=run.model,
@@ -187,9 +190,7 @@ def _trainer(config: AdaptConfig, args: TrainingArguments, run: _Preparation, si
     logger.info(
         "%s: %s texts, %s tokens in %s rows; learning on %s, %d rows (about %s tokens) a step",
         config.dataset,
-        f"{len(run.texts['train']):,}",
-        f"{run.tokens:,}",
-        f"{len(rows):,}",
+        *(f"{count:,}" for count in (len(run.texts["train"]), run.tokens, len(rows))),
         "the CPU" if (args.world_size, args.device.type) == (1, "cpu") else f"{args.world_size} x {args.device.type}",
         config.batch_size,
         f"{config.batch_size * run.tokens / len(rows):,.0f}",

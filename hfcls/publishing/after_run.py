@@ -29,16 +29,22 @@ def publish(
     Raises:
         PushError: the Hub did not take the model.
     """
-    if report and not (again and (folder / REPORT_FILE).exists()):
-        try_report(folder)
+    if report:
+        try_report(folder, again=again)
     if not (again and (folder / CARD_FILE).exists()):
         try_card(folder, card_language)
     if repo_id:
         push_or_explain(folder, repo_id, hub_private=hub_private)
 
 
-def try_report(folder: Path) -> None:
-    """Write the report of a finished run; whatever goes wrong is one line, since the model is worth more."""
+def try_report(folder: Path, *, again: bool = False) -> None:
+    """Write the report of a finished run; whatever goes wrong is one line, since the model is worth more.
+
+    Args:
+        again: as in `publish`.
+    """
+    if again and (folder / REPORT_FILE).exists():
+        return
     try:
         from hfcls.publishing.pages.report import write_report
 
@@ -51,8 +57,8 @@ def try_report(folder: Path) -> None:
             shlex.quote(str(folder)),
         )
     except Exception as error:
-        again = shlex.join(["hfcls", "report", str(folder)])
-        logger.warning("the run is saved, its report failed (%s); %s tries again", error, again)
+        command = shlex.join(["hfcls", "report", str(folder)])
+        logger.warning("the run is saved, its report failed (%s); %s tries again", error, command)
 
 
 def try_card(folder: Path, language: str = "en") -> None:

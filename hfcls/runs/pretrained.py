@@ -1,6 +1,7 @@
 """What a run of `hfcls adapt` measured: kept as JSON beside the model, shown as a short table."""
 
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from hfcls.errors import HfclsError
 from hfcls.runs.folder import RESULTS_FILE
 from hfcls.system.files import check_types, read_json, write_json
 from hfcls.system.terminal import aligned
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class AdaptResult:
                 ("accuracy", f"{self.accuracy:.1%}  of them guessed right"),
             ]
         rows += [("tokens", f"{self.tokens:,}")]
-        if self.tokens_per_second:  # a finished run that is resumed trains nothing
+        if self.tokens_per_second:  # what was stopped after its last step trains nothing when resumed
             rows += [("tokens/s", f"{self.tokens_per_second:,.0f}")]
         return "\n".join(aligned([*rows, ("seed", str(self.seed)), ("model", self.output_dir)]))
 
@@ -70,6 +73,14 @@ def load_adapted(folder: Path) -> AdaptResult | None:
         return result
     except (OSError, TypeError) as error:
         raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error}") from error
+
+
+def finished_adapted(folder: Path) -> AdaptResult | None:
+    """The outcome of the run to resume, if it has ended: whatever `check_output_dir` allows adds nothing to it."""
+    result = load_adapted(folder)
+    if result:
+        logger.info("the run in %s is finished and is left as it is: its texts are not read again", folder)
+    return result and replace(result, output_dir=str(folder))
 
 
 def save_adapted(result: AdaptResult, folder: Path) -> None:

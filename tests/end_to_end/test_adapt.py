@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import logging
 import random
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,20 +134,6 @@ def test_perplexity_does_not_depend_on_the_layout_of_batches(texts, tmp_path, ba
     assert results[0].accuracy == results[1].accuracy
 
 
-def test_a_finished_encoder_is_not_pretrained_again_for_want_of_its_checkpoints(texts, tmp_path):
-    out = tmp_path / "adapted"
-    options = {**SCRATCH, "dataset": str(texts), "output_dir": str(out), "max_steps": 2}
-    hfcls.adapt(**options)
-    for checkpoint in out.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(
-        HfclsError, match="is finished and no whole checkpoint is left from which it could go on: --over"
-    ):
-        hfcls.adapt(**options, resume=True)
-    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-
-
 def losses(folder: Path) -> list[float]:
     return [entry[name] for entry in log(folder) for name in ("loss", "eval_loss") if name in entry]
 
@@ -239,6 +227,7 @@ def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path, monkeyp
         hfcls.adapt(**options)
     with pytest.raises(HfclsError, match=r"with other options \(mlm_probability 0.3 -> 0.2\)"):
         hfcls.adapt(**{**options, "mlm_probability": 0.2, "resume": True})
+    (tmp_path / "run/results.json").unlink()  # as if it had been killed before it wrote them
     learned: list[str] = []
     monkeypatch.setattr("hfcls.models.masked_lm.train_tokenizer", lambda *_, **__: learned.append("train_tokenizer"))
     again = hfcls.adapt(**options, resume=True)
@@ -246,8 +235,26 @@ def test_a_resumed_run_takes_the_same_options_and_texts(texts, tmp_path, monkeyp
     assert (again.perplexity, again.tokens, again.tokens_per_second) == (result.perplexity, result.tokens, 0)
     assert "`hfcls adapt` on this file repeats it" in (tmp_path / "run/run.yaml").read_text(encoding="utf-8")
     texts.write_text(texts.read_text("utf-8") + "하나 더\n", "utf-8")
+    (tmp_path / "run/results.json").unlink()
     with pytest.raises(HfclsError, match="the rows of train, validation are not those that it began with"):
         hfcls.adapt(**options, resume=True)
+
+
+def test_a_finished_run_resumed_ends_at_once_as_it_is(texts, tmp_path, monkeypatch, caplog):
+    """Wherever its folder is by now, and whatever became of its texts and its checkpoints."""
+    options = {**SCRATCH, "dataset": str(texts), "output_dir": str(tmp_path / "run"), "max_steps": 2}
+    result = hfcls.adapt(**options)
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    for checkpoint in moved.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    texts.unlink()
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in moved.rglob("*") if path.is_file()}
+    monkeypatch.setattr("hfcls.pretraining.load_texts", lambda *_, **__: pytest.fail("reads"))
+    with caplog.at_level(logging.INFO, "hfcls"):
+        again = hfcls.adapt(**{**options, "output_dir": str(moved), "resume": True, "logging_steps": 3})
+    assert again == replace(result, output_dir=str(moved))
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in moved.rglob("*") if path.is_file()} == before
+    assert f"the run in {moved} is finished and is left as it is: its texts are not read again" in caplog.text
 
 
 @pytest.mark.parametrize(
