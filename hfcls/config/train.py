@@ -168,7 +168,7 @@ class FollowedConfig(Config):
         10.0, "minutes after which a checkpoint is written within an epoch; 0: each step", resumable=True
     )
     eval_batch_size: int = option(128, "rows per forward pass in evaluation, per process", resumable=True)
-    logging_steps: int = option(50, "optimizer steps between two lines of the log", resumable=True)
+    logging_steps: int = option(50, "optimizer steps between two lines of the log", resumable=True, in_card="never")
     dataloader_num_workers: int = option(0, "processes that prepare batches", resumable=True)
     report_to: str = option(
         "auto",

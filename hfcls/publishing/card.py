@@ -17,17 +17,17 @@ from hfcls.config.commands import DistillConfig
 from hfcls.config.train import TrainConfig
 from hfcls.data.splits import carved_share
 from hfcls.data.tasks import TAUGHT
-from hfcls.models.sources import SHIPPED, local_folder
+from hfcls.models.sources import BASELINE, SHIPPED, local_folder
 from hfcls.publishing.names import (
     CORPORA,
     LOSSES,
-    OWN,
     SCORES,
     SPLITS,
     decimals,
     durations,
     found_on_validation,
     on_hub,
+    own_name,
     without_place,
 )
 from hfcls.publishing.pages.verdict import how_good
@@ -89,9 +89,10 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
     facts = result.facts
     assert facts is not None, "a run of fine_tune has facts"
     place = 0 if language == "ko" else 1  # of a text in pairs of Korean and English
-    base = OWN[facts.model][place] if facts.model in OWN else without_place(facts.model)
+    own = own_name(facts.model)
+    base = own[place] if own else without_place(facts.model)
     corpus = CORPORA[facts.dataset][place] if facts.dataset in CORPORA else without_place(facts.dataset)
-    trained = ("학습", "trained") if facts.model in OWN else ("파인튜닝", "fine-tuned")
+    trained = ("학습", "trained") if own else ("파인튜닝", "fine-tuned")
     title = (f"{base} {trained[0]}: {corpus}", f"{base} {trained[1]} on {corpus}")[place]
     labels = list(facts.splits["train"].classes) or [facts.options.get("label_column", "label")]
     environment = Environment(
@@ -110,6 +111,7 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
         title=title,
         name=Markup(python_string(folder.resolve().name)),
         base=base,
+        own=own is not None,
         corpus=corpus,
         licence=licence,
         labels=labels,
@@ -213,7 +215,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
     return ModelCardData(
         language="ko",
         license=None if licence == "other" else licence,  # its name and text are in the card of the base model
-        library_name="transformers",
+        library_name=None if facts.model == BASELINE else "transformers",
         pipeline_tag="text-classification",
         tags=[TAG],
         base_model=facts.model if on_hub(facts.model) else None,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hfcls.config.defaults import RANDOM
 from hfcls.models.sources import SHIPPED
 from hfcls.system.quoting import one_line
 from hfcls.system.terminal import duration
@@ -15,6 +16,7 @@ OWN = {
     "scratch": ("임의의 가중치로 시작한 작은 BERT", "Small BERT with random weights"),
     "baseline": ("문자 n-gram 로지스틱 회귀", "Logistic regression on character n-grams"),
 }
+RANDOM_SHAPE = ("임의의 가중치로 시작한 {} 크기의 작은 BERT", "Small BERT ({}) with random weights")
 CORPORA = {
     "nsmc": ("NSMC, 네이버 영화 리뷰", "NSMC, Naver movie reviews"),
     "demo": ("hfcls의 시연용 리뷰", "the demonstration corpus of hfcls"),
@@ -62,10 +64,17 @@ def found_on_validation(protocol: str) -> list[str]:
     return [TUNED[what] for what in found[1].split(" and ") if what in TUNED] if found else []
 
 
+def own_name(model: str) -> tuple[str, str] | None:
+    """In Korean and in English, what is no pretrained model: random weights, maybe of a shape, or the baseline."""
+    if model in OWN or not RANDOM.fullmatch(model):
+        return OWN.get(model)
+    return RANDOM_SHAPE[0].format(model), RANDOM_SHAPE[1].format(model)
+
+
 def on_hub(name: str) -> bool:
     """Whether this names a repository rather than a place on this machine or something of ours."""
     looks_like_one = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
-    return looks_like_one and name not in (*OWN, *SHIPPED, *CORPORA) and not Path(name).exists()
+    return looks_like_one and name not in (*SHIPPED, *CORPORA) and not own_name(name) and not Path(name).exists()
 
 
 def without_place(name: str) -> str:

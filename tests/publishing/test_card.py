@@ -92,7 +92,7 @@ def test_the_card_tells_what_the_run_measured_and_was_made_of(result, tmp_path):
     assert "20 of the 100 test texts stand in train as well" in card
     assert rows_of(card, "class")[0][-2:] == ["predicted 부정", "predicted 긍정"]
     assert rows_of(card, "부정")[0][2:] == ["0.90 [0.79, 0.96]", "0.90 [0.83, 0.95]", "45", "5"]
-    assert rows_of(card, "train") == [["train", "900", "부정 450, 긍정 450", f"`{'a' * 64}`"]]
+    assert rows_of(card, "train") == [["train", "900", "부정: 450, 긍정: 450", f"`{'a' * 64}`"]]
     options = rows_of(card, "options")[0][1].split(", ")
     assert "`learning_rate` 2e-05" in options
     assert "`seed` 7" in options, "a default that a reader looks for"
@@ -146,7 +146,7 @@ def test_a_local_run_names_no_places(result, tmp_path):
 def test_scores_that_are_not_held_out_say_so_wherever_they_stand(result, tmp_path):
     chosen = replace(result, note="also chose the checkpoint")
     card = model_card(chosen, tmp_path, None)
-    assert "The scores are not held-out ones: also chose the checkpoint." in card
+    assert "The scores are not held-out ones: the test split also chose the checkpoint." in card
     assert ModelCard(card).data.eval_results[0].metric_name == "Accuracy (also chose the checkpoint)"
     nothing = replace(result, split=None, analysis=None, note="no validation or test split")
     card = model_card(nothing, tmp_path, None)
@@ -212,13 +212,37 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
         assert ("4321" in korean) == ("4321" in english) == (made.facts in carved)
         body = korean.split("\n---\n", 1)[1].replace(MARKER, "")
         prose = re.sub(r"```.*?```|`.*?`", "", body, flags=re.DOTALL)
-        told = "".join(
-            line for line in prose.splitlines() if not re.match(r"\| (weights|버전|실행|옵션|모델) \|", line)
-        )
+        told = "".join(line for line in prose.splitlines() if not re.match(r"\| (버전|실행|옵션|모델) \|", line))
         known = set("NSMC SHA ECE nat gram seed train test validation hfcls beomi kcbert base".split())
         assert set(re.findall(r"[A-Za-z]{3,}", told)) <= known
     assert "교사와 얼마나 같은지를 뜻합니다" in korean
     assert "how often the model agrees with it" in english
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_weights_of_ones_own_have_no_base_model(result, tmp_path, language):
+    """A shape looks like a name on the Hub: the card named it as the base model, and missed its licence."""
+    facts = replace(result.facts, model="4x256", dataset="comments.csv")
+    card = model_card(replace(result, facts=facts), tmp_path, base_licence("4x256"), language)
+    assert {"en": "# Small BERT (4x256) with random weights trained on", "ko": "4x256 크기의 작은 BERT"}[
+        language
+    ] in card
+    assert {"en": "were trained from scratch", "ko": "처음부터 학습한 가중치"}[language] in card
+    assert ModelCard(card).data.base_model is None
+    assert card_errors(card) == []
+
+
+def test_the_card_of_a_baseline_names_no_library_that_cannot_load_it(result, tmp_path):
+    card = model_card(replace(result, facts=replace(result.facts, model="baseline")), tmp_path, None)
+    assert ModelCard(card).data.library_name is None
+    assert "hfcls runs it" in card
+
+
+def test_the_card_lists_options_that_enter_what_is_learned(result, tmp_path):
+    facts = replace(result.facts, options={"logging_steps": 3, "num_train_epochs": 2})
+    options = rows_of(model_card(replace(result, facts=facts), tmp_path, None), "options")[0][1]
+    assert "`num_train_epochs` 2" in options
+    assert "logging_steps" not in options
 
 
 def test_the_card_names_no_folder_of_a_teacher(result, tmp_path):
@@ -287,7 +311,7 @@ def test_whatever_names_and_texts_hold_the_card_says_what_it_says(result, tmp_pa
     for label in labels:
         assert one_line(label) in shown.cells
         assert one_line(f"predicted {label}") in shown.cells
-    assert ", ".join(f"{one_line(label)} 10" for label in labels) in shown.cells
+    assert ", ".join(f"{one_line(label)}: 10" for label in labels) in shown.cells
     assert f"lr_scheduler_type {one_line(text)}" in shown.cells[shown.cells.index("options") + 1]
     name, pair = (
         (tmp_path / folder.replace("/", "")).resolve().name,
