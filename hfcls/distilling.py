@@ -1,6 +1,6 @@
 """`hfcls distill` and `hfcls.distill`: a small student learns what a teacher says of texts that nobody labelled."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ from hfcls.runs.results import Result
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import writable_folder
 from hfcls.system.quoting import quoted
-from hfcls.system.terminal import main_process_speaks
+from hfcls.system.terminal import main_process_speaks, only_warnings
 from hfcls.training.arguments import training_arguments
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def _taught(config: DistillConfig, path: Path, rows: Dataset, classes: list[str]
     rows = rows.select_columns(
         [name for name in rows.column_names if name not in ADDED and not name.startswith(PREFIX)]
     )
-    rows = with_columns(rows, str(path), texts, no_header=config.no_header or None, labels=classes)
+    # of the teacher's answers the log has told already which columns of the texts were taken
+    with only_warnings("hfcls.data.columns") if config.teacher else nullcontext():
+        rows = with_columns(rows, str(path), texts, no_header=config.no_header or None, labels=classes)
     for column in texts.values():
         if problem := text_problem(rows, column):
             raise HfclsError(f"{path}: column {column!r} {problem}: set --text_column, or mend the file")

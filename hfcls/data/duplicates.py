@@ -85,17 +85,20 @@ def kept_train_rows(corpus: DatasetDict, *, drop_duplicates: bool, drop_overlap:
     if drop_duplicates:
         repeated = repeats(keys)
         kept &= ~repeated
-        logger.info("train: %d rows dropped that repeat an earlier text (drop_duplicates)", repeated.sum())
+        _tell_dropped(repeated.sum(), "that repeat an earlier text (drop_duplicates)")
     if drop_overlap:
         held_out = {key for split in ("validation", "test") if split in corpus for key in text_keys(corpus[split])}
         overlap = stands_in(keys, held_out)
-        logger.info(
-            "train: %d rows dropped whose text stands in validation or test (drop_overlap)", (kept & overlap).sum()
-        )
+        _tell_dropped((kept & overlap).sum(), "whose text stands in validation or test (drop_overlap)")
         kept &= ~overlap
     if not kept.any():
         raise HfclsError("drop_duplicates and drop_overlap leave no training row: train holds only held-out texts")
     return np.flatnonzero(kept)
+
+
+def _tell_dropped(count: int, which: str) -> None:
+    if count:
+        logger.info("train: %d rows dropped %s", count, which)
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> dict[int, int]:

@@ -77,6 +77,9 @@ def test_dropping_acts_on_train_only_and_logs_what_it_dropped(caplog):
         "train: 1 rows dropped that repeat an earlier text (drop_duplicates)",
         "train: 2 rows dropped whose text stands in validation or test (drop_overlap)",
     ]
+    caplog.clear()
+    kept_train_rows(DatasetDict({"train": parts["test"]}), drop_duplicates=True, drop_overlap=True)
+    assert caplog.messages == [], "nothing was dropped"
     assert seen_in_train(parts).tolist() == [True, False]
     with pytest.raises(HfclsError, match="leave no training row"):
         kept_train_rows(corpus(train=["가"], test=["가"]), drop_duplicates=False, drop_overlap=True)

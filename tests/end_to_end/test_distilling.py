@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def options(classifier_folder, tiny_model, tmp_path) -> dict:
         "report": False,
         "report_to": "none",
     }
+
+
+def test_nothing_is_told_twice_or_of_nothing(options, tmp_path, caplog):
+    texts = [(text,) for text, _ in reviews(90, 1)]
+    path = write(tmp_path / "other.csv", ["document"], texts)
+    with caplog.at_level(logging.INFO, "hfcls"):
+        hfcls.distill(**{**options, "dataset": path, "labelled": None, "num_train_epochs": 1, "baseline": False})
+    assert [told for told in caplog.messages if "is taken for it" in told] == [
+        f"{path} has no column 'text': 'document' is taken for it; --text_column chooses another"
+    ]
+    assert not [told for told in caplog.messages if " 0 rows" in told]
 
 
 def test_a_student_learns_the_probabilities_of_its_teacher(options, tmp_path, monkeypatch):
