@@ -64,7 +64,7 @@ class Observed:
                 }
                 if "texts" in state:
                     line["texts"] = state["texts"]
-                logger.info(json.dumps(line))
+                logger.info(json.dumps(line), extra={"whole": True})
 
 
 class BearerToken:

@@ -153,12 +153,16 @@ def no_bar_stays() -> Iterator[None]:
 
 
 class BesideBarsHandler(logging.StreamHandler):
-    """A line of the log on standard error, above a progress bar rather than in it."""
+    """A line of the log on standard error, above a progress bar rather than in it.
+
+    A record with `extra={"whole": True}` is for programs: it stays one line in a terminal too, as a container may have.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm  # takes a while, and may be told before to draw no bars
 
         try:
-            tqdm.write(for_people(self.format(record), sys.stderr), file=sys.stderr)
+            line, whole = self.format(record), getattr(record, "whole", False)
+            tqdm.write(visible(line) if whole else for_people(line, sys.stderr), file=sys.stderr)
         except Exception:
             self.handleError(record)

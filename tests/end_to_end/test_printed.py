@@ -2,7 +2,9 @@
 
 import ast
 import contextlib
+import io
 import json
+import logging
 import os
 import re
 import shlex
@@ -25,7 +27,7 @@ from hfcls.config.sources import load_recipe
 from hfcls.runs.predictions import Example, sample_texts
 from hfcls.runs.results import Result
 from hfcls.system.next_steps import try_it
-from hfcls.system.terminal import wrapped
+from hfcls.system.terminal import BesideBarsHandler, wrapped
 
 EVIL = '-it\'s $(touch owned) `touch owned`; "x" \\ !! %s {{ 1 }} * ~ & | > owned # 한글'
 
@@ -171,6 +173,26 @@ def test_a_terminal_obeys_nothing_in_the_data(classifier_folder, table, tmp_path
     said = capsys.readouterr().err
     assert "\ufffd[2J" in said
     assert "\x1b" not in said
+
+
+class Terminal(io.StringIO):
+    """Standard error of a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_for_programs_are_not_broken_in_a_terminal(monkeypatch):
+    """Of a server that was started by hand, or in a container with a terminal."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    line = json.dumps({"time": "2026-11-27T02:03:35", "path": "/predict", "status": 200})
+    handler = BesideBarsHandler()
+    for extra in ({"whole": True}, {}):
+        handler.handle(logging.makeLogRecord({"msg": line, **extra}))
+    first, *rest = sys.stderr.getvalue().splitlines()
+    assert first == line
+    assert len(rest) == 2
 
 
 def test_a_terminal_breaks_between_words_and_counts_two_columns_for_a_syllable():
