@@ -224,6 +224,12 @@ def test_options_named_in_the_text_exist():
                 assert named <= known | foreign, f"{page.name}: {named - known - foreign}"
 
 
+def test_no_page_installs_what_others_may_publish_under_our_name():
+    """hfcls is on no package index yet: it is installed from its checkout."""
+    for page in PAGES:
+        assert not re.search(r"pip install [^\n`]*(?<![\w/-])hfcls\b", page.read_text("utf-8")), page.name
+
+
 def test_the_reference_lists_the_options_of_every_command():
     groups = set(re.findall(r"add_options\(\w+, (\w+)\)", (ROOT / "hfcls/cli.py").read_text("utf-8")))
     assert len(groups) >= 6
