@@ -14,6 +14,7 @@ from huggingface_hub import constants, get_session, is_offline_mode, try_to_load
 from huggingface_hub.errors import HFValidationError
 from tokenizers import Tokenizer
 
+from hfcls.baseline.linear import SETTINGS_FILE
 from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
 from hfcls.system.files import check_types
@@ -84,6 +85,8 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any:
         raise HfclsError(f"{name} is an adapter of peft without its model: save the two as one (merge_and_unload)")
     if folder and not (folder / "config.json").is_file():
         raise HfclsError(f"{name} is not a model folder: it has no config.json, as a finished run of hfcls train has")
+    if folder and _kind(folder / "config.json") == BASELINE:  # what else makes it one is not there
+        raise HfclsError(f"{name} is a baseline without its {SETTINGS_FILE}: copy the whole folder, or train it again")
     try:
         config = AutoConfig.from_pretrained(str(folder or name), **loading_options(name, trust_remote_code))
     except Exception as error:
@@ -129,10 +132,12 @@ def _answers(endpoint: str) -> bool:
 
 
 def why_damaged(folder: Path) -> str | None:
-    """Which of a model's JSON files does not hold what it should; None if all do that are there."""
+    """Which of a model's files does not hold what it should; None if all do that are there."""
+    from safetensors import safe_open
+
     for path in (folder / name for name in JSON_FILES):
         try:
-            if not path.is_file():
+            if not path.exists():
                 continue
             if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
                 return f"{path} is damaged: it holds no JSON object"
@@ -140,7 +145,34 @@ def why_damaged(folder: Path) -> str | None:
                 Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises nothing narrower
             return f"{path} is damaged: {' '.join(str(error).split()):.200}"
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "np"):
+                pass
+        except Exception as error:  # its own class, or the system's
+            return f"{path} is damaged: {' '.join(str(error).split()):.200}"
     return None
+
+
+def check_described(name: str, folder: Path) -> None:
+    """Raises HfclsError if a tokenizer.json lies there and nothing that says how it is read.
+
+    transformers guesses the class by the model's then: BERT's takes Hangul apart, and texts are cut elsewhere.
+    """
+    about = folder / "tokenizer_config.json"
+    if (folder / "tokenizer.json").is_file() and (not about.is_file() or about.read_bytes().strip() == b"{}"):
+        raise HfclsError(
+            f"{name} has a tokenizer.json, and no {about.name} that says how it is read and where texts are cut: "
+            "copy the whole folder again, or save the tokenizer anew with transformers' save_pretrained"
+        )
+
+
+def _kind(config: Path) -> str | None:
+    try:
+        values = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values.get("model_type") if isinstance(values, dict) else None
 
 
 def could_not_load(what: str, name: str, error: Exception) -> str:

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, 
 
 from hfcls.errors import HfclsError
 from hfcls.models.positions import AFTER_PADDING
-from hfcls.models.sources import could_not_load, encoder_folder, load_config, loading_options
+from hfcls.models.sources import check_described, could_not_load, encoder_folder, load_config, loading_options
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     folder = encoder_folder(name)
     if folder and not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise HfclsError(f"{name} holds no tokenizer: one of {', '.join(TOKENIZER_FILES)} is needed")
+    if folder:
+        check_described(name, folder)
     options = loading_options(name, trust_remote_code)
     try:
         if folder and (folder / "vocab.txt").is_file() and not _sets_case(folder):

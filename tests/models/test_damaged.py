@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import WORDS
+from transformers import BertTokenizer
 
-from hfcls import cli
+from hfcls import Classifier, cli
+from hfcls.errors import HfclsError
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda whole: b"",
@@ -37,8 +40,7 @@ def test_a_damaged_file_is_named_by_each_command(copied, table, capsys, file, da
         assert cli.main(command) == 1
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hfcls: error: ")]
         assert len(lines) == 1
-        named = f"{path} is damaged: " if file.endswith(".json") else str(copied)
-        assert named in lines[0], lines
+        assert f"{path} is damaged: " in lines[0], lines
         assert "Traceback" not in lines[0]
 
 
@@ -46,3 +48,36 @@ def test_a_tokenizer_that_is_whole_json_but_no_tokenizer_is_named(copied, capsys
     (copied / "tokenizer.json").write_text("{}", encoding="utf-8")
     assert cli.main(["predict", "--model", str(copied), "좋다"]) == 1
     assert f"{copied / 'tokenizer.json'} is damaged: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
+@pytest.mark.parametrize("a_folder", [False, True], ids=["gone", "a folder"])
+def test_a_file_that_is_gone_or_a_folder_is_named(copied, file, a_folder):
+    (copied / file).unlink()
+    if a_folder:
+        (copied / file).mkdir()
+    with pytest.raises(HfclsError, match=file) as error:
+        Classifier.from_pretrained(str(copied))
+    assert len(str(error.value)) < 400
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("left", [None, "{}"])
+def test_how_a_tokenizer_is_read_is_not_guessed(left, copied, tmp_path):
+    """Transformers would lower the case of KcBERT's, which also takes Hangul apart, and the model would answer."""
+    vocabulary = tmp_path / "vocab.txt"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "Good", "good"]
+    vocabulary.write_text("\n".join(words) + "\n", encoding="utf-8")
+    BertTokenizer(str(vocabulary), do_lower_case=False).save_pretrained(copied)
+    Classifier.from_pretrained(str(copied))
+    (copied / "tokenizer_config.json").unlink()
+    if left:
+        (copied / "tokenizer_config.json").write_text(left)
+    with pytest.raises(HfclsError, match=r"no tokenizer_config\.json that says how it is read"):
+        Classifier.from_pretrained(str(copied))
+
+
+def test_a_baseline_without_its_n_grams_is_told_from_an_unknown_architecture(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "baseline", "id2label": {"0": "a", "1": "b"}}')
+    with pytest.raises(HfclsError, match=r"a baseline without its baseline\.json: copy the whole folder"):
+        Classifier.from_pretrained(str(tmp_path))
