@@ -70,7 +70,8 @@ class Findings:
         near_examples: a few of these pairs.
         padding: share of the computed tokens that is padding, for each batching, in random batches.
         cost: of training steps of packed batches; None without a model.
-        seconds_per_epoch: that follow from it, on this device alone.
+        passes: over a batch in a step of training with the defaults: two with FGM.
+        seconds_per_epoch: that follow from both, on this device alone.
         baseline: what character n-grams reach, fitted on train; None if nothing could be held out, or not wanted.
         baseline_split: that it was scored on, such as "test".
     """
@@ -84,6 +85,7 @@ class Findings:
     near_examples: list[tuple[str, str]]
     padding: dict[str, float] | None = None
     cost: Cost | None = None
+    passes: int = 1
     seconds_per_epoch: float | None = None
     baseline: BaselineScores | None = None
     baseline_split: str = ""
@@ -107,10 +109,10 @@ class Findings:
             shares = ", ".join(f"{batching} {share:.1%}" for batching, share in self.padding.items())
             lines += ["", f"padding in random batches of {self.batch_size}: {shares}"]
         if self.cost and self.seconds_per_epoch:
-            cost = self.cost
+            cost, twice = self.cost, ", each taken twice for --fgm" if self.passes > 1 else ""
             lines += [
                 f"an epoch here: {duration(self.seconds_per_epoch)} (from {cost.steps} measured steps of "
-                f"{self.batch_size} rows on {cost.device}, {cost.seconds_per_step:.2g} s each, float32)",
+                f"{self.batch_size} rows on {cost.device}, {cost.seconds_per_step:.2g} s each, float32{twice})",
                 f"memory of the model: {cost.memory / 2**20:,.0f} MiB for weights, gradients, Adam and activations; "
                 "data and libraries come on top",
             ]

@@ -22,6 +22,7 @@ from hfcls.checks.cost import MOST_STEPS, Cost, measure_cost
 from hfcls.checks.findings import Findings, SplitFindings
 from hfcls.checks.giveaways import giveaways
 from hfcls.config.commands import CheckConfig
+from hfcls.config.defaults import RANDOM, fgm_for
 from hfcls.config.options import with_data
 from hfcls.data.corpora import load_corpus
 from hfcls.data.duplicates import text_keys
@@ -100,7 +101,9 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
             batch_size=config.batch_size,
             trust_remote_code=config.trust_remote_code,
         )
-        findings.seconds_per_epoch = math.ceil(len(lengths) / config.batch_size) * findings.cost.seconds_per_step
+        findings.passes = 2 if fgm_for(len(lengths)) and not RANDOM.fullmatch(config.model or SCRATCH) else 1
+        steps = math.ceil(len(lengths) / config.batch_size)
+        findings.seconds_per_epoch = steps * findings.passes * findings.cost.seconds_per_step
     if config.baseline and "train" in corpus:
         _score_baseline(findings, corpus, config.seed)
     if config.output:

@@ -38,7 +38,7 @@ class LeftOpen(Config):
         return self._with(
             num_train_epochs=epochs_for(rows),
             learning_rate=1e-4 if (hidden_size or WIDE) < WIDE else 5e-5,
-            fgm=FGM if rows <= FGM_ROWS else 0.0,
+            fgm=fgm_for(rows),
         )
 
     def _with(self, **values: Any) -> "Self":
@@ -48,3 +48,8 @@ class LeftOpen(Config):
 def epochs_for(rows: int) -> int:
     """Passes over so many training rows, where `num_train_epochs` does not say: few rows need more to make steps."""
     return next((epochs for most, epochs in EPOCHS if rows <= most), EPOCHS_OF_MORE)
+
+
+def fgm_for(rows: int) -> float:
+    """How far FGM moves the embeddings in a run on so many training rows, where `fgm` does not say; 0: not at all."""
+    return FGM if rows <= FGM_ROWS else 0.0

@@ -85,7 +85,8 @@ def test_padding_and_cost_are_those_of_training(table, tiny_model):
     model = hfcls.load_model(tiny_model, ["0", "1"])
     assert found.cost.parameters == model.num_parameters()
     assert 16 * model.num_parameters() < found.cost.memory < 200 * 2**20
-    assert found.seconds_per_epoch == pytest.approx(19 * found.cost.seconds_per_step)  # 16 rows a step, as in training
+    assert found.seconds_per_epoch == pytest.approx(2 * 19 * found.cost.seconds_per_step)  # FGM; 16 rows a step
+    assert "each taken twice for --fgm" in found.text()
     assert "padding in random batches of 16: packed" in found.text()
 
 
