@@ -160,6 +160,8 @@ def check_described(name: str, folder: Path) -> None:
     transformers guesses the class by the model's then: BERT's takes Hangul apart, and texts are cut elsewhere.
     """
     about = folder / "tokenizer_config.json"
+    if (folder / "vocab.txt").is_file():  # which is read as KcBERT's is
+        return
     if (folder / "tokenizer.json").is_file() and (not about.is_file() or about.read_bytes().strip() == b"{}"):
         raise HfclsError(
             f"{name} has a tokenizer.json, and no {about.name} that says how it is read and where texts are cut: "
