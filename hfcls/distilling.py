@@ -29,11 +29,12 @@ from hfcls.finetune import whole_run
 from hfcls.inference.shards import predict_files
 from hfcls.models.classes import task_of_config
 from hfcls.models.sources import load_config
-from hfcls.runs.folder import TEACHER_FOLDER
+from hfcls.runs.folder import LOCK_FILE, TEACHER_FOLDER
 from hfcls.runs.output_dir import check_output_dir
 from hfcls.runs.results import Result
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import writable_folder
+from hfcls.system.locks import sole_run
 from hfcls.system.quoting import quoted
 from hfcls.system.terminal import main_process_speaks, only_warnings
 from hfcls.training.arguments import training_arguments
@@ -86,8 +87,9 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
             labelled = _labelled(config)
         if not RANDOM.fullmatch(config.model):
             load_config(config.model, trust_remote_code=config.trust_remote_code)
-        if config.teacher:
-            _ask(config, folder / TEACHER_FOLDER)
+        if config.teacher:  # which takes hours: another run in the folder is told before, and is kept out
+            with sole_run(folder / LOCK_FILE) if args.process_index == 0 else nullcontext():
+                _ask(config, folder / TEACHER_FOLDER)
         args.distributed_state.wait_for_everyone()  # each process has asked its share; before, some are not there
         answers = sorted((folder / TEACHER_FOLDER).glob("*.parquet")) if config.teacher else input_files(config.dataset)
         with args.main_process_first(desc="soft labels"):

@@ -33,6 +33,7 @@ from hfcls.errors import HfclsError
 from hfcls.models.classes import name_classes
 from hfcls.models.scratch import SCRATCH, scratch_model, untrained_model
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, load_tokenizer, train_tokenizer
+from hfcls.runs.folder import check_not_of_a_run
 from hfcls.system.files import check_writable
 from hfcls.system.terminal import calm_libraries
 
@@ -67,6 +68,7 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
     if config.model == BASELINE:  # which has no tokens; its scores are shown beside any model
         config = replace(config, model=None)
     if config.output:
+        check_not_of_a_run(Path(config.output), "output")
         check_writable(Path(config.output), "output")
     corpus = load_corpus(**config.corpus_options() | {"dataset": data})
     main = "train" if "train" in corpus else next(iter(corpus))

@@ -5,6 +5,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from statistics import mean
@@ -54,7 +55,7 @@ def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Resul
         HfclsError: as `run`; nothing is held out to choose by, or the runs would not differ.
     """
     folder = Path(config.output_dir)
-    with writable_folder(folder):
+    with writable_folder(folder), sole_run(folder / LOCK_FILE) if PartialState().is_main_process else nullcontext():
         return _run_seeds(config, data, folder, run)
 
 
@@ -78,8 +79,7 @@ def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[Trai
     if not is_main:
         PartialState().wait_for_everyone()
         return next(iter(results.values()))
-    with sole_run(folder / LOCK_FILE):
-        result = _keep_best(config, folder, results)
+    result = _keep_best(config, folder, results)
     publish(folder, repo_id=repo_id, **config.publishing_options())
     PartialState().wait_for_everyone()
     return result

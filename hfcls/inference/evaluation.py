@@ -21,6 +21,7 @@ from hfcls.data.origins.held_out import load_held_out
 from hfcls.data.tasks import label_counts, label_names, true_labels
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
+from hfcls.runs.folder import check_not_of_a_run
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.results import score_rows
 from hfcls.scoring.intervals import McNemar, mcnemar
@@ -122,6 +123,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
     config, data = with_data(config or EvaluateConfig(), options)
     output = Path(config.output) if config.output else None
     if output:
+        check_not_of_a_run(output, "output")
         check_writable(output, "output")
     # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
     first = _load(config.model, config)

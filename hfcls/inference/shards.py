@@ -25,6 +25,7 @@ from hfcls.inference.files.labelling import (
 )
 from hfcls.inference.files.sources import claim, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
+from hfcls.runs.folder import holds_run
 from hfcls.system.launch import rank_and_size
 from hfcls.system.terminal import bars_are_seen
 
@@ -78,6 +79,8 @@ def predict_files(
     output, files = Path(config.output or ""), input_files(config.input)
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
+    if holds_run(output):
+        raise HfclsError(f"{output} holds a run of hfcls train: choose another --output, such as {output / 'labelled'}")
     if config.single_file and world_size > 1:
         raise HfclsError(f"single_file is for one process, found {world_size}: drop it, and read the folder as a table")
     device = torch.accelerator.current_accelerator()

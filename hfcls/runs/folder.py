@@ -1,5 +1,9 @@
 """The name of every file in the folder of a run, once; weights and tokenizer have the names of transformers."""
 
+from pathlib import Path
+
+from hfcls.errors import HfclsError
+
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
 DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with
 RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
@@ -24,3 +28,19 @@ SEAL_FILE = "manifest.json"  # of a checkpoint: size and SHA-256 of each of its 
 LOCK_FILE = ".hfcls-lock"  # held for the life of a run: process and host
 ASIDE = ".hfcls-writing"  # holds what is being written, a `checkpoint-N` or the files of the model, until it is whole
 REPLACED = ".hfcls-replaced"  # holds the `checkpoint-N` that is about to be replaced by a newer one
+
+KEPT = (
+    *(OPTIONS_FILE, DATA_FILE, RESULTS_FILE, PREDICTIONS_FILE, SUBMISSION_FILE, PRECISION_FILE, STATE_FILE),
+    *(CONFIG_FILE, CARD_FILE, REPORT_FILE, DOUBTS_FILE, "model.safetensors", "tokenizer.json"),
+)
+
+
+def check_not_of_a_run(path: Path, option: str) -> None:
+    """Raises HfclsError if `path`, which `option` chose to write to, is a file that a run keeps in its folder."""
+    if path.name in KEPT and holds_run(path.parent):
+        raise HfclsError(f"{path} is a file of the run that lies there: choose another --{option}")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was begun there."""
+    return (folder / OPTIONS_FILE).is_file()

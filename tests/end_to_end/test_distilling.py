@@ -16,6 +16,8 @@ from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.inference import shards
 from hfcls.inference.classifier import Classifier
+from hfcls.runs.folder import LOCK_FILE, TEACHER_FOLDER
+from hfcls.system.locks import sole_run
 from hfcls.training.trainer import ClassificationTrainer
 
 
@@ -252,6 +254,14 @@ def test_the_teacher_is_asked_when_all_else_is_there(options, tmp_path, monkeypa
     monkeypatch.setattr("hfcls.distilling.predict_files", lambda config: pytest.fail("the teacher was asked"))
     with pytest.raises(HfclsError, match="absent"):
         hfcls.distill(**options | {wrong: str(tmp_path / "absent")})
+
+
+def test_a_teacher_is_not_asked_for_a_folder_in_which_another_run_lives(options):
+    out = Path(options["output_dir"])
+    out.mkdir()
+    with sole_run(out / LOCK_FILE), pytest.raises(HfclsError, match=r"is in use by another run \(process \d+ on "):
+        hfcls.distill(**options, overwrite_output_dir=True)
+    assert not (out / TEACHER_FOLDER).exists()
 
 
 def test_a_teacher_of_pairs_does_not_teach_one_half_of_them(options, classifier_folder, tmp_path):

@@ -256,7 +256,9 @@ def test_the_best_checkpoint_is_forgotten_if_it_is_broken(unlearnable, caplog):
     assert all(torch.equal(ended[name], last[name]) for name in last)
 
 
-@pytest.mark.parametrize("choice", [{}, {"resume": True}, {"overwrite_output_dir": True}])
+@pytest.mark.parametrize(
+    "choice", [{}, {"resume": True}, {"overwrite_output_dir": True}, {"overwrite_output_dir": True, "seeds": 2}]
+)
 def test_a_run_that_lives_is_left_alone(options, choice):
     out = Path(options["output_dir"])
     half = out / ".hfcls-writing/checkpoint-6/optimizer.pt"

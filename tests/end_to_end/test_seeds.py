@@ -120,7 +120,7 @@ def test_scores_on_the_rows_that_chose_the_seed_are_not_called_held_out(options,
     assert result.note == "also chose the seed; there is no test split; the best of 2 seeds on validation"
     assert "(stratified, by text, seed 7), chose the seed." in result.facts.protocol
     told = (tmp_path / "run/README.md").read_text("utf-8")
-    assert "The scores are not held-out ones: also chose the seed; " in told
+    assert "The scores are not held-out ones: the validation split also chose the seed; " in told
 
 
 def test_seeds_that_are_added_have_the_rows_of_the_others(options, table, tmp_path):
