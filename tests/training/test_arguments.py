@@ -19,7 +19,8 @@ from hfcls.errors import HfclsError
 from hfcls.models.loading import load_model
 from hfcls.models.tokenizers import load_tokenizer
 from hfcls.scoring.losses import classification_loss
-from hfcls.training.arguments import REFUSED, ClassificationTrainingArguments, training_arguments
+from hfcls.training.accepted import REFUSED
+from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
 from hfcls.training.optim import layerwise_groups
 from hfcls.training.trainer import ClassificationTrainer
 
@@ -105,6 +106,10 @@ def test_what_would_do_nothing_is_refused(tmp_path, argument, value):
         (
             {"fsdp_config": {"version": 2}},
             "fsdp_config does nothing without fsdp: set that as well, or drop fsdp_config",
+        ),
+        (
+            {"fsdp": True, "fsdp_config": {"fsdp_version": 2, "min_num_param": 9}},
+            "fsdp_config knows no 'min_num_param'; did you mean min_num_params",
         ),
         ({"dataloader_persistent_workers": True}, "does nothing without dataloader_num_workers"),
         ({"optim": "adamw_torch", "optim_target_modules": "all-linear"}, "belong to another optimizer"),
