@@ -28,7 +28,7 @@ from hfcls.runs.folder import (
 )
 from hfcls.runs.results import Result, load_results
 from hfcls.runs.sealing import discard, is_sealed, tidy
-from hfcls.runs.weights import is_our_card
+from hfcls.runs.weights import check_same_weights, is_our_card
 from hfcls.system.files import check_types, read_json, remove_leftovers, write_json, write_whole
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def finished_result(folder: Path, options: dict[str, Any]) -> Result | None:
     """The result of the run to resume, if it has ended and these options, which `check_output_dir` allows, add nothing.
 
     Raises:
-        HfclsError: it has ended, and the options ask for fewer steps.
+        HfclsError: it has ended, and the options ask for fewer steps, or other weights lie there than it made.
     """
     if not (folder / RESULTS_FILE).exists():
         return None
@@ -99,6 +99,8 @@ def finished_result(folder: Path, options: dict[str, Any]) -> Result | None:
         ended, more = f"stopped early, after {taken:,} steps,", ""
     else:
         ended, more = "is finished", "; more --num_train_epochs would continue it"
+    if result.facts and result.facts.weights_sha256:
+        check_same_weights(folder)
     logger.info("the run in %s %s and is left as it is: its data are not read again%s", folder, ended, more)
     return replace(result, output_dir=str(folder))
 
@@ -216,7 +218,7 @@ def _earlier_options(folder: Path) -> dict[str, Any]:
         earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         earlier = None
-    if not isinstance(earlier, dict):
+    if not isinstance(earlier, dict) or not earlier:
         raise HfclsError(
             f"cannot resume the run in {folder}: {path} does not hold its options any more; put the file back, or "
             "replace the run with --overwrite_output_dir"

@@ -245,4 +245,5 @@ def load_results(folder: str | Path) -> Result:
         check_types(result := Result(**values), Result)
         return result
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {error!r}") from error
+        why = str(error) if isinstance(error, UnicodeError) else repr(error)  # whose repr holds the whole file
+        raise HfclsError(f"{path} is not the result of a run of this version of hfcls: {why}") from error

@@ -92,6 +92,20 @@ def test_a_finished_run_ends_at_once_though_its_encoder_is_out_of_reach(options,
     assert "could not load the model of 'gone/encoder'" in capsys.readouterr().err
 
 
+def test_a_finished_run_with_other_weights_is_not_said_to_be_as_it_was(options):
+    weights = Path(options["output_dir"], "model.safetensors")
+    weights.write_bytes(weights.read_bytes() + b"x")
+    with pytest.raises(HfclsError, match=r"results\.json tells of other weights .* than lie beside it"):
+        hfcls.fine_tune(**options, resume=True)
+    results = Path(options["output_dir"], "results.json")
+    results.write_bytes(b"\xff\xfe" * 1000)
+    with pytest.raises(HfclsError, match="is not the result of a run of this version of hfcls: 'utf-8' codec"):
+        hfcls.fine_tune(**options, resume=True)
+    Path(options["output_dir"], "run.yaml").write_text("{}")
+    with pytest.raises(HfclsError, match="run.yaml does not hold its options any more"):
+        hfcls.fine_tune(**options, resume=True)
+
+
 def test_a_finished_run_that_lacks_its_card_gets_it(options):
     card = Path(options["output_dir"]) / "README.md"
     text = card.read_text()
