@@ -5,6 +5,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -25,6 +26,7 @@ HUB_SECONDS = 3.0
 # Encoders that come with the package, by the name that --model takes.
 ENCODERS = Path(__file__).with_name("encoders")
 SHIPPED = ("hfcls-small-ko",)
+READ_ALIKE = "영화 재미 최고 정말 이 Good GOOD é"  # lower case and accents, which are taken off Hangul too, show in it
 JSON_FILES = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json")
 # Of a config: what transformers takes in any type, and what we keep there ourselves.
 KEYS: dict[str, Any] = {
@@ -160,13 +162,42 @@ def check_described(name: str, folder: Path) -> None:
     transformers guesses the class by the model's then: BERT's takes Hangul apart, and texts are cut elsewhere.
     """
     about = folder / "tokenizer_config.json"
-    if (folder / "vocab.txt").is_file():  # which is read as KcBERT's is
+    if (folder / "vocab.txt").is_file():  # as older encoders lie on the Hub: how they are read is looked at afterwards
         return
     if (folder / "tokenizer.json").is_file() and (not about.is_file() or about.read_bytes().strip() == b"{}"):
         raise HfclsError(
             f"{name} has a tokenizer.json, and no {about.name} that says how it is read and where texts are cut: "
             "copy the whole folder again, or save the tokenizer anew with transformers' save_pretrained"
         )
+
+
+def check_guess(folder: Path, tokens: Callable[[str], list[str]]) -> None:
+    """Raises HfclsError if transformers guessed the class of a tokenizer.json and reads it otherwise than it says.
+
+    Args:
+        tokens: of a text without special tokens, as transformers reads it.
+    """
+    file, about = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    said = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    if not file.is_file() or "tokenizer_class" in said or "do_lower_case" in said:
+        return
+    itself = Tokenizer.from_file(str(file))
+    itself.no_padding()
+    itself.no_truncation()
+    found, expected = tokens(READ_ALIKE), itself.encode(READ_ALIKE, add_special_tokens=False).tokens
+    if found != expected:
+        raise HfclsError(
+            f"{about} does not say how tokenizer.json is read (tokenizer_class), and transformers reads it otherwise "
+            f"than it was made ({found[:5]} for {expected[:5]}): save the tokenizer anew with save_pretrained"
+        )
+
+
+def sets_case(folder: Path) -> bool:
+    """Whether the files of a tokenizer say if it lowers the case; vocab.txt alone does not."""
+    if (folder / "tokenizer.json").is_file():
+        return True
+    config = folder / "tokenizer_config.json"
+    return config.is_file() and "do_lower_case" in json.loads(config.read_text(encoding="utf-8"))
 
 
 def _kind(config: Path) -> str | None:

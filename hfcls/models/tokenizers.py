@@ -1,6 +1,5 @@
 """Load the tokenizer of an encoder, or learn a small one from texts."""
 
-import json
 import logging
 import unicodedata
 from collections import Counter
@@ -13,7 +12,15 @@ from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase, 
 
 from hfcls.errors import HfclsError
 from hfcls.models.positions import AFTER_PADDING
-from hfcls.models.sources import check_described, could_not_load, encoder_folder, load_config, loading_options
+from hfcls.models.sources import (
+    check_described,
+    check_guess,
+    could_not_load,
+    encoder_folder,
+    load_config,
+    loading_options,
+    sets_case,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +58,7 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         check_described(name, folder)
     options = loading_options(name, trust_remote_code)
     try:
-        if folder and (folder / "vocab.txt").is_file() and not _sets_case(folder):
+        if folder and (folder / "vocab.txt").is_file() and not sets_case(folder):
             tokenizer = BertTokenizer.from_pretrained(str(folder), do_lower_case=False)
         else:
             tokenizer = AutoTokenizer.from_pretrained(str(folder or name), **options)
@@ -59,6 +66,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in PROBE.split()]
     except Exception as error:
         raise HfclsError(could_not_load("tokenizer", name, error)) from error
+    if folder:
+        check_guess(folder, tokenizer.tokenize)
     config = _config_beside(name, trust_remote_code)
     check_reading(name, tokenizer, config)
     if tokenizer.unk_token_id is not None and all(tokenizer.unk_token_id in ids for ids in words):
@@ -238,10 +247,3 @@ def frequent_characters(texts: Iterable[str], count: int) -> list[str]:
     for text in texts:
         found.update("".join(unicodedata.normalize("NFC", text).split()))
     return [WORD_BEGIN, *sorted(found, key=lambda character: (-found[character], character))[: count - 1]]
-
-
-def _sets_case(folder: Path) -> bool:
-    if (folder / "tokenizer.json").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and "do_lower_case" in json.loads(config.read_text(encoding="utf-8"))

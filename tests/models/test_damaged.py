@@ -1,10 +1,12 @@
 """A model folder of which a file was cut, emptied or exchanged is refused in one line that names the file."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import WORDS
 from transformers import BertTokenizer
 
@@ -75,6 +77,26 @@ def test_how_a_tokenizer_is_read_is_not_guessed(left, copied, tmp_path):
         (copied / "tokenizer_config.json").write_text(left)
     with pytest.raises(HfclsError, match=r"no tokenizer_config\.json that says how it is read"):
         Classifier.from_pretrained(str(copied))
+    shutil.copy(vocabulary, copied)  # as older encoders have it, beside a tokenizer.json
+    with pytest.raises(HfclsError, match=r"does not say how tokenizer\.json is read \(tokenizer_class\), and"):
+        Classifier.from_pretrained(str(copied))
+
+
+@pytest.mark.parametrize("cased", [True, False])
+def test_a_class_that_transformers_guesses_must_read_the_tokenizer_as_it_was_made(cased, copied, tmp_path):
+    vocabulary = tmp_path / "vocab.txt"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(WORDS if cased else ["good"]), "go", "##od"]
+    vocabulary.write_text("\n".join(words) + "\n", encoding="utf-8")
+    BertTokenizer(str(vocabulary), do_lower_case=not cased).save_pretrained(copied)
+    expected = Classifier.from_pretrained(str(copied)).probabilities(["Good 최고"])
+    config = json.loads((copied / "tokenizer_config.json").read_text("utf-8"))
+    guessed = {name: value for name, value in config.items() if name not in ("tokenizer_class", "do_lower_case")}
+    (copied / "tokenizer_config.json").write_text(json.dumps(guessed))
+    if cased:
+        with pytest.raises(HfclsError, match=r"does not say how tokenizer\.json is read .* than it was made"):
+            Classifier.from_pretrained(str(copied))
+    else:
+        assert torch.equal(Classifier.from_pretrained(str(copied)).probabilities(["Good 최고"]), expected)
 
 
 def test_a_baseline_without_its_n_grams_is_told_from_an_unknown_architecture(tmp_path):
