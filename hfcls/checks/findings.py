@@ -92,9 +92,8 @@ class Findings:
 
     def save(self, path: Path) -> None:
         """Write as JSON, with the warnings, whole or not at all."""
-        warnings = dict(zip(("warnings", "warnings_ko"), map(list, zip(*warnings_of(self), strict=True)), strict=False))
-        content = {**asdict(self), "warnings": [], "warnings_ko": [], **warnings}
-        write_json(path, content)
+        in_korean = [korean for _, korean in warnings_of(self)]
+        write_json(path, {**asdict(self), "warnings": self.warnings(), "warnings_ko": in_korean})
 
     def warnings(self) -> list[str]:
         """What deserves a look before training, and which option mends it."""

@@ -144,7 +144,8 @@ def _read_lines(path: Path, label_column: str | None, encoding: str | None) -> D
 
 def _lines(path: Path, encoding: str, sha256: str) -> Iterator[dict[str, str]]:
     with open_text(path, encoding) as lines:
-        yield from ({"text": line.rstrip("\r\n")} for line in lines)
+        for line in lines:
+            yield {"text": line.rstrip("\r\n")}
 
 
 def _has_text(batch: dict[str, list[Any]], *, version: int) -> list[bool]:
