@@ -72,15 +72,16 @@ def predict_files(
         raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
     rank, world_size = rank_and_size()
     _check_engine(config, world_size)
+    output = Path(config.output or "")
+    if holds_run(output):
+        raise HfclsError(f"{output} holds a run of hfcls train: choose another --output, such as {output / 'labelled'}")
     if config.engine == "ray":
         from hfcls.inference.cluster.engine import predict_on_cluster
 
         return predict_on_cluster(config)
-    output, files = Path(config.output or ""), input_files(config.input)
+    files = input_files(config.input)
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
-    if holds_run(output):
-        raise HfclsError(f"{output} holds a run of hfcls train: choose another --output, such as {output / 'labelled'}")
     if config.single_file and world_size > 1:
         raise HfclsError(f"single_file is for one process, found {world_size}: drop it, and read the folder as a table")
     device = torch.accelerator.current_accelerator()

@@ -152,7 +152,8 @@ def _check_json(path: Path, max_texts: int) -> None:
     objects = values = 0
     with path.open("rb") as file:
         for block in iter(partial(file.read, 1 << 20), b""):
-            objects, values = objects + block.count(b"{"), values + block.count(b'":')
+            objects += block.count(b"{")
+            values += block.count(b'":') + block.count(b'" :')
     if objects > LINES_A_TEXT * (max_texts + 1):
         raise _too_many(max_texts, "more")
     if values > (most := VALUES_A_TEXT * (max_texts + 1)):

@@ -27,11 +27,12 @@ def test_no_output_replaces_a_file_of_a_run(run, table, classifier_folder, name)
     assert {path.read_text("utf-8") for path in run.iterdir()} == {"kept"}
 
 
-def test_labelled_shards_do_not_lie_among_the_files_of_a_run(run, table, classifier_folder):
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_labelled_shards_do_not_lie_among_the_files_of_a_run(run, table, classifier_folder, engine):
     before = set(run.iterdir())
     with pytest.raises(
         HfclsError, match=r"run holds a run of hfcls train: choose another --output, such as .*labelled"
     ):
-        hfcls.predict_files(model=classifier_folder, input=str(table(count=8)), output=str(run))
+        hfcls.predict_files(model=classifier_folder, input=str(table(count=8)), output=str(run), engine=engine)
     assert set(run.iterdir()) == before
     hfcls.check(dataset=str(table(count=8)), baseline=False, output=str(run / "check.json"))  # which the report shows

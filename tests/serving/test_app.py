@@ -270,6 +270,7 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
             json.dumps([{f"k{i}": 1 for i in range(300_000)}]),
             "holds 300,000 values with a name; at most 20,200 are",
         ),
+        ("a.json", json.dumps({f"k{i}": 1 for i in range(300_000)}, separators=(",", " : ")), "holds 300,000 values"),
         ("a.json", json.dumps({f"k{i}": [1] for i in range(20_000)}), "has 20,000 columns, at most 16,384"),
         (
             "a.jsonl",
@@ -278,7 +279,7 @@ def test_what_is_too_much_is_not_read_to_its_end(tmp_path, name):
         ),
         ("a.json", json.dumps([{"text": "가"}] * 300_000), "At most 100 texts at once, found more"),
     ],
-    ids=["names", "commas", "values", "keys", "keys of lines", "rows"],
+    ids=["names", "commas", "values", "values with blanks", "keys", "keys of lines", "rows"],
 )
 def test_a_table_that_is_far_too_wide_or_long_is_told_at_once(tmp_path, name, content, message):
     """Seven million columns took no end."""

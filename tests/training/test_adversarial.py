@@ -141,6 +141,7 @@ def test_what_has_no_direction_stays_where_it_is():
     assert not move[0, 2:].any()
     mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
     assert text_of_tokens({"attention_mask": mask}).tolist() == [[1, 1, 0], [2, 0, 0]]
+    assert text_of_tokens({"input_ids": mask}).tolist() == [[1, 1, 1], [2, 2, 2]]
 
 
 def test_it_is_refused_where_it_was_not_tried(tmp_path):

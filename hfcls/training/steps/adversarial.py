@@ -63,7 +63,8 @@ class _Embeddings:
 
     def move_against(self, inputs: Mapping[str, torch.Tensor], share: float) -> None:
         assert self.output.grad is not None, "a forward and a backward pass come first"
-        self.move = adversarial_move(self.output.detach(), self.output.grad, text_of_tokens(inputs), share)
+        of_text = text_of_tokens(inputs).to(self.output.device)  # Trainer moves its inputs in a dict of its own
+        self.move = adversarial_move(self.output.detach(), self.output.grad, of_text, share)
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def text_of_tokens(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Which text, from 1, each token of a batch belongs to, int64 [R, T]; 0 is filler."""
     if "segment_ids" in inputs:
         return inputs["segment_ids"]
-    mask = inputs["attention_mask"]
+    mask = inputs["attention_mask"] if "attention_mask" in inputs else torch.ones_like(inputs["input_ids"])
     return mask * torch.arange(1, len(mask) + 1, device=mask.device)[:, None]
 
 
