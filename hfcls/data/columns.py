@@ -63,7 +63,7 @@ def with_columns(
 
 
 def chosen_column(rows: Dataset, where: str, option: str, name: str, hint: str = "") -> str:
-    """The column that `name` means; names are the same if they are so in Unicode NFC and without blanks around."""
+    """The column that `name` means; names are the same if they are so in NFC, with any blanks as one blank."""
     columns = rows.column_names
     if name in columns:
         return name
@@ -87,8 +87,15 @@ def chosen_column(rows: Dataset, where: str, option: str, name: str, hint: str =
         return found[0]
     raise HfclsError(
         f"{where} has no column {name!r}; it has {quoted(columns)}: {_suggestion(name, columns, found)}"
-        f"set --{option}{hint}"
+        f"set --{option}{hint}{_of_several_labels(rows) if option == 'label_column' else ''}"
     )
+
+
+def _of_several_labels(rows: Dataset) -> str:
+    """The hint that columns of 0 and 1 may be the labels."""
+    first = rows.select(range(min(len(rows), 1_000))).to_dict()
+    flags = [name for name, values in first.items() if set(map(str, values)) <= {"0", "1"}]
+    return f"; {quoted(flags)} hold 0 and 1: --label_columns takes such columns, one a label" if len(flags) > 1 else ""
 
 
 def likely_columns(columns: Collection[str], option: str, name: str) -> list[str]:
@@ -106,7 +113,7 @@ def likely_columns(columns: Collection[str], option: str, name: str) -> list[str
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip().lstrip("\ufeff")
+    return " ".join(unicodedata.normalize("NFC", name).lstrip("\ufeff").split())
 
 
 def _suggestion(name: str, columns: Collection[str], found: Collection[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Json, Value
 from numpy.typing import NDArray
 
 from hfcls.errors import HfclsError
@@ -52,6 +52,7 @@ def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]
         names = dict(enumerate(feature.names))
         return {value: names.get(value) for value in rows.unique(column)}
     kind = str(getattr(feature, "dtype", type(feature).__name__))
+    kind = "values of several types" if isinstance(feature, Json) else kind
     if not kind.startswith(("string", "large_string", "int", "uint", "float", "bool", "null")):
         raise HfclsError(
             f"{where}: column {column!r} holds {kind}, not class labels: write them as whole numbers or text, one in "

@@ -106,6 +106,11 @@ def test_null_texts_become_empty_texts_and_are_counted(tmp_path, caplog):
             {},
             "(train): 1 of 3 rows has no label in column 'label', row 3: --drop_unlabelled leaves them out",
         ),
+        (
+            ["text\t가격\t배송\t품질", "가\t1\t0\t2", "나\t0\t0\t1"],
+            {},
+            "no header, set --no_header; '가격', '배송' hold 0 and 1: --label_columns",
+        ),
         (["text\tlabel"], {}, "has a header line but no rows"),
         (["text\tlabel", "1\t1", "2\t0"], {}, "column 'text' holds numbers, not text"),
         (["text\tlabel"], {"label_column": "text"}, "label_column must be different columns, found text and text"),
@@ -116,6 +121,13 @@ def test_null_texts_become_empty_texts_and_are_counted(tmp_path, caplog):
 def test_unusable_columns_are_named(table, lines, options, message):
     with pytest.raises(HfclsError, match=re.escape(message)):
         load_corpus(str(table(lines=lines)), **options)
+
+
+def test_line_ends_and_blanks_within_the_name_of_a_column_count_as_one_blank(tmp_path):
+    path = tmp_path / "forms.csv"
+    path.write_text('"영화에 대한\n감상을  적어 주세요", 만족도 \n가,만족\n나,불만족\n', encoding="utf-8")
+    corpus = load_corpus(str(path), text_column="영화에 대한 감상을 적어 주세요", label_column="만족도")
+    assert list(corpus["train"]["text"]) == ["가", "나"]
 
 
 def test_a_configuration_of_local_files_is_called_out(table, caplog):

@@ -3,9 +3,10 @@
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, check_col
 from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import quoted
 
+SEP = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # the first line by which Excel is told the delimiter
+QUOTE = "a field that holds the delimiter or quotes must be quoted"
+ABOVE = "delete what stands above the header, if that is none"
 FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)", re.DOTALL)
 
 
@@ -28,15 +32,14 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
     A column without a name is called `Unnamed: 0` by its position, as pandas does, and several of one name `NAME (1)`,
     `NAME (2)`: neither can be chosen by mistake.
     """
-    encoding = options.encoding or sniff_encoding(path)
-    opened: OpenText = partial(open_text, path, encoding)
+    opened, encoding, delimiter = _open(path, options)
     with opened() as file:
         first = next((line for line in file if line.strip()), "")
     if not first:
         raise HfclsError(f"{path} is empty: it needs a header line and rows")
-    if FASTTEXT.fullmatch(first) and options.delimiter is None:
+    if FASTTEXT.fullmatch(first) and delimiter is None:
         return _open_fasttext(path, opened)
-    dialect, why = sniff_dialect(path, opened, usual=usual, delimiter=options.delimiter, quoting=options.quoting)
+    dialect, why = sniff_dialect(path, opened, usual=usual, delimiter=delimiter, quoting=options.quoting)
     with opened() as file:
         header = next(row for row, _ in records(dialect, file) if row)
     check_columns(path, len(header))
@@ -58,18 +61,37 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
 
 def row_lines(path: Path, usual: str, options: ReadOptions) -> list[int]:
     """The first line, from 1, of each row that `open_delimited` gives: a quoted field may reach over several lines."""
-    opened: OpenText = partial(open_text, path, options.encoding or sniff_encoding(path))
+    opened, _, delimiter = _open(path, options)
     with opened() as file:
         filled = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
-    if options.delimiter is None and FASTTEXT.fullmatch(filled[0][1]):
+    if delimiter is None and FASTTEXT.fullmatch(filled[0][1]):
         return [number for number, _ in filled]
-    dialect, _ = sniff_dialect(path, opened, usual=usual, delimiter=options.delimiter, quoting=options.quoting)
+    dialect, _ = sniff_dialect(path, opened, usual=usual, delimiter=delimiter, quoting=options.quoting)
     starts, line = [], 1
     with opened() as file:
         for row, lines in records(dialect, file):
             starts += [line] if row else []
             line += len(lines)
     return starts if options.no_header else starts[1:]
+
+
+def _open(path: Path, options: ReadOptions) -> tuple[OpenText, str, str | None]:
+    """The lines of a file, its encoding, and its delimiter if that is given or stands in a first line `sep=;`."""
+    encoding = options.encoding or sniff_encoding(path)
+    opened: OpenText = partial(open_text, path, encoding)
+    with opened() as file:
+        told = SEP.fullmatch(next(file, ""))
+    if told is None:
+        return opened, encoding, options.delimiter
+    return partial(_first_line_blank, opened), encoding, options.delimiter or told[1]
+
+
+@contextmanager
+def _first_line_blank(opened: OpenText) -> Iterator[Iterator[str]]:
+    """The lines with a blank one in place of the first: those below keep their numbers."""
+    with opened() as file:
+        next(file)
+        yield chain(["\n"], file)
 
 
 def _decided(encoding: str, dialect: Dialect, why: str) -> str:
@@ -140,7 +162,7 @@ def _check_widths(source: _Source, batch: list[list[str]], start: int, header: l
         if row and not fits(row, len(header)):
             raise HfclsError(
                 f"{source.path}, line {source.line_of(index)}: {len(row)} fields, but the header has {len(header)} "
-                f"({quoted(header)}); a field that holds the delimiter or quotes must be quoted"
+                f"({quoted(header)}); {ABOVE if len(header) == 1 else QUOTE}"
             )
 
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
-OpenText = Callable[[], AbstractContextManager[IO[str]]]
+OpenText = Callable[[], AbstractContextManager[Iterator[str]]]  # the lines of a file
 WRAPPED = re.compile(r'"([^"]*(?:""[^"]*)*)"([\r\n]*)')
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a file, unpacked, and the encoding of its text: UTF-8, UTF-16 or CP949, told by decoding all of it."""
+"""The bytes of a file, unpacked, and the encoding of its text, told by decoding all of it."""
 
 import bz2
 import codecs
@@ -19,6 +19,7 @@ PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BLOCK = 1 << 20
 # What a decompressor raises over a file that is cut off or is not what its suffix says.
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+ISO_2022_KR = b"\x1b$)C"  # begins the text of Korean mail, whose bytes are all ASCII (RFC 1557)
 NAMES = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8 with BOM",
@@ -26,6 +27,7 @@ NAMES = {
     "utf-16-le": "UTF-16",
     "utf-16-be": "UTF-16",
     "cp949": "CP949 (EUC-KR)",
+    "iso2022_kr": "ISO-2022-KR",
 }
 
 
@@ -103,6 +105,8 @@ def sniff_encoding(path: Path) -> str:
         return "utf-8-sig"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if ISO_2022_KR in start and _decodes(path, "iso2022_kr"):
+        return "iso2022_kr"
     wide = _wide(start)
     if wide and (start[0] == 0) != (start[1] == 0):
         return wide

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO
 
 from hfcls.data.formats.dialects import Dialect, OpenText, fits, records
 from hfcls.errors import HfclsError
@@ -197,7 +196,7 @@ def _sniff_delimiter(open_text: OpenText, usual: str) -> str:
     return best if shares.get(best, 0) > 0.5 else usual
 
 
-def _first_lines(file: IO[str]) -> Iterator[str]:
+def _first_lines(file: Iterator[str]) -> Iterator[str]:
     size = 0
     for line in file:
         yield line

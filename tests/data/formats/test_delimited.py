@@ -111,7 +111,7 @@ ROWS = [(f"{i}번째 주문, 좋아요", "긍정 부정 중립".split()[i % 3]) 
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp949"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp949", "iso2022_kr"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_delimiter_and_encoding_are_recognised(tmp_path, delimiter, encoding, line_end):
     path = tmp_path / "t.csv"
@@ -183,6 +183,10 @@ def test_what_was_decided_is_told(tmp_path, lines, expected, decided):
             [",".join(f"c{i}" for i in range(99)), "가"],
             "the header has 99 ('c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9' and 89 more)",
         ),
+        (
+            ["# 2026년 11월", "text,label", "가,1"],
+            ", line 2: 2 fields, but the header has 1 ('# 2026년 11월'); delete what",
+        ),
         (["text,label"], "has a header line but no rows"),
         (["", "  "], "is empty: it needs a header line and rows"),
     ],
@@ -192,6 +196,18 @@ def test_a_row_that_cannot_be_told_from_others_is_named(tmp_path, lines, message
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(HfclsError, match=re.escape(message)):
         rows_of(path)
+
+
+@pytest.mark.parametrize("told", ["sep=^", '"SEP=^"'])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_line_that_tells_excel_the_delimiter_is_no_header(tmp_path, told, encoding):
+    path = tmp_path / "t.csv"
+    path.write_text(f'{told}\ntext^label\n"글, ^ 하나"^1\n둘^0\n셋^1^0\n', encoding)
+    with pytest.raises(HfclsError, match="line 5: 3 fields, but the header has 2"):
+        rows_of(path)
+    path.write_text(f'{told}\ntext^label\n"글, ^ 하나"^1\n둘^0\n', encoding)
+    assert rows_of(path)[0] == [("글, ^ 하나", "1"), ("둘", "0")]
+    assert row_lines(path, ",", ReadOptions()) == [3, 4]
 
 
 def test_columns_that_cannot_be_chosen_by_mistake(tmp_path):
