@@ -232,7 +232,7 @@ def _check_same_data(folder: Path, data: dict[str, str]) -> None:
     if not path.exists():
         return  # nothing is known of them, as after a training of one's own
     try:
-        check_types(earlier := read_json(path), dict[str, str])
+        check_types(earlier := read_json(path) or {}, dict[str, str])
     except (HfclsError, OSError, TypeError) as error:
         raise HfclsError(
             f"cannot resume the run in {folder}: {path} does not say any more with which rows it began; put the file "

@@ -67,7 +67,7 @@ def load_adapted(folder: Path) -> AdaptResult | None:
     path = folder / RESULTS_FILE
     try:
         values = read_json(path)
-        if not isinstance(values, dict) or "perplexity" not in values:
+        if values is None or "perplexity" not in values:
             return None
         check_types(result := AdaptResult(**values), AdaptResult)
         return result

@@ -81,12 +81,17 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """What a file of JSON holds; None if it is not there. Raises `HfclsError` if it is not JSON."""
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object that a file of JSON holds; None if the file is not there. Raises `HfclsError` if it holds none."""
+    if not path.is_file():
+        return None
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise HfclsError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise HfclsError(f"{path} holds {values!r:.80}, not a JSON object: put it back, or delete it")
+    return values
 
 
 def check_types(value: Any, hint: Any, name: str = "it") -> None:

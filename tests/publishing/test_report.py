@@ -404,17 +404,21 @@ def test_a_report_that_fails_costs_one_line(run, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("check.json", '["old"]', "check.json is not what this version of hfcls writes"),
-        ("doubts.json", '["old"]', "doubts.json is not what this version of hfcls writes"),
+        ("check.json", '["old"]', "check.json holds .'old'., not a JSON object"),
         ("doubts.json", '{"num_rows": null, "doubted": 1, "rows": []}', "doubts.json is not what this version"),
         ("doubts.json", '{"num_rows": "x", "doubted": 1, "rows": []}', "doubts.json is not what this version"),
         ("doubts.json", '{"num_rows": 9, "doubted": 1, "rows": 3}', "doubts.json is not what this version"),
         ("doubts.json", '{"num_rows": 9, "doubted": 1, "rows": ["text"]}', "doubts.json is not what this version"),
         ("doubts.json", "", "doubts.json is not JSON"),
         ("check.json", "{", "check.json is not JSON"),
+        *(
+            (name, text, f"{name} holds")
+            for name in ("doubts.json", "check.json", "trainer_state.json")
+            for text in ("[]", "null")
+        ),
         ("predictions.parquet", "PAR1", "predictions.parquet cannot be read"),
         ("trainer_state.json", '{"log_history": [{"loss": 1}]}', "trainer_state.json is not what Trainer writes"),
-        ("trainer_state.json", "[1]", "trainer_state.json is not what Trainer writes"),
+        ("trainer_state.json", "[1]", "trainer_state.json holds .1., not a JSON object"),
         ("trainer_state.json", '{"log_history": null}', "trainer_state.json is not what Trainer writes"),
         (
             "trainer_state.json",
