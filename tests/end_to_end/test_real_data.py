@@ -9,14 +9,13 @@ import hfcls
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.usefixtures("all_cores")
 def test_a_multilingual_encoder_learns_nsmc_in_a_hundred_steps(shared, tmp_path):
-    """The full run (16,000 reviews, 500 steps) reaches 84 %; this is its first fifth, for CI."""
+    """The full run (16,000 reviews, 1,000 steps) reaches 84 %; this is its first tenth, for CI."""
     result = hfcls.fine_tune(
         dataset="nsmc",
         data_dir=str(shared),
         model=str(shared / "models/me5-small-ko"),
-        max_train_samples=3200,
+        max_train_samples=1600,
         max_test_samples=1000,
         validation_size=0,
         num_train_epochs=1,
@@ -24,6 +23,6 @@ def test_a_multilingual_encoder_learns_nsmc_in_a_hundred_steps(shared, tmp_path)
         output_dir=str(tmp_path),
     )
     assert (result.split, result.num_rows) == ("test", 1000)
-    assert result.metrics["accuracy"] > 0.72
+    assert result.metrics["accuracy"] > 0.74
     # the weights are stored in float16; they must have been trained, and saved, in float32
     assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.float32}
