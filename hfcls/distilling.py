@@ -69,7 +69,7 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
         Interrupted: SIGTERM or Ctrl-C; what was done is saved.
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
-    config = with_options(config or DistillConfig(), options).settled()
+    config = with_options(DistillConfig() if config is None else config, options).settled()
     if config.dataset is None:
         raise HfclsError("distill needs texts: give a file or folder of them as --dataset")
     if config.model == BASELINE:

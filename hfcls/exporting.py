@@ -79,7 +79,7 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
         HfclsError: no classifier there, the output holds something else or cannot be written, `hfcls[onnx]` is not
             installed, torch cannot export this architecture, or the two do not agree.
     """
-    config = with_options(config or ExportConfig(), options)
+    config = with_options(ExportConfig() if config is None else config, options)
     folder = Path(config.output or f"{_model_folder(config.model)}{'-onnx-int8' if config.int8 else '-onnx'}")
     _check_free(folder)
     if (Path(config.model) / ONNX_FILE).is_file():

@@ -77,7 +77,7 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
         Interrupted: SIGTERM or Ctrl-C; what was done is saved.
         PushError: the run has ended and all is saved, but the Hub did not take the model.
     """
-    config, data = with_data(config or TrainConfig(), options)
+    config, data = with_data(TrainConfig() if config is None else config, options)
     if config.model == BASELINE:
         return fit_baseline(config, data)
     if (config := config.settled()).seeds > 1:

@@ -58,7 +58,7 @@ def adapt(config: AdaptConfig | None = None, /, **options: "Unpack[AdaptOptions]
         HfclsError: texts, model, options or output folder are not what is needed; says what to do.
         Interrupted: SIGTERM or Ctrl-C; what was done is saved.
     """
-    config = with_options(config or AdaptConfig(), options)
+    config = with_options(AdaptConfig() if config is None else config, options)
     if config.dataset is None:
         raise HfclsError("which texts? give --dataset: a file of texts, or a folder of such files")
     args = pretraining_arguments(**config.training_options())

@@ -62,7 +62,7 @@ def clean(config: CleanConfig | None = None, /, **options: "Unpack[CleanOptions]
         HfclsError: the corpus or the model cannot be read, its rows do not have one label each, or `output` or `apply`
             cannot be written.
     """
-    config, data = with_data(config or CleanConfig(), options)
+    config, data = with_data(CleanConfig() if config is None else config, options)
     raw, files = raw_splits(data, config.data_dir, config.dataset_config, _reading(config))
     check_targets(config.output, config.apply, raw)
     corpus = load_corpus(**config.corpus_options() | {"dataset": data})

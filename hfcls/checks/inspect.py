@@ -64,7 +64,7 @@ def check(config: CheckConfig | None = None, /, **options: "Unpack[CheckOptions]
     Raises:
         HfclsError: the corpus, tokenizer or model config cannot be read, or `output` cannot be written.
     """
-    config, data = with_data(config or CheckConfig(), options)
+    config, data = with_data(CheckConfig() if config is None else config, options)
     if config.model == BASELINE:  # which has no tokens; its scores are shown beside any model
         config = replace(config, model=None)
     if config.output:

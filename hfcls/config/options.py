@@ -91,8 +91,9 @@ def with_options(config: C, options: Mapping[str, Any]) -> C:
     """`config` with these values in place of its own.
 
     Raises:
-        HfclsError: an option that it does not have, or a bad value.
+        HfclsError: an option that it does not have, a bad value, or something else in place of the config.
     """
+    _check_is_config(config)
     known = [f.name for f in fields(config)]
     if unknown := [name for name in options if name not in known]:
         raise HfclsError(f"unknown option {', '.join(unknown)}; {suggestion(unknown[0], known)}")
@@ -101,10 +102,19 @@ def with_options(config: C, options: Mapping[str, Any]) -> C:
 
 def with_data(config: C, options: Mapping[str, Any]) -> tuple[C, Any]:
     """`with_options`, and the dataset: its name or path, or an object of Python, which the config knows by its type."""
+    _check_is_config(config)
     data = options.get("dataset", config.dataset)  # type: ignore[attr-defined]
     if isinstance(data, str | Path):
         return (config := with_options(config, options)), config.dataset  # type: ignore[attr-defined]
     return with_options(config, {**options, "dataset": f"a {type(data).__name__}"}), data
+
+
+def _check_is_config(given: object) -> None:
+    """Options come by their names; a path or a table alone is easily given in their place."""
+    if not isinstance(given, Config):
+        raise HfclsError(
+            f"a {type(given).__name__} stands where a config may: say which option it is, such as dataset=... or model=..."
+        )
 
 
 def suggestion(name: str, known: Collection[str]) -> str:

@@ -120,7 +120,7 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, or model
             or data are not what is needed.
     """
-    config, data = with_data(config or EvaluateConfig(), options)
+    config, data = with_data(EvaluateConfig() if config is None else config, options)
     output = Path(config.output) if config.output else None
     if output:
         check_not_of_a_run(output, "output")

@@ -67,7 +67,7 @@ def predict_files(
         HfclsError: no `input` or `output`; the input cannot be read or lacks the text column; the output folder is that
             of the input, holds the shards of something else or cannot be written to; or the model is no classifier.
     """
-    config = with_options(config or PredictConfig(), options)
+    config = with_options(PredictConfig() if config is None else config, options)
     if config.input is None:
         raise HfclsError("predict_files needs input and output: the file or folder to label, and where the result goes")
     rank, world_size = rank_and_size()

@@ -34,7 +34,7 @@ def scratch_shape(name: str) -> tuple[int, int] | None:
 def scratch_model(
     tokenizer: PreTrainedTokenizerBase, label_names: list[str], max_length: int, shape: tuple[int, int] = SMALL
 ) -> PreTrainedModel:
-    """A BERT of these layers and this width with random weights: seed before the call."""
+    """A BERT of these layers and this width with random weights, of no problem type yet: seed before the call."""
     layers, width = shape
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -46,7 +46,6 @@ def scratch_model(
         pad_token_id=tokenizer.pad_token_id,
         id2label=dict(enumerate(label_names)),
         label2id={label: i for i, label in enumerate(label_names)},
-        problem_type="single_label_classification",
     )
     return AutoModelForSequenceClassification.from_config(config)
 

@@ -6,9 +6,11 @@ import re
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
+import pandas as pd
 import pytest
 from conftest import ROOT
 
+import hfcls
 from hfcls.config import typed
 from hfcls.config.commands import CheckConfig, CleanConfig, DistillConfig, EvaluateConfig, PredictConfig
 from hfcls.config.optimization import LossConfig, OptimizationConfig, StartConfig
@@ -249,6 +251,17 @@ def test_a_type_checker_sees_the_options_of_the_dataclass(config, options):
 def test_a_misspelt_option_in_python_is_an_error_with_a_suggestion():
     with pytest.raises(HfclsError, match=r"unknown option learning_rat; did you mean learning_rate\?"):
         with_options(TrainConfig(), {"learning_rat": 1e-4})
+
+
+@pytest.mark.parametrize(
+    "name", ["fine_tune", "check", "clean", "evaluate", "predict_files", "adapt", "distill", "export"]
+)
+@pytest.mark.parametrize("given", ["reviews.csv", [], pd.DataFrame({"text": ["가"]})], ids=["str", "list", "DataFrame"])
+def test_what_is_given_without_its_name_is_no_config(name, given):
+    with pytest.raises(
+        HfclsError, match=f"a {type(given).__name__} is given where a config of options may stand: name"
+    ):
+        getattr(hfcls, name)(given)
 
 
 def test_every_option_says_whether_it_may_change_on_resume_and_stands_in_the_card():

@@ -11,10 +11,11 @@ from transformers import AutoModelForSequenceClassification, BertConfig, XLMRobe
 
 from hfcls.data.encoding import encode, tokenize
 from hfcls.errors import HfclsError
-from hfcls.models.loading import load_classifier, load_model
+from hfcls.models.loading import load_classifier, load_model, model_and_tokenizer
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import scratch_model
 from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
+from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel
 
 
 def test_kcbert_ids_are_those_of_the_book(shared):
@@ -132,3 +133,12 @@ def test_a_tokenizer_from_scratch_is_the_same_for_the_same_texts():
     assert first.tokenize("재미있는 Great") == second.tokenize("재미있는 Great")
     assert "[UNK]" not in first.tokenize("재미있는 Great")
     assert scratch_model(first, ["a", "b"], 32).config.vocab_size == len(first)
+
+
+@pytest.mark.parametrize("task", [SingleLabel(["a", "b"]), MultiLabel(["a", "b"]), Regression(["score"])])
+def test_a_model_from_scratch_is_of_any_problem_type(task, tmp_path):
+    texts = ["정말 재미있는 영화", "재미없는 영화"] * 20
+    model, _ = model_and_tokenizer("1x64", task.names, max_length=16, texts=texts, problem_type=task.problem_type)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert (again.config.problem_type, again.config.num_labels) == (task.problem_type, len(task.names))
