@@ -113,7 +113,7 @@ def _check_is_config(given: object) -> None:
     """Options come by their names; a path or a table alone is easily given in their place."""
     if not isinstance(given, Config):
         raise HfclsError(
-            f"a {type(given).__name__} stands where a config may: say which option it is, such as dataset=... or model=..."
+            f"a {type(given).__name__} stands where a config may: say which option it is, such as dataset=..."
         )
 
 

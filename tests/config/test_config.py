@@ -258,9 +258,7 @@ def test_a_misspelt_option_in_python_is_an_error_with_a_suggestion():
 )
 @pytest.mark.parametrize("given", ["reviews.csv", [], pd.DataFrame({"text": ["가"]})], ids=["str", "list", "DataFrame"])
 def test_what_is_given_without_its_name_is_no_config(name, given):
-    with pytest.raises(
-        HfclsError, match=f"a {type(given).__name__} is given where a config of options may stand: name"
-    ):
+    with pytest.raises(HfclsError, match=f"a {type(given).__name__} stands where a config may: say which option"):
         getattr(hfcls, name)(given)
 
 
