@@ -187,6 +187,7 @@ class ClassificationTrainer(ResumableTrainer, AdversarialTrainer, WholeBatchTrai
             calibrate: find a temperature, which `fitted` then tells; None: if there are rows for it.
             target_accuracy: of the texts that are not handed over; None: all are answered.
         """
+        self.leave_mixed_precision()
         if isinstance(task, Regression):
             fold_into_head(self.model, task.mean, task.scale)
             self.compute_metrics = None

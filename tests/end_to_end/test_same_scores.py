@@ -68,6 +68,22 @@ def test_a_run_scores_what_its_saved_model_scores(name, pairs, tmp_path):
         assert ours["score"] == pytest.approx(their["score"], abs=1e-5)
 
 
+@pytest.mark.parametrize("how", [{}, {"freeze_encoder": True}, {"lora_rank": 2}, {"task": "regression"}], ids=str)
+def test_what_was_trained_in_bfloat16_is_scored_in_float32(how, tmp_path):
+    """As it answers wherever it is loaded: scores in bfloat16 were those of no model that anybody has."""
+    rows = three_classes(80, pairs=False)
+    if "task" in how:
+        rows = [{"text": row["text"], "label": str(len(row["text"]) / 8)} for row in rows]
+    dataset = write(tmp_path / "data", rows)
+    steps = {} if "freeze_encoder" in how else {"max_steps": 6, "learning_rate": 3e-3}
+    run = hfcls.fine_tune(
+        dataset=dataset, model=encoder_folder("bert", tmp_path / "encoder"), max_length=24, bf16=True, **steps, **how,
+        output_dir=str(tmp_path / "run"), report=False, report_to="none",
+    )  # fmt: skip
+    assert run.facts.precision == "bf16"
+    assert hfcls.evaluate(model=run.output_dir, dataset=dataset).metrics == pytest.approx(run.metrics, abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["modernbert", "bert"])
 def test_evidence_beyond_512_tokens_is_read_by_the_saved_model_too(kind, tmp_path):
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

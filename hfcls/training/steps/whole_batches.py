@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import extract_model_from_parallel
 from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import nested_truncate
 from transformers.trainer_utils import EvalLoopOutput
@@ -60,6 +61,11 @@ class WholeBatchTrainer(Trainer):
     def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Trainer's own, as `compute_loss`; without labels it asks the model itself."""
         return super().prediction_step(over_windows(model), inputs, *args, **kwargs)
+
+    def leave_mixed_precision(self) -> None:
+        """From here on the model computes in float32, as it will wherever it is loaded: its scores are told of that."""
+        self.accelerator.native_amp = False  # a model that took no step is prepared only when it predicts
+        extract_model_from_parallel(self.model, keep_fp32_wrapper=False)
 
     def num_examples(self, dataloader: Any) -> int:
         """Rows of the loader's dataset, without filler."""
