@@ -1,6 +1,5 @@
 """The baseline beside a model: fitted on the same training rows, scored on the same rows."""
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ from hfcls.scoring.tasks import AnyAnalysis, MultiLabel, Regression, Task, analy
 if TYPE_CHECKING:
     from datasets import Dataset
 
-logger = logging.getLogger(__name__)
 
 SIGNIFICANT = 0.05
 VERDICTS = {
@@ -78,7 +76,7 @@ def rows_right(analysis: AnyAnalysis) -> tuple[str, Estimate]:
 def score_baseline(
     splits: Mapping[str, "Dataset"], split: str, task: Task, outputs: NDArray[Any] | None = None, *, seed: int = 0
 ) -> BaselineScores:
-    """Fit the baseline on the train split of a corpus of `load_corpus` and score it on another; the log says how long.
+    """Fit the baseline on the train split of a corpus of `load_corpus` and score it on another.
 
     Thresholds of several labels are tuned on the validation split, where there is one, as those of a model are.
 
@@ -103,10 +101,7 @@ def score_baseline(
     seconds = time.perf_counter() - start
     right, other = its_task.right(labels, own), None if outputs is None else task.right(labels, outputs)
     test = None if right is None or other is None else mcnemar(np.ones(len(labels), bool), other, right)
-    scores = BaselineScores(its_task.analyse(labels, own), seconds, test)
-    name, value = scores.analysis.headline()[0]
-    logger.info("baseline: %s %.4f, %.1f s", name, value.value if isinstance(value, Estimate) else value, seconds)
-    return scores
+    return BaselineScores(its_task.analyse(labels, own), seconds, test)
 
 
 def out_of_fold(

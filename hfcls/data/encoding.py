@@ -56,7 +56,7 @@ def tokenize(
             *as_alone(tokenizer, texts, text_pairs),
             truncation=True,
             max_length=max_length,
-            stride=stride or 0,
+            stride=stride if in_windows else 0,  # tokenizers panics if half of the room for a pair is no more than it
             return_overflowing_tokens=in_windows,
             return_attention_mask=False,
             return_token_type_ids=pairs and "token_type_ids" in tokenizer.model_input_names,

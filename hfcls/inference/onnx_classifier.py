@@ -53,7 +53,12 @@ class OnnxClassifier:
             raise HfclsError(
                 f"windows of {self.max_length} tokens hold nothing new, the stride is {self.stride}: raise max_length"
             )
-        tokenizer.enable_truncation(self.max_length, stride=self.stride or 0, direction=direction)
+        tokenizer.enable_truncation(self.max_length, direction=direction)
+        self.pair_tokenizer = tokenizer
+        if self.stride is not None:  # which pairs, that are cut, must not have: see `hfcls.data.encoding.tokenize`
+            self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
+            self.tokenizer.encode_special_tokens = tokenizer.encode_special_tokens
+            self.tokenizer.enable_truncation(self.max_length, stride=self.stride, direction=direction)
 
     def __repr__(self) -> str:
         return (
@@ -140,9 +145,10 @@ class OnnxClassifier:
         """What is read of the texts, and where that of each begins: several windows of long ones, if asked for."""
         encoded: list[Encoding] = []
         starts = []
+        in_windows = self.stride is not None and bool(texts) and isinstance(texts[0], str)
+        tokenizer = self.tokenizer if in_windows else self.pair_tokenizer
         given = [text if isinstance(text, str) or text[1] else text[0] for text in texts]  # as `encoding.as_alone`
-        for text, first in zip(texts, self.tokenizer.encode_batch_fast(given), strict=True):
-            in_windows = self.stride is not None and isinstance(text, str)
+        for first in tokenizer.encode_batch_fast(given):
             starts.append(len(encoded))
             encoded += [first, *(first.overflowing[: MOST_WINDOWS - 1] if in_windows else ())]
         return encoded, starts
