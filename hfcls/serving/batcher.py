@@ -171,9 +171,10 @@ class Batcher:
         texts, began = [text for job in jobs for text in job.texts], time.monotonic()
         try:
             answers = iter(self._classify(texts))
-        except Exception as error:
+        except BaseException as error:  # a panic in tokenizers is no Exception; the thread answers others after it
             if len(jobs) == 1:
-                jobs[0].answers.set_exception(error)
+                told = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+                jobs[0].answers.set_exception(told)
                 return
             for job in jobs:
                 self._answer([job])
