@@ -143,6 +143,7 @@ def run_predict(args: argparse.Namespace) -> None:
     from hfcls.inference.classifier import Classifier
     from hfcls.inference.stream import arriving_lines
     from hfcls.inference.texts import rounded
+    from hfcls.scoring.tasks import Regression
 
     classifier = Classifier.from_pretrained(
         config.model,
@@ -153,9 +154,10 @@ def run_predict(args: argparse.Namespace) -> None:
     )
     if not args.texts and sys.stdin.isatty():
         print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
+    unit = isinstance(classifier.task, Regression)
     for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
-            print(json.dumps({"text": text, **rounded(answer)}, ensure_ascii=False))
+            print(json.dumps({"text": text, **rounded(answer, unit=unit)}, ensure_ascii=False))
         sys.stdout.flush()
 
 

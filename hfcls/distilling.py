@@ -1,5 +1,6 @@
 """`hfcls distill` and `hfcls.distill`: a small student learns what a teacher says of texts that nobody labelled."""
 
+import re
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -91,7 +92,9 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
             with sole_run(folder / LOCK_FILE) if args.process_index == 0 else nullcontext():
                 _ask(config, folder / TEACHER_FOLDER)
         args.distributed_state.wait_for_everyone()  # each process has asked its share; before, some are not there
-        answers = sorted((folder / TEACHER_FOLDER).glob("*.parquet")) if config.teacher else input_files(config.dataset)
+        answers = input_files(config.dataset)
+        if config.teacher:
+            answers = _answers_to(answers, folder / TEACHER_FOLDER)
         with args.main_process_first(desc="soft labels"):
             corpus = _corpus(config, answers, labelled)
         return whole_run(config, corpus, args, held, "distill")
@@ -118,6 +121,13 @@ def _ask(config: DistillConfig, folder: Path) -> None:
             **{name: getattr(config, name) for name in asked},
         )
     )
+
+
+def _answers_to(texts: list[Path], folder: Path) -> list[Path]:
+    """The teacher's shards of these files; of files that are in the dataset no more, the folder may hold others."""
+    names = "|".join(re.escape(path.name) for path in texts)
+    shard = re.compile(rf"(?:{names})-\d+-of-\d+\.parquet")
+    return [path for path in sorted(folder.glob("*.parquet")) if shard.fullmatch(path.name)]
 
 
 def _corpus(config: DistillConfig, answers: list[Path], labelled: DatasetDict) -> DatasetDict:

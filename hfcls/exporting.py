@@ -81,6 +81,8 @@ def export(config: ExportConfig | None = None, /, **options: "Unpack[ExportOptio
     """
     config = with_options(ExportConfig() if config is None else config, options)
     folder = Path(config.output or f"{_model_folder(config.model)}{'-onnx-int8' if config.int8 else '-onnx'}")
+    if folder.name in ("", ".."):
+        raise HfclsError(f"{folder} has no name of its own: give --output a folder that has one")
     _check_free(folder)
     if (Path(config.model) / ONNX_FILE).is_file():
         raise HfclsError(f"{config.model} is an exported model already: give the folder of the run it was made from")

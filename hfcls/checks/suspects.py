@@ -1,13 +1,15 @@
 """What `clean` found: a csv file for people, a few lines for the terminal, and a copy of the data without them."""
 
 import csv
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Value
 
+from hfcls.data.targets.names import with_class_names
 from hfcls.errors import HfclsError
 from hfcls.system.files import check_writable, whole, whole_folder
 from hfcls.system.quoting import shortened, spreadsheet_cell
@@ -139,15 +141,23 @@ def write_cleaned(raw: DatasetDict, found: Suspects, target: Path, *, header: bo
         for split, rows in raw.items():
             dropped = [suspect.row - 1 for suspect in found.doubted if suspect.split == split]
             kept = rows.select(np.setdiff1d(np.arange(len(rows)), dropped))
-            flat = all(isinstance(kind, Value) for kind in rows.features.values())
+            flat = all(isinstance(kind, Value | ClassLabel) for kind in rows.features.values())
             suffix = target.suffix or (".csv" if flat else ".jsonl")
             _write(kept, aside if target.suffix else aside / f"{split}{suffix}", suffix, header=header)
 
 
 def _write(rows: Dataset, path: Path, suffix: str, *, header: bool) -> None:
+    if suffix != ".parquet":  # which alone can declare classes
+        for name, kind in rows.features.items():
+            if isinstance(kind, ClassLabel):
+                rows = with_class_names(rows, name).select_columns(rows.column_names)
     if suffix == ".parquet":
         rows.to_parquet(str(path))
     elif suffix == ".jsonl":
-        rows.to_json(str(path), lines=True, force_ascii=False)
+        with path.open("w", encoding="utf-8") as file:  # pandas would round floats, and make numbers of dates
+            file.writelines(
+                json.dumps({k: None if v != v else v for k, v in row.items()}, ensure_ascii=False, default=str) + "\n"
+                for row in rows
+            )
     else:
-        rows.to_csv(str(path), index=False, header=header, sep="\t" if suffix == ".tsv" else ",")
+        rows.to_csv(str(path), index=False, header=header, sep="\t" if suffix == ".tsv" else ",", lineterminator="\r\n")

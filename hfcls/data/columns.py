@@ -3,7 +3,7 @@
 import difflib
 import logging
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from datasets import Dataset, Features
@@ -91,6 +91,15 @@ def chosen_column(rows: Dataset, where: str, option: str, name: str, hint: str =
     )
 
 
+def reached(rows: Dataset, where: str, option: str, names: Iterable[str]) -> tuple[Dataset, list[str]]:
+    """The rows with a column for each path among `names`, and what the columns are called."""
+    columns = [chosen_column(rows, where, option, name) for name in names]
+    for column in columns:
+        if column not in rows.column_names:
+            rows = _with_nested(rows, where, column, option)
+    return rows, columns
+
+
 def _of_several_labels(rows: Dataset) -> str:
     """The hint that columns of 0 and 1 may be the labels."""
     first = rows.select(range(min(len(rows), 1_000))).to_dict()
@@ -176,20 +185,6 @@ def remembered_columns(given: Mapping[str, str | None], known: Mapping[str, str 
     if any(given.get(option) for option in LABELS):
         known = {option: name for option, name in known.items() if option not in LABELS}
     return {option: name or known.get(option) or USUAL.get(option, (None,))[0] for option, name in given.items()}
-
-
-def holds_numbers(rows: Dataset, column: str) -> bool:
-    """Whether every text of a column is a number, as in a column of ids."""
-    batches = rows.select_columns(column).iter(100)
-    return all(_is_number(text) for batch in batches for text in batch[column])
-
-
-def _is_number(text: str | None) -> bool:
-    try:
-        float(text or "")
-    except ValueError:
-        return False
-    return True
 
 
 # Paths into nested values

@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import ClassLabel, DatasetDict, List
 
-from hfcls.data.columns import holds_numbers, wanted_columns
+from hfcls.data.columns import wanted_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.labels import class_names, labelled_splits, plain_labels, same_classes, value_names
 from hfcls.data.origins.chosen import raw_splits, shown_name
@@ -22,7 +22,7 @@ from hfcls.data.targets.lists import (
     names_in,
     with_joined_columns,
 )
-from hfcls.data.targets.numbers import as_numbers, check_not_targets, check_targets
+from hfcls.data.targets.numbers import as_numbers, check_not_targets, check_targets, holds_numbers
 from hfcls.data.tasks import is_taught
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted

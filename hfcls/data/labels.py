@@ -35,7 +35,7 @@ def class_names(rows: Dataset, where: str, column: str, names: Collection[str | 
             "a classifier needs at least two"
         )
     numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in known)
-    return sorted(known, key=int) if numeric else sorted(known)
+    return sorted(known, key=lambda name: (int(name), name)) if numeric else sorted(known)
 
 
 def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]:
@@ -96,7 +96,8 @@ def plain_labels(rows: Dataset, column: str) -> Dataset:
     if getattr(kind, "dtype", "").startswith("float"):
         single, plain = _is_whole, Value("int64")
     elif not isinstance(kind, Value | ClassLabel):
-        single, plain = _is_single, Value("string")
+        inner = getattr(kind, "feature", None)
+        single, plain = _is_single, inner if isinstance(inner, ClassLabel) else Value("string")
     else:
         return rows
     try:
@@ -107,7 +108,7 @@ def plain_labels(rows: Dataset, column: str) -> Dataset:
     features = rows.features.copy()
     features[column] = plain
     # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-    arguments = {"column": column, "version": 1}
+    arguments = {"column": column, "version": 2, "declared": isinstance(plain, ClassLabel)}
     return rows.map(_plain_batch, batched=True, features=features, fn_kwargs=arguments, desc="labels")
 
 
@@ -119,7 +120,9 @@ def _is_single(value: Any) -> bool:
     return value is None or (isinstance(value, list) and len(value) < 2)
 
 
-def _plain_batch(batch: dict[str, list[Any]], *, column: str, version: int) -> dict[str, list[Any]]:
+def _plain_batch(batch: dict[str, list[Any]], *, column: str, version: int, declared: bool) -> dict[str, list[Any]]:
+    if declared:  # ids, which keep their names
+        return {column: [value[0] if value else None for value in batch[column]]}
     return {column: [_plain(value) for value in batch[column]]}
 
 
@@ -170,7 +173,7 @@ def _without_label(rows: Dataset, column: str, names: Mapping[Any, str | None] |
     if names is None:
         return np.flatnonzero(values.is_null().to_numpy()).tolist()
     labels = values.to_pylist()
-    return [i for i, label in enumerate(labels) if names[label] is None]
+    return [i for i, label in enumerate(labels) if names.get(label) is None]
 
 
 def rows_with_label(rows: Dataset, where: str, column: str) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from hfcls.data.origins.held_out import load_held_out
 from hfcls.data.tasks import label_counts, label_names, true_labels
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
+from hfcls.inference.texts import check_columns_of_file, check_same_columns
 from hfcls.runs.folder import check_not_of_a_run
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.results import score_rows
@@ -193,6 +194,8 @@ def _named(own: list[str], label_names: str | None, model: str) -> list[str]:
 
 def _names_beside(first: Classifier, model: str, other: Classifier, rows: Dataset, config: EvaluateConfig) -> list[str]:
     """The names of the classes of a model to score beside the first; raises HfclsError if these rows are not for it."""
+    if not (config.text_column or config.text_pair_column or config.dataset in BUILT_IN):  # they are meant for both
+        check_same_columns(config.model, first.columns, model, other.columns)
     if other.task.problem_type != first.task.problem_type or isinstance(first.task, Regression):
         raise HfclsError(
             f"compare is for models that all give classes, or all labels: {config.model} is {first.task.problem_type}, "
@@ -219,11 +222,11 @@ def _score(
         names: of the classifier's classes in the order of their ids.
         rows: whose labels may have these names in another order.
     """
-    start = time.perf_counter()
-    chunks, size = [], 32 * classifier.batch_size
+    start, chunks, size = time.perf_counter(), [], 32 * classifier.batch_size
     with tqdm(total=len(rows), desc="score", unit=" rows", disable=not bars_are_seen()) as progress:
         for batch in rows.iter(size):
             texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if "text_pair" in batch else batch["text"]
+            check_columns_of_file(model, texts, classifier.columns)
             chunks.append(classifier.logits(texts).numpy())
             progress.update(len(texts))
     seconds = time.perf_counter() - start

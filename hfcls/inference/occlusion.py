@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from hfcls.config.options import MOST_WINDOWS
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.texts import Text, check_parts
 
@@ -46,7 +47,7 @@ def occlusion(classifier: Classifier, text: Text) -> tuple[dict[str, float], lis
     shortened = [(*texts[:i], texts[i][:start].rstrip() + texts[i][end:], *texts[i + 1 :]) for i, start, end in spans]
     given: list[Any] = [text, *(without[0] if isinstance(text, str) else without for without in shortened)]
     probabilities = classifier.probabilities(given)
-    best = int(probabilities[0].argmax())
+    best = _decided_id(classifier, probabilities[0].tolist())
     moved = (probabilities[0, best] - probabilities[1:, best]).tolist()
     scores = dict(zip(classifier.labels, probabilities[0].tolist(), strict=True))
     pieces = [(i, *piece) for i, found in enumerate(_pieces(classifier, texts)) for piece in found]
@@ -54,6 +55,13 @@ def occlusion(classifier: Classifier, text: Text) -> tuple[dict[str, float], lis
         Part(texts[i][start:end], [texts[i][s:e] for j, s, e in pieces if i == j and s < end and start < e], change)
         for (i, start, end), change in zip(spans, moved, strict=True)
     ]
+
+
+def _decided_id(classifier: Classifier, probabilities: list[float]) -> int:
+    """The class of the decision: of several labels that a text is given, the most probable, if it is given any."""
+    told = classifier.task.decided([probabilities])[0]
+    given = [i for i, name in enumerate(classifier.labels) if isinstance(told, list) and name in told]
+    return max(given or range(len(probabilities)), key=probabilities.__getitem__)
 
 
 def _runs(text: str, size: int) -> list[tuple[int, int]]:
@@ -81,7 +89,8 @@ def _pieces(classifier: Classifier, texts: Sequence[str]) -> list[list[tuple[int
         return_attention_mask=False,
     )
     spans: list[tuple[int, int]] = []
-    for start, end in chain.from_iterable(encoded["offset_mapping"]):  # of windows, which begin with what was before
+    windows = encoded["offset_mapping"][:MOST_WINDOWS]  # each begins with what was before
+    for start, end in chain.from_iterable(windows):
         start = max(start, spans[-1][1] if spans else 0)  # tokens may share a character: a space put before, or bytes
         start += len(text[start:end]) - len(text[start:end].lstrip())
         if start < end:  # special tokens stand nowhere

@@ -32,19 +32,25 @@ class OnnxClassifier:
         """
         Args:
             tokenizer: it is told where to cut texts.
-            max_length: tokens per text, or per window of a long one; default: what the model was fine-tuned with, at
-                most 512.
+            max_length: tokens per text, or per window of a long one; default: what the model was fine-tuned with.
             batch_size: texts per forward pass, which are dealt to batches by their length.
 
         A classifier may be shared by threads.
 
         Raises:
-            HfclsError: `max_length` is too small for the windows that the model reads.
+            HfclsError: a `batch_size` below 1, or a `max_length` without room for a text or a new part of a window, or
+                above the model's positions.
         """
+        if batch_size < 1:
+            raise HfclsError(f"batch_size must be at least 1, found {batch_size}")
         self.model, self.tokenizer, self.labels, self.batch_size = model, tokenizer, model.labels, batch_size
         self.task = model.task
         self.columns: dict[str, Any] = model.config.get("data_columns") or {}  # of the training data
-        self.max_length = max_length or model.max_length
+        self.max_length = model.max_length if max_length is None else max_length
+        least = tokenizer.num_special_tokens_to_add(bool(self.columns.get("text_pair_column"))) + 1
+        most = model.export.get("positions")  # older exports do not say
+        if self.max_length < least or (most is not None and self.max_length > most):
+            raise HfclsError(f"max_length must be from {least} to {most or 'any number'}, found {self.max_length}")
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = bool(model.export.get("split_special_tokens"))
         direction, self.stride = model.export.get("truncation_side", "right"), model.config.get("window_stride")

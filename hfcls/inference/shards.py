@@ -14,6 +14,7 @@ from hfcls.errors import HfclsError
 from hfcls.inference.files.labelling import (
     InputTable,
     added_columns,
+    check_texts_of,
     input_table,
     integers_everywhere,
     labelled,
@@ -91,6 +92,8 @@ def predict_files(
     if rank == 0:
         counts = ((str(path), rows_without_text(table), len(table.rows)) for path, table in tables.items())
         warn_of_rows_without_text(counts)
+    for table in tables.values():  # before the output is claimed for it
+        check_texts_of(table, classifier.columns)
     folder = output / PARTS_FOLDER if config.single_file else output
     shards = [
         _Shard(path, folder / name, table, indices)
@@ -141,9 +144,18 @@ def _check_engine(config: PredictConfig, world_size: int) -> None:
 
 
 def _by_file(shards: list[_Shard], output: Path, format: str) -> dict[Path, list[_Shard]]:
-    """The shards of each file that is to be one file: `comments.csv` becomes `comments.parquet`."""
+    """The shards of each file that is to be one file: `comments.csv` becomes `comments.parquet`.
+
+    Raises:
+        HfclsError: it has become that already, and now there is a `comments.tsv` beside it.
+    """
     sources = dict.fromkeys(shard.source for shard in shards)
     stems = [path.name.split(".")[0] for path in sources]
+    for stem in {stem for stem in stems if stems.count(stem) > 1}:
+        if (made := output / f"{stem}.{format}").exists():
+            raise HfclsError(
+                f"{made} is of the one input that was called {stem}, and now several are: choose another --output"
+            )
     names = {path: path.name if stems.count(stem) > 1 else stem for path, stem in zip(sources, stems, strict=True)}
     return {
         output / f"{name}.{format}": [shard for shard in shards if shard.source == path] for path, name in names.items()

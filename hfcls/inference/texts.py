@@ -78,6 +78,27 @@ def check_parts(texts: Sequence[Any], columns: Mapping[str, Any]) -> None:
             raise HfclsError(f"text {index} is a single text: {_wanted_parts(columns)}")
 
 
+def check_columns_of_file(where: str, texts: Sequence[Any], columns: Mapping[str, Any]) -> None:
+    """`check_parts` of the texts of a file, whose error says which columns to name."""
+    try:
+        check_parts(texts, columns)
+    except HfclsError as error:
+        names = columns.get("text_columns")
+        hint = f"; of a file: --text_column {','.join(names)}" if names else ""
+        raise HfclsError(f"{where}: {error}{hint}") from error
+
+
+def check_same_columns(model: str, columns: Mapping[str, Any], other: str, others: Mapping[str, Any]) -> None:
+    """Raises HfclsError if two models, which are to be given the same texts, learned from other columns of a row."""
+    read = ("text_column", "text_pair_column", "joint")
+    if columns and others and any(columns.get(option) != others.get(option) for option in read):
+        names, theirs = ([str(c.get(option)) for option in read[:2] if c.get(option)] for c in (columns, others))
+        raise HfclsError(
+            f"{other} was fine-tuned on {' and '.join(theirs)}, {model} on {' and '.join(names)}: evaluate each alone, "
+            "or say with --text_column what both are to be given"
+        )
+
+
 def _wanted_parts(columns: Mapping[str, Any]) -> str:
     names, joint = columns["text_columns"], columns["joint"].strip()
     return (
@@ -86,13 +107,18 @@ def _wanted_parts(columns: Mapping[str, Any]) -> str:
     )
 
 
-def rounded(value: Any) -> Any:
-    """An answer with its numbers to six digits after the point, which is what float32 holds of a probability."""
+def rounded(value: Any, *, unit: bool = False) -> Any:
+    """An answer with the digits of its numbers that float32 holds.
+
+    Args:
+        unit: the numbers are of any size, those of a regression: nine significant digits. Of probabilities: six digits
+            after the point.
+    """
     if isinstance(value, float):
-        return round(value, 6)
+        return float(f"{value:.9g}") if unit else round(value, 6)
     if isinstance(value, dict):
-        return {name: rounded(part) for name, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list) else value
+        return {name: rounded(part, unit=unit) for name, part in value.items()}
+    return [rounded(part, unit=unit) for part in value] if isinstance(value, list) else value
 
 
 def check_kind(texts: Any) -> None:

@@ -73,7 +73,9 @@ def cell(value: Any, names: Sequence[str] = ()) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return label_cell(value, names)
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.4g}"
+    return str(value)
 
 
 def results(texts: Sequence[str], told: Sequence[Sequence[str]], language: str) -> str:

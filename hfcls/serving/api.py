@@ -1,6 +1,6 @@
 """The HTTP application: `POST /predict`, probes, metrics and their description; errors are one line in `detail`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -12,7 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
 
 from hfcls.errors import HfclsError
-from hfcls.inference.texts import Text, check_texts, rounded
+from hfcls.inference.texts import Text, as_fitted, check_parts, check_texts, rounded
+from hfcls.scoring.tasks import Regression, Task
 from hfcls.serving.batcher import Batcher, Busy
 from hfcls.serving.metrics import Metrics
 from hfcls.serving.middleware import BearerToken, BodyLimit, Observed, max_body
@@ -100,7 +101,8 @@ def build_api(
     metrics: Metrics,
     *,
     name: str,
-    labels: list[str],
+    task: Task,
+    columns: Mapping[str, Any],
     max_chars: int,
     max_texts: int,
     token: str | None = None,
@@ -110,6 +112,8 @@ def build_api(
 
     Args:
         name: of the model, for the description.
+        task: of the model.
+        columns: of the training data, as the model remembers them.
         max_chars: characters a text may have.
         max_texts: texts that a request may have.
         token: that every request but those of probes must bring.
@@ -123,7 +127,7 @@ def build_api(
 
     app = FastAPI(
         title=f"hfcls: {name}",
-        description=f"Classifies texts as {', '.join(labels[:12])}{', ...' if len(labels) > 12 else ''}.",
+        description=f"Classifies texts as {', '.join(task.names[:12])}{', ...' if len(task.names) > 12 else ''}.",
         version=__version__,
         docs_url=None,  # they would fetch scripts from elsewhere
         redoc_url=None,
@@ -139,14 +143,18 @@ def build_api(
         )  # fmt: skip
     app.add_middleware(Observed, metrics=metrics)
 
+    unit = isinstance(task, Regression)
+
     @app.post("/predict", response_model=Answer | list[Answer], responses=REFUSALS)
     async def predict(asked: Asked, request: Request) -> JSONResponse:
         """Label a text, a pair, or a list of these: an answer, or a list of answers in the same order."""
         texts = asked.batch()
         check_texts(texts)
+        check_parts(texts, columns)  # of the whole request: batches of it would count from 0 again
+        as_fitted(texts, columns)
         _check_size(texts, max_chars, max_texts)
         request.state.texts = len(texts)
-        answers = [_wanted(answer, asked) for answer in await batcher.classify(texts)]
+        answers = [_wanted(answer, asked, unit=unit) for answer in await batcher.classify(texts)]
         return JSONResponse(answers if asked.texts is not None else answers[0])
 
     @app.api_route("/predict", methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"], include_in_schema=False)
@@ -209,14 +217,14 @@ def _check_size(texts: list[Text], max_chars: int, max_texts: int) -> None:
                 raise HTTPException(413, f"text {index} has {len(part):,} characters; at most {max_chars:,} are taken")
 
 
-def _wanted(answer: dict[str, Any], asked: Asked) -> dict[str, Any]:
-    """The answer as it was asked for, with six digits, which is what float32 holds."""
+def _wanted(answer: dict[str, Any], asked: Asked, *, unit: bool) -> dict[str, Any]:
+    """The answer as it was asked for, with the digits that float32 holds; see `rounded`."""
     scores = answer.get("scores", {})
     given = {name: value for name, value in answer.items() if name != "scores" or asked.all_scores}
     if asked.top_k:
         best = sorted(scores.items(), key=lambda item: -item[1])[: asked.top_k]
         given["top"] = [{"label": label, "score": score} for label, score in best]
-    return dict(rounded(given))
+    return dict(rounded(given, unit=unit))
 
 
 def _what_is_wrong(error: RequestValidationError) -> str:

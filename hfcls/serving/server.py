@@ -68,11 +68,12 @@ def _server(model: str, config: ServeConfig, token: str | None) -> "tuple[uvicor
     )
     metrics.waiting(lambda: batcher.waiting)
     listening = _listening(config.host, config.port)
-    limits = {"max_chars": config.max_chars, "max_texts": config.max_texts}
+    limits: dict[str, Any] = {"max_chars": config.max_chars, "max_texts": config.max_texts}
     name, (host, port) = Path(model).name or "model", listening.getsockname()[:2]
     app = build_api(
-        batcher, metrics, name=name, labels=classifier.labels, **limits, token=token, cors_origin=config.cors_origin
-    )
+        batcher, metrics, name=name, task=classifier.task, columns=classifier.columns, **limits, token=token,
+        cors_origin=config.cors_origin,
+    )  # fmt: skip
     if with_page:
         from hfcls.serving.app import mount_page
 

@@ -4,14 +4,18 @@ import csv
 import errno
 import os
 import random
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import reviews
+from datasets import ClassLabel, Dataset, Features, Value
 
 import hfcls as package
 from hfcls import cli
+from hfcls.data.formats.table import ReadOptions
+from hfcls.data.readers import read_table
 from hfcls.errors import HfclsError
 
 
@@ -214,3 +218,27 @@ def test_what_is_not_one_class_a_row_is_refused_in_one_line(tmp_path, table, cap
     ):
         assert cli.main(["clean", str(path), "--output", str(tmp_path / "list.csv"), *options]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_copies_keep_class_names_digits_times_and_line_ends(tmp_path):
+    names = ["부정", "긍정"]
+    texts = [f"{text} {i}" if i != 5 else f"{text}\r둘째" for i, (text, _) in enumerate(reviews(60))]
+    columns = {
+        "text": texts,
+        "label": [int(label) for _, label in reviews(60)],
+        "score": [i + 0.1234567890123457 for i in range(60)],
+        "when": [datetime(2024, 1, 1 + i % 28) for i in range(60)],
+    }
+    plain = {"text": "string", "score": "float64", "when": "timestamp[us]"}
+    kinds = {name: Value(kind) for name, kind in plain.items()} | {"label": ClassLabel(names=names)}
+    Dataset.from_dict(columns, Features(kinds)).to_parquet(tmp_path / "rows.parquet")
+    for suffix in (".csv", ".tsv", ".jsonl"):
+        copy = tmp_path / f"copy{suffix}"
+        given = {"dataset": str(tmp_path / "rows.parquet"), "output": str(tmp_path / f"{suffix}.csv")}
+        dropped = {suspect.row - 1 for suspect in package.clean(**given, apply=str(copy)).doubted}
+        rows = read_table(copy, ReadOptions()).to_list()
+        kept = [i for i in range(60) if i not in dropped]
+        assert [row["text"] for row in rows] == [texts[i] for i in kept]
+        assert [row["label"] for row in rows] == [names[columns["label"][i]] for i in kept]
+        assert [float(row["score"]) for row in rows] == [columns["score"][i] for i in kept]
+        assert [datetime.fromisoformat(row["when"]) for row in rows] == [columns["when"][i] for i in kept]

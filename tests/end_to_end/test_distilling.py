@@ -321,3 +321,23 @@ def test_a_full_disk_ends_with_one_message_and_the_same_command_goes_on_once_the
     assert "\n" not in str(error.value)
     (drive / "other").unlink()
     assert hfcls.distill(**run, resume="--resume" in message).facts.steps == 18
+
+
+def test_answers_to_files_that_are_gone_teach_nothing(options, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, seed in (("a.csv", 1), ("b.csv", 2)):
+        write(folder / name, ["text"], [(text,) for text, _ in reviews(40, seed)])
+    given = {
+        **options,
+        "dataset": str(folder),
+        "labelled": None,
+        "num_train_epochs": 1,
+        "baseline": False,
+        "drop_overlap": False,
+    }
+    first = hfcls.distill(**given)
+    (folder / "b.csv").unlink()
+    second = hfcls.distill(**given, overwrite_output_dir=True)
+    rows = [sum(split.rows for split in run.facts.splits.values()) for run in (first, second)]
+    assert rows == [80, 40]

@@ -14,8 +14,8 @@ from transformers import AutoModelForSequenceClassification
 import hfcls
 from hfcls import cli, exporting
 from hfcls.errors import HfclsError
-from hfcls.models.loading import load_classifier
-from hfcls.models.tokenizers import load_tokenizer
+from hfcls.models.loading import load_classifier, model_and_tokenizer
+from hfcls.models.tokenizers import load_tokenizer, train_tokenizer
 
 
 def test_the_command_writes_a_folder_and_prints_what_it_found(classifier_folder, tmp_path, capsys, monkeypatch):
@@ -202,3 +202,24 @@ def test_a_graph_that_onnx_runtime_cannot_run_or_shrink_is_one_line_and_leaves_n
     assert re.match(r"ONNX Runtime cannot run this bert model on \d+ texts of \d+ tokens \(.*Reshape", message)
     assert message.endswith("): use the model in torch")
     assert "\n" not in message
+
+
+def test_an_export_reads_as_long_texts_as_the_model(tmp_path):
+    tokenizer = train_tokenizer(["영화 최고", "별로"] * 20)
+    model, _ = model_and_tokenizer("1x64", ["a", "b"], max_length=600, texts=["영화 최고", "별로"] * 20)
+    model.save_pretrained(tmp_path / "long")
+    tokenizer.model_max_length = 600
+    tokenizer.save_pretrained(tmp_path / "long")
+    hfcls.export(model=str(tmp_path / "long"), output=str(tmp_path / "onnx"))
+    text = "영화 " * 550 + "별로"
+    in_torch = hfcls.Classifier.from_pretrained(str(tmp_path / "long")).logits([text]).numpy()
+    light = hfcls.OnnxClassifier.from_pretrained(tmp_path / "onnx")
+    assert light.max_length == 600
+    assert light.logits([text]) == pytest.approx(in_torch, abs=1e-4)
+
+
+def test_an_output_without_a_name_is_refused(classifier_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for output in (".", ".."):
+        with pytest.raises(HfclsError, match="has no name of its own: give --output a folder that has one"):
+            hfcls.export(model=classifier_folder, output=output)

@@ -1,6 +1,7 @@
 """A classifier is scored on whatever is labelled with its classes, and the classes are matched by their names."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -154,3 +155,17 @@ def test_a_second_model_without_a_class_of_the_data_is_refused(classifier_folder
     other = renamed(classifier_folder, tmp_path / "other", ["부정", "중립"])
     with pytest.raises(HfclsError, match=r"the data has the label 긍정, but .*other only knows 부정, 중립"):
         hfcls.evaluate(model=classifier_folder, compare=other, dataset=held_out)
+
+
+def test_a_model_is_not_scored_on_the_columns_of_another(classifier_folder, held_out, tmp_path):
+    folders = []
+    for column in ("text", "body"):
+        folders.append(tmp_path / column)
+        shutil.copytree(classifier_folder, folders[-1])
+        config = json.loads((folders[-1] / "config.json").read_text("utf-8"))
+        config["data_columns"] = {"text_column": column, "label_column": "label"}
+        (folders[-1] / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    first, other = map(str, folders)
+    with pytest.raises(HfclsError, match="body was fine-tuned on body, .*text on text: evaluate each alone, or"):
+        hfcls.evaluate(model=first, compare=other, dataset=held_out)
+    assert hfcls.evaluate(model=first, compare=other, dataset=held_out, text_column="text").comparisons

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from conftest import WORDS
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.occlusion import MOST_PARTS, occlusion
+from hfcls.scoring.tasks import MultiLabel
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +83,16 @@ def test_one_text_is_not_explained_where_the_model_reads_several(classifier_fold
     classifier.columns = columns
     with pytest.raises(HfclsError, match=message):
         occlusion(classifier, "최고 추천")
+
+
+def test_of_several_labels_it_explains_one_that_was_given(classifier_folder):
+    """Whose probability may be below that of another, which has a higher threshold."""
+    classifier = Classifier.from_pretrained(classifier_folder)
+    text = "최고 추천"
+    high, low = np.argsort(-classifier.probabilities([text])[0].numpy())
+    thresholds = [0.0, 0.0]
+    thresholds[high] = 1.0
+    classifier.task = MultiLabel(classifier.labels, thresholds)
+    (whole, *without) = classifier.probabilities([text, "추천", "최고"])[:, low].tolist()
+    _, parts = occlusion(classifier, text)
+    assert [part.moved for part in parts] == pytest.approx([whole - one for one in without], abs=1e-6)

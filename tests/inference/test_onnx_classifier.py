@@ -255,3 +255,17 @@ def test_the_light_client_imports_nothing_heavy(folders):
     label, seconds = done.stdout.split()
     assert label in ("부정", "긍정")
     assert float(seconds) < 5  # 0.1 on a quiet machine; the slow test measures it
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": -1}, "batch_size must be at least 1, found -1"),
+        ({"max_length": -5}, "max_length must be from 3 to 64, found -5"),
+        ({"max_length": 2}, "max_length must be from 3 to 64, found 2"),
+        ({"max_length": 65}, "max_length must be from 3 to 64, found 65"),
+    ],
+)
+def test_sizes_without_room_for_a_text_or_beyond_the_model_are_refused(folders, options, message):
+    with pytest.raises(HfclsError, match=message):
+        OnnxClassifier.from_pretrained(folders["float32"], **options)

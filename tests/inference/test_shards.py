@@ -549,3 +549,16 @@ def test_labels_with_commas_are_not_joined_by_commas_in_csv(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
     write_table(table.slice(0, 1), tmp_path / "a.csv", bom=False)
     assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines() == ['"predicted_labels"', '"가"']
+
+
+def test_a_finished_single_file_is_not_labelled_again_under_another_name(options, tmp_path):
+    many = tmp_path / "many"
+    many.mkdir()
+    (many / "a.csv").write_text("text\n최고\n", encoding="utf-8")
+    given = options | {"input": str(many), "single_file": True}
+    (made,) = predict_files(**given)
+    (many / "a.tsv").write_text("text\n별로\n", encoding="utf-8")
+    with pytest.raises(HfclsError, match="is of the one input that was called a, and now several are: choose"):
+        predict_files(**given)
+    made.unlink()
+    assert [path.name for path in predict_files(**given)] == ["a.csv.parquet", "a.tsv.parquet"]

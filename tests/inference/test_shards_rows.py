@@ -1,6 +1,7 @@
 """predict loses no row and changes no value of the files that it labels; what it passes over is named."""
 
 import json
+import shutil
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -250,3 +251,37 @@ def test_without_a_header_two_columns_of_texts_are_not_told_apart(predict, tmp_p
     with pytest.raises(HfclsError, match="has no column 'text'; it has '1', '2': set --text_column"):
         predict(path, no_header=True)
     assert [row["2"] for row in predict(path, no_header=True, text_column="2")] == ["최고", "별로"]
+
+
+def test_the_numbers_of_the_input_are_not_rounded_with_those_of_the_model(classifier_folder, tmp_path):
+    numbers, names = [1e-8, 0.12345679], ("probability_비", "predicted_score_old")
+    columns = {name: pa.array(numbers, pa.float32()) for name in names}
+    parquet.write_table(pa.table({"text": ["최고", "별로"], **columns}), tmp_path / "odd.parquet")
+    given = {"model": classifier_folder, "input": str(tmp_path / "odd.parquet"), "output": str(tmp_path / "out")}
+    (shard,) = predict_files(**given, format="jsonl")
+    rows = [json.loads(line) for line in shard.read_text("utf-8").splitlines()]
+    for name in names:
+        assert [row[name] for row in rows] == pytest.approx(numbers, rel=1e-7)
+    assert all(len(str(row["predicted_score"])) <= len("0.123456") for row in rows)
+
+
+def test_a_list_with_a_null_is_no_empty_cell(classifier_folder, tmp_path):
+    lists = pa.array([["a", None], ["b"]], pa.list_(pa.string()))
+    parquet.write_table(pa.table({"text": ["최고", "별로"], "tags": lists}), tmp_path / "lists.parquet")
+    given = {"model": classifier_folder, "input": str(tmp_path / "lists.parquet"), "output": str(tmp_path / "out")}
+    with pytest.raises(HfclsError, match="csv cannot hold these columns .a list has a null among its texts."):
+        predict_files(**given, format="csv")
+
+
+def test_one_column_is_not_labelled_by_a_model_of_several(classifier_folder, tmp_path):
+    model = tmp_path / "joined"
+    shutil.copytree(classifier_folder, model)
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    joined = {"text_column": "제목,글", "text_columns": ["제목", "글"], "joint": " [SEP] "}
+    (model / "config.json").write_text(json.dumps({**config, "data_columns": joined}), encoding="utf-8")
+    path = tmp_path / "rows.csv"
+    path.write_text("제목,글\n최고,별로\n", encoding="utf-8")
+    given = {"model": str(model), "input": str(path), "output": str(tmp_path / "out")}
+    with pytest.raises(HfclsError, match="rows.csv: text 0 is a single text: .*; of a file: --text_column 제목,글"):
+        predict_files(**given, text_column="글")
+    assert len(predict_files(**given)) == 1

@@ -150,3 +150,10 @@ def test_a_step_that_fails_ends_the_search_and_few_errors_at_its_begin_do_not():
     assert lowest_confidence(right, confidence, 0.8) == 0.0
     right[:12] = False  # 28 of 40; all rows would show it, and are not looked at
     assert lowest_confidence(right, confidence, 0.8) is None
+
+
+def test_rows_of_one_confidence_are_kept_together_or_not_at_all():
+    right = np.arange(200) < 150  # those that are right come first in the file
+    assert lowest_confidence(right, np.full(200, 0.9), 0.9) is None
+    confidence = np.where(np.arange(400) < 200, 0.9, 0.6)
+    assert 0.6 < lowest_confidence(np.arange(400) < 300, confidence, 0.95) < 0.9

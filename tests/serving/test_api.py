@@ -28,7 +28,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 import hfcls
 from hfcls import cli
 from hfcls.errors import HfclsError
-from hfcls.scoring.tasks import SingleLabel
+from hfcls.scoring.tasks import Regression, SingleLabel
 from hfcls.serving.api import build_api
 from hfcls.serving.batcher import Batcher, Busy
 from hfcls.serving.metrics import Metrics
@@ -42,11 +42,12 @@ def classifier(classifier_folder):
 
 
 @contextmanager
-def client_of(classify, labels, **options) -> Iterator[TestClient]:
+def client_of(classify, task, **options) -> Iterator[TestClient]:
     metrics = Metrics()
     batcher = Batcher(classify, batch_size=16, wait_ms=2, max_waiting=50, on_batch=metrics.batch)
     metrics.waiting(lambda: batcher.waiting)
-    app = build_api(batcher, metrics, name="a/model", labels=labels, max_chars=100, max_texts=10, **options)
+    given = {"columns": {}, "max_chars": 100, "max_texts": 10, **options}
+    app = build_api(batcher, metrics, name="a/model", task=task, **given)
     with TestClient(app, raise_server_exceptions=False) as client:
         client.batcher = batcher
         yield client
@@ -54,7 +55,7 @@ def client_of(classify, labels, **options) -> Iterator[TestClient]:
 
 @pytest.fixture
 def client(classifier):
-    with client_of(lambda texts: classifier(texts, all_scores=True), classifier.labels) as client:
+    with client_of(lambda texts: classifier(texts, all_scores=True), classifier.task) as client:
         yield client
 
 
@@ -81,7 +82,7 @@ def test_a_model_that_knows_when_to_abstain_says_so_beside_each_answer(classifie
     def classify(texts):
         return [task.answer(row, all_scores=True) for row in rows[: len(texts)]]
 
-    with client_of(classify, task.names) as client:
+    with client_of(classify, task) as client:
         answers = client.post("/predict", json={"texts": ["최고", "글쎄"]}).json()
         assert answers == [
             {"label": "긍정", "score": 0.7, "abstain": False},
@@ -89,6 +90,21 @@ def test_a_model_that_knows_when_to_abstain_says_so_beside_each_answer(classifie
         ]
         answer = client.post("/predict", json={"text": "최고", "top_k": 1}).json()
         assert answer == {"label": "긍정", "score": 0.7, "abstain": False, "top": [{"label": "긍정", "score": 0.7}]}
+
+
+def test_the_numbers_of_a_regression_keep_the_digits_of_float32():
+    with client_of(lambda texts: [{"label": "g", "score": 1.17057986e-07}] * len(texts), Regression(["g"])) as client:
+        assert client.post("/predict", json={"text": "최고"}).json() == {"label": "g", "score": 1.17057986e-07}
+
+
+def test_a_text_is_named_by_its_place_in_the_request(classifier):
+    """Which is answered in batches of 16."""
+    columns = {"text_columns": ["title", "body"], "joint": " [SEP] "}
+    texts = ["제목 [SEP] 글"] * 20 + ["글"]
+    with client_of(
+        lambda texts: classifier(texts, all_scores=True), classifier.task, columns=columns, max_texts=50
+    ) as client:
+        assert "text 20 is a single text" in client.post("/predict", json={"texts": texts}).json()["detail"]
 
 
 def test_scores_and_the_best_labels_come_where_they_are_asked_for(client, classifier):
@@ -221,7 +237,7 @@ def test_what_fails_inside_is_not_told():
     def fails(texts):
         raise OSError(2, "No such file", "/srv/secret/place")
 
-    with client_of(fails, ["a"]) as client:
+    with client_of(fails, SingleLabel(["a", "b"])) as client:
         answer = client.post("/predict", json={"text": "a"})
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -246,7 +262,7 @@ def test_each_request_has_an_id_and_one_line_of_log_without_its_text(client, cap
 def test_with_a_token_only_probes_are_open(classifier, caplog):
     with (
         caplog.at_level(logging.INFO, "hfcls"),
-        client_of(lambda texts: classifier(texts, all_scores=True), classifier.labels, token="s3cret-1") as client,
+        client_of(lambda texts: classifier(texts, all_scores=True), classifier.task, token="s3cret-1") as client,
     ):
         for header in ({}, {"Authorization": "Bearer s3cret-2"}, {"Authorization": "s3cret-1"}):
             refused = client.post("/predict", json={"text": "a"}, headers=header)
@@ -263,7 +279,7 @@ def test_pages_of_other_origins_are_shut_out_unless_one_is_named(client, classif
     asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     assert not any(name.startswith("access-control") for name in client.options("/predict", headers=asked).headers)
     named = {"cors_origin": "https://example.org", "token": "t"}
-    with client_of(lambda texts: classifier(texts, all_scores=True), classifier.labels, **named) as opened:
+    with client_of(lambda texts: classifier(texts, all_scores=True), classifier.task, **named) as opened:
         answer = opened.options("/predict", headers=asked)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://example.org")
         asked["Origin"] = "https://example.com"

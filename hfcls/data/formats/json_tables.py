@@ -14,7 +14,7 @@ import pyarrow as pa
 from datasets import Features, Json, Value
 
 from hfcls.data.formats.encodings import NAMES, kind_of, open_text, sniff_encoding
-from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, check_columns
+from hfcls.data.formats.table import ROWS_AT_ONCE, ReadOptions, Table, check_columns, unique_names
 from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.quoting import quoted
 
@@ -180,7 +180,12 @@ def _rows_within(path: Path, value: Any, decided: list[str]) -> Iterator[tuple[s
 def _table_within(path: Path, value: dict[str, Any]) -> tuple[Any, str]:
     names, parts = list(value), list(value.values())
     if set(names) >= {"columns", "data"} and all(isinstance(value[name], list) for name in ("columns", "data")):
-        return [dict(zip(value["columns"], row, strict=False)) for row in value["data"]], "read as columns and data"
+        if not all(isinstance(row, list) and len(row) == len(value["columns"]) for row in value["data"]):
+            if _is_rows(value["data"]):
+                return value["data"], "its rows are what 'data' holds"
+            raise HfclsError(f"{path}: each row of 'data' must be a list with a value for each of its 'columns'")
+        columns = unique_names([str(name) for name in value["columns"]])
+        return [dict(zip(columns, row, strict=True)) for row in value["data"]], "read as columns and data"
     tables = [name for name in names if _is_rows(value[name])]
     if len(tables) == 1:
         return value[tables[0]], f"its rows are what {tables[0]!r} holds"

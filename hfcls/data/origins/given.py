@@ -34,6 +34,8 @@ def given_splits(dataset: Any) -> DatasetDict | None:
     if isinstance(dataset, str | Path):
         return None
     if isinstance(dataset, Mapping) and dataset and all(_is_split(name) for name in dataset):
+        if len({SPLITS[name.lower()] for name in dataset}) < len(dataset):
+            raise HfclsError(f"two of the splits {', '.join(dataset)} mean the same: give one of them")
         splits = {SPLITS[str(name).lower()]: _given_rows(rows) for name, rows in dataset.items()}
         return DatasetDict({split: splits[split] for split in ORDER if split in splits})
     return DatasetDict({"train": _given_rows(dataset)})
@@ -55,7 +57,10 @@ def _given_rows(rows: Any) -> Dataset:
         plain = [column.with_type(PLAIN.get(column.type, column.type)) for column in rows.schema]
         return Dataset(rows.cast(pa.schema(plain)))
     if isinstance(rows, Mapping) and rows and all(isinstance(values, list | tuple) for values in rows.values()):
-        rows = [dict(zip(rows, row, strict=False)) for row in zip(*rows.values(), strict=False)]
+        if len(set(map(len, rows.values()))) > 1:
+            counts = ", ".join(f"{name!s:.40} {len(values):,}" for name, values in rows.items())
+            raise HfclsError(f"the columns are of different length ({counts}): give each row a value in all of them")
+        rows = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
     if isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
         table = records_table([{str(name): _plain(value) for name, value in row.items()} for row in rows])
         return Dataset(pa.concat_tables(table.parts), info=DatasetInfo(features=table.features))

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, List
 
-from hfcls.data.columns import holds_numbers, wanted_columns
+from hfcls.data.columns import wanted_columns
 from hfcls.data.formats.table import ReadOptions
 from hfcls.data.labels import known_name, labelled, plain_labels, value_names
 from hfcls.data.origins.chosen import read_splits, shown_name
@@ -15,7 +15,7 @@ from hfcls.data.origins.given import described, given_splits
 from hfcls.data.origins.joined import JOINT, with_joined_texts
 from hfcls.data.origins.selection import prepared_columns, selected
 from hfcls.data.targets.lists import as_label_lists, names_in, with_joined_columns
-from hfcls.data.targets.numbers import as_numbers
+from hfcls.data.targets.numbers import as_numbers, holds_numbers
 from hfcls.errors import HfclsError
 from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel
 from hfcls.system.quoting import shown as shown_names

@@ -4,7 +4,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Value, concatenate_datasets
 
-from hfcls.data.columns import chosen_column, text_columns
+from hfcls.data.columns import reached, text_columns
 from hfcls.data.readers import text_problem
 from hfcls.errors import HfclsError
 
@@ -27,11 +27,11 @@ def with_joined_texts(rows: Dataset, where: str, text_column: str, joint: str = 
             f"{where} has a column {text_column!r}, and text_column names several between commas: for this one column "
             f"write it in double quotes, '\"{text_column}\"'"
         )
-    columns = [chosen_column(rows, where, "text_column", name) for name in names]
+    found, columns = reached(rows, where, "text_column", names)
     for column in columns:
-        if problem := text_problem(rows, column):
+        if problem := text_problem(found, column):
             raise HfclsError(f"{where}: column {column!r} {problem}")
-    joined = rows.select_columns(list(dict.fromkeys(columns))).map(
+    joined = found.select_columns(list(dict.fromkeys(columns))).map(
         _join_batch,
         batched=True,
         remove_columns=list(dict.fromkeys(columns)),

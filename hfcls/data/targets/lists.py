@@ -4,7 +4,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
 
-from hfcls.data.columns import chosen_column
+from hfcls.data.columns import reached
 from hfcls.data.labels import name_of
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import different_names
@@ -27,8 +27,8 @@ def with_joined_columns(rows: Dataset, where: str, label_columns: str) -> Datase
         HfclsError: no such column, or one holds something else than 0 and 1; names column, row and value.
     """
     names = column_list(label_columns)
-    columns = [chosen_column(rows, where, "label_columns", name) for name in names]
-    joined = rows.select_columns(columns).map(
+    found, columns = reached(rows, where, "label_columns", names)
+    joined = found.select_columns(columns).map(
         _join_batch,
         batched=True,
         with_indices=True,
@@ -112,7 +112,7 @@ def as_label_lists(rows: Dataset, where: str, column: str, separator: str | None
             "separator": separator,
             "where": where,
             "declared": declared_names(rows, column),
-            "version": 1,
+            "version": 2,
         },
         desc="labels",
     )
@@ -130,16 +130,21 @@ def _list_batch(
 ) -> dict[str, list[Any]]:
     lists: list[list[str] | None] = []
     for i, value in zip(indices, batch[column], strict=True):
-        if value is None or value == "" or value != value:
+        if value is None or value == "" or value != value or (declared is not None and value in (-1, [-1])):
             lists.append(None)
             continue
         if isinstance(value, str):
             value = value.split(separator) if separator else [value]
         values = value if isinstance(value, list) else [value]
-        if odd := [v for v in values if not isinstance(v, str | int) or (declared is not None and isinstance(v, str))]:
+        if odd := [v for v in values if not _is_label(v, declared)]:
             raise HfclsError(
                 f"{where}, row {i + 1}: column {column!r} holds {odd[0]!r:.80} in a list of labels, where a text or a "
                 "whole number is needed"
+            )
+        if declared is None and _is_multi_hot(values):
+            raise HfclsError(
+                f"{where}, row {i + 1}: column {column!r} holds {values!r:.80}, 0 and 1 for each label, where names of "
+                "labels are needed: write these, or columns of 0 and 1 for --label_columns"
             )
         found = (declared[v] if declared is not None else name_of(v) for v in values)
         lists.append(list(dict.fromkeys(name for name in found if name)))
@@ -149,3 +154,15 @@ def _list_batch(
 def names_in(rows: Dataset, column: str) -> set[str]:
     """All labels of a column of `as_label_lists`."""
     return set(rows.with_format("arrow")[:][column].combine_chunks().flatten().unique().to_pylist())
+
+
+def _is_label(value: Any, declared: list[str] | None) -> bool:
+    """Whether it may name a label; where the labels are declared, their ids do."""
+    if declared is None:
+        return isinstance(value, str | int)
+    return isinstance(value, int) and 0 <= value < len(declared)
+
+
+def _is_multi_hot(values: list[Any]) -> bool:
+    """Whether a list seems to say of each label whether it is given: 0 and 1 alone, and one of them more than once."""
+    return len(set(values)) < len(values) and {str(int(v)) if isinstance(v, int) else v for v in values} <= {"0", "1"}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Dataset, Value
+from datasets import ClassLabel, Dataset, Value
 
 from hfcls.errors import HfclsError
 
@@ -20,12 +20,29 @@ def as_numbers(rows: Dataset, where: str, column: str) -> Dataset:
     Raises:
         HfclsError: a value is no number; names the row.
     """
+    if isinstance(kind := rows.features[column], ClassLabel):  # the numbers are its names, not its ids
+        names = [None if i is None or i < 0 else kind.int2str(i) for i in rows[column]]
+        rows = rows.remove_columns(column).add_column(column, names)
     features = rows.features.copy()
     features[column] = Value("float64")
     arguments = {"column": column, "where": where, "version": 1}
     return rows.map(
         _number_batch, batched=True, with_indices=True, features=features, fn_kwargs=arguments, desc="targets"
     )
+
+
+def holds_numbers(rows: Dataset, column: str) -> bool:
+    """Whether every text of a column is a number, as in a column of ids."""
+    batches = rows.select_columns(column).iter(100)
+    return all(_is_number(text) for batch in batches for text in batch[column])
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
 
 
 def check_targets(rows: Dataset, where: str, column: str) -> None:

@@ -2,9 +2,9 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ from hfcls.data.origins.joined import with_joined_texts
 from hfcls.data.readers import read_table, text_problem, without_text
 from hfcls.errors import HfclsError, NoRowsError
 from hfcls.inference.classifier import Classifier
-from hfcls.scoring.tasks import MultiLabel, Task
+from hfcls.inference.texts import check_columns_of_file, rounded
+from hfcls.scoring.tasks import MultiLabel, Regression, Task
 from hfcls.system.quoting import quoted, shown
 
 logger = logging.getLogger(__name__)
@@ -34,11 +35,13 @@ class InputTable(NamedTuple):
     """The rows of an input file.
 
     Attributes:
+        path: of the file.
         rows: with the columns to keep.
         texts: the columns to label, of the same rows.
         integers: columns that were read as text and hold whole numbers alone.
     """
 
+    path: Path
     rows: Dataset
     texts: Dataset
     integers: set[str]
@@ -79,7 +82,7 @@ def input_table(path: Path, config: PredictConfig, task: Task, joint: str) -> In
     texts = _texts(path, rows, config, task, joint)
     kept = _kept_columns(path, rows, config.output_columns)
     integers = _whole_numbers(kept) - set(texts.column_names) if has_header_line({"rows": [path]}) else set()
-    return InputTable(kept, texts, integers)
+    return InputTable(path, kept, texts, integers)
 
 
 def with_rows(files: Sequence[F], tables: Sequence[T | None], *, quiet: bool = False) -> list[tuple[F, T]]:
@@ -95,6 +98,13 @@ def with_rows(files: Sequence[F], tables: Sequence[T | None], *, quiet: bool = F
     if empty and not quiet:
         logger.warning("passed over %s: no rows to label", shown(empty))
     return found
+
+
+def check_texts_of(table: InputTable, columns: Mapping[str, Any]) -> None:
+    """Raises HfclsError if the first rows hold other texts than a model learned from that remembers these columns."""
+    first = table.texts.select(range(min(len(table.texts), 100))).to_dict()
+    rows = [row for row in zip(*first.values(), strict=True) if None not in row]
+    check_columns_of_file(str(table.path), [row if len(row) > 1 else row[0] for row in rows], columns)
 
 
 def rows_without_text(table: InputTable) -> int:
@@ -149,6 +159,7 @@ def labelled(
     texts = list(zip(*columns, strict=True))
     there = np.array([None not in text for text in texts], bool)  # null is not the empty text: nothing is known of it
     texts = [text if len(text) > 1 else text[0] for text in texts if None not in text]
+    check_columns_of_file(str(table.path), texts, classifier.columns)
     size = 32 * config.batch_size
     probabilities = np.zeros((len(rows), len(classifier.labels)), np.float32)
     for start in range(0, len(texts), size):
@@ -157,6 +168,8 @@ def labelled(
         progress(len(part))
     progress(len(rows) - len(texts))
     for name, column in classifier.task.columns(probabilities, all_scores=config.all_scores).items():
+        if config.format == "jsonl":  # which has no float32
+            column = rounded(column.tolist(), unit=isinstance(classifier.task, Regression))
         kind = {"predicted_label": pa.string(), "predicted_labels": pa.list_(pa.string())}.get(name)
         rows = rows.append_column(name, pa.array(column, kind, mask=~there))
     return rows

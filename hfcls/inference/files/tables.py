@@ -14,13 +14,11 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from hfcls.errors import HfclsError
-from hfcls.inference.texts import rounded
 from hfcls.system.files import remove_leftovers, whole
 
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 10_000
-SCORES = ("predicted_score", "probability_")  # columns of ours; an input that has them is refused
 
 
 def write_table(table: pa.Table, path: Path, *, bom: bool) -> None:
@@ -47,8 +45,11 @@ def write_table(table: pa.Table, path: Path, *, bom: bool) -> None:
 def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """What is kept as JSON, as the text that it is, and labels between commas: pyarrow writes no other to csv."""
     if column.type == pa.list_(pa.string()):
-        if pc.any(pc.match_substring(pc.list_flatten(column), ",")).as_py():
+        texts = pc.list_flatten(column)
+        if pc.any(pc.match_substring(texts, ",")).as_py():
             raise pa.ArrowInvalid("commas stand between the texts of a list, and within them")
+        if texts.null_count:
+            raise pa.ArrowInvalid("a list has a null among its texts")
         return pc.binary_join(column, ",")
     if not isinstance(column.type, pa.JsonType):
         return column
@@ -56,13 +57,11 @@ def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _json_lines(table: pa.Table) -> Iterator[str]:
-    """A row a line; what was kept as JSON is an object or a list again, the numbers of the model have six digits."""
+    """A row a line; what was kept as JSON is an object or a list again."""
     kept = [name for name in table.column_names if isinstance(table[name].type, pa.JsonType)]
-    scores = [name for name in table.column_names if table[name].type == pa.float32() and name.startswith(SCORES)]
     for batch in table.to_batches(ROWS_AT_ONCE):
         for row in batch.to_pylist():
             row |= {name: row[name] and json.loads(row[name]) for name in kept}
-            row |= {name: rounded(row[name]) for name in scores}
             try:
                 yield json.dumps(row, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
             except (ValueError, TypeError) as error:

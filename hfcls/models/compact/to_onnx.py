@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hfcls.errors import HfclsError
 from hfcls.models.compact.exported import EXPORT_FILE, ONNX_FILE
+from hfcls.models.positions import position_count, usable_length
 from hfcls.system.files import write_json
 from hfcls.system.next_steps import INSTALL_EXTRA
 
@@ -57,7 +58,8 @@ def write_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     facts = {
         "format": "onnx",
         "precision": "int8" if int8 else "float32",
-        "max_length": min(tokenizer.model_max_length, 512),
+        "max_length": usable_length(model.config, tokenizer),
+        "positions": position_count(model.config),
         "pad_token_id": tokenizer.pad_token_id,
         "truncation_side": tokenizer.truncation_side,
         "split_special_tokens": bool(getattr(tokenizer, "split_special_tokens", False)),

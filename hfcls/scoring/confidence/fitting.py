@@ -124,6 +124,8 @@ def lowest_confidence(correct: ArrayLike, confidence: ArrayLike, target: float) 
     first = max(fewest, min(3 * fewest, num_rows / 2))
     for share in range(1, SHARES + 1):
         rows = num_rows * share // SHARES
+        if rows:  # those of the same confidence are kept with them
+            rows = int(np.searchsorted(-confidence, -confidence[rows - 1], side="right"))
         if rows < first:
             continue
         hits = int(right[rows - 1])
