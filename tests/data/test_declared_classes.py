@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 
+import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
@@ -70,6 +72,13 @@ def test_several_paths_into_nested_values():
     corpus = load_corpus(rows, text_column="text.a,text.b", label_columns="y.p,y.q")
     assert corpus["train"]["text"][0] == f"{TEXTS[0]} [SEP] !"
     assert names_of(corpus["train"])[:2] == [["y.q"], ["y.p"]]
+
+
+@pytest.mark.parametrize("make", [partial(pd.DataFrame, dtype=object), list], ids=["DataFrame", "list"])
+def test_half_a_character_is_named(make):
+    rows = [{"text": f"글 \ud800 {i}", "label": "ab"[i % 2]} for i in range(4)]
+    with pytest.raises(HfclsError, match=r"holds U\+D800, half a character: read its source"):
+        load_corpus(make(rows))
 
 
 def test_no_row_and_no_split_of_what_is_given_is_lost():

@@ -46,6 +46,14 @@ def _is_split(name: object) -> bool:
 
 
 def _given_rows(rows: Any) -> Dataset:
+    try:
+        return _as_dataset(rows)
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(error.object[error.start]):04X}, half a character"
+        raise HfclsError(f"{described(rows)} holds {half}: read its source with the right encoding") from error
+
+
+def _as_dataset(rows: Any) -> Dataset:
     if isinstance(rows, Dataset):
         return rows
     if hasattr(rows, "to_arrow"):  # of polars
