@@ -156,8 +156,16 @@ def _write(rows: Dataset, path: Path, suffix: str, *, header: bool) -> None:
     elif suffix == ".jsonl":
         with path.open("w", encoding="utf-8") as file:  # pandas would round floats, and make numbers of dates
             file.writelines(
-                json.dumps({k: None if v != v else v for k, v in row.items()}, ensure_ascii=False, default=str) + "\n"
+                json.dumps({k: None if v != v else v for k, v in row.items()}, ensure_ascii=False, default=_as_text)
+                + "\n"
                 for row in rows
             )
     else:
         rows.to_csv(str(path), index=False, header=header, sep="\t" if suffix == ".tsv" else ",", lineterminator="\r\n")
+
+
+def _as_text(value: object) -> str:
+    """A date, time or number that JSON has no form for; raises HfclsError for bytes."""
+    if isinstance(value, bytes):
+        raise HfclsError("jsonl has no form for bytes: let the name of --apply end in .parquet")
+    return str(value)

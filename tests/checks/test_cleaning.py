@@ -242,3 +242,13 @@ def test_copies_keep_class_names_digits_times_and_line_ends(tmp_path):
         assert [row["label"] for row in rows] == [names[columns["label"][i]] for i in kept]
         assert [float(row["score"]) for row in rows] == [columns["score"][i] for i in kept]
         assert [datetime.fromisoformat(row["when"]) for row in rows] == [columns["when"][i] for i in kept]
+
+
+def test_bytes_are_not_written_as_a_text_that_looks_like_them(tmp_path):
+    texts, labels = zip(*reviews(60), strict=True)
+    rows = {"text": list(texts), "label": list(labels), "raw": [b"\x00"] * 60}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "rows.parquet")
+    given = {"dataset": str(tmp_path / "rows.parquet"), "output": str(tmp_path / "list.csv")}
+    with pytest.raises(HfclsError, match="jsonl has no form for bytes: let the name of --apply end in .parquet"):
+        package.clean(**given, apply=str(tmp_path / "copy.jsonl"))
+    assert not (tmp_path / "copy.jsonl").exists()
