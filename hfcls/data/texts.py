@@ -115,7 +115,12 @@ def _wanted(rows: Dataset, where: str, column: str, label_column: str | None) ->
     if label_column:
         rows = with_class_names(rows, wanted["label_column"])
     table = rows.select_columns(list(wanted.values())).with_format("arrow")[:].rename_columns(names)
-    return Dataset(table.cast(pa.schema([(name, pa.large_string()) for name in names])))
+    table = table.cast(pa.schema([(name, pa.large_string()) for name in names]))
+    if label_column:  # a blank cell is no label, as in training
+        empty = pc.equal(pc.utf8_trim_whitespace(table["label"]), "")
+        labels = pc.if_else(empty, pa.scalar(None, pa.large_string()), table["label"])
+        table = table.set_column(1, "label", labels)
+    return Dataset(table)
 
 
 def _read_lines(path: Path, label_column: str | None, encoding: str | None) -> Dataset:

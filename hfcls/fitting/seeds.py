@@ -18,13 +18,14 @@ from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
 from hfcls.errors import HfclsError
+from hfcls.fitting.seed_folders import AVERAGE, check_same_rows, finished_seeds, forget_earlier, of_one_seed
 from hfcls.models.classes import scale_head
 from hfcls.models.loading import load_classifier
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, writable_repo_id
 from hfcls.runs.checkpoints import holds_checkpoints
 from hfcls.runs.folder import CARD_FILE, LOCK_FILE, OPTIONS_FILE, REPORT_FILE, RESULTS_FILE, STATE_FILE
-from hfcls.runs.output_dir import check_output_dir, finished_result, prepare_output_dir
+from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.record import OneSeed, Seeds
 from hfcls.runs.results import Result
 from hfcls.runs.weights import remove_weights, save_average
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 OF_ONE_RUN = (OPTIONS_FILE, RESULTS_FILE, CARD_FILE, REPORT_FILE, LOCK_FILE)  # which are written anew, or not copied
 MEASURES = ("accuracy", "micro_f1", "pearson")  # what chooses where the checkpoints were not chosen
-AVERAGE = "average"
 
 
 def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Result]) -> Result:
@@ -65,15 +65,18 @@ def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[Trai
     repo_id = None
     if config.push_to_hub and is_main:
         repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
-    if config.resume and (finished := _finished(config, folder)):
+    if config.resume and (finished := finished_seeds(config, folder)):
         if is_main:
             publish(folder, repo_id=repo_id, **config.publishing_options(), again=True)
         return finished
+    if config.overwrite_output_dir and is_main:
+        forget_earlier(config, folder)
+    PartialState().wait_for_everyone()
     results = {}
     for seed in range(config.seed, config.seed + config.seeds):
         logger.info("seed %d (%d of %d)", seed, seed - config.seed + 1, config.seeds)
-        results[f"seed-{seed}"] = run(_of_one_seed(config, folder / f"seed-{seed}", seed=seed))
-        _check_same_rows(folder, results)
+        results[f"seed-{seed}"] = run(of_one_seed(config, folder / f"seed-{seed}", seed=seed))
+        check_same_rows(folder, results)
     if config.ensemble:
         _add_average(config, folder, results, run)
     if not is_main:
@@ -98,36 +101,6 @@ def _check(config: TrainConfig, data: Any, folder: Path) -> None:
         raise HfclsError(f"output_dir {folder} holds a run of one seed: continue it without seeds, or choose another")
 
 
-def _check_same_rows(folder: Path, results: dict[str, Result]) -> None:
-    """Raises HfclsError if the newest run had other rows than the first, which had ended before the data changed."""
-    hashes = {
-        name: {split: facts.sha256 for split, facts in result.facts.splits.items()}
-        for name, result in results.items()
-        if result.facts
-    }
-    first, newest = next(iter(hashes)), list(hashes)[-1]
-    if hashes[first] != hashes[newest]:
-        raise HfclsError(
-            f"{folder / newest} has other rows than {folder / first}, so their scores do not compare: bring the rows "
-            f"back, delete {folder / newest} and continue with --resume, or start again with --overwrite_output_dir"
-        )
-
-
-def _finished(config: TrainConfig, folder: Path) -> Result | None:
-    """The result of the runs to resume, if they have ended and these options add nothing."""
-    result = finished_result(folder, asdict(config))
-    seeds = result.facts.seeds if result and result.facts else None
-    wanted = config.seeds + config.ensemble
-    return result if seeds and len(seeds.runs) == wanted else None
-
-
-def _of_one_seed(config: TrainConfig, folder: Path, **changes: object) -> TrainConfig:
-    """The options of one of the runs."""
-    alone = {"seeds": 1, "ensemble": False, "split_seed": config.cut_seed, "output_dir": str(folder)}
-    unpublished = {"push_to_hub": False, "hub_model_id": None, "hub_private": False}
-    return replace(config, **{**alone, **unpublished, **changes})  # type: ignore[arg-type]
-
-
 def _add_average(
     config: TrainConfig, folder: Path, results: dict[str, Result], run: Callable[[TrainConfig], Result]
 ) -> None:
@@ -150,7 +123,7 @@ def _add_average(
             **{f.name: f.default for f in fields(LossConfig)},
         }
         again = {"resume": False, "overwrite_output_dir": True, "report": False}
-        result = run(_of_one_seed(config, folder / AVERAGE, **unchanged, **again))
+        result = run(of_one_seed(config, folder / AVERAGE, **unchanged, **again))
     results[AVERAGE] = _without_place(result, config, folder / AVERAGE, list(results))
 
 

@@ -136,6 +136,8 @@ def carry_classes(model: PreTrainedModel, earlier: Sequence[str], names: Sequenc
         earlier: names of the rows that the head has.
         names: of the rows that it is to have.
     """
+    fresh = [label for label in names if label not in earlier]
+    model.fresh_classes = fresh  # type: ignore[assignment]  # which `warm_start` may fit
     if list(earlier) == list(names):
         return
     holder, name = output_layer(model)
@@ -149,7 +151,6 @@ def carry_classes(model: PreTrainedModel, earlier: Sequence[str], names: Sequenc
             if old.bias is not None:
                 new.bias[row] = old.bias[old_row]
     setattr(holder, name, new)
-    fresh = [label for label in names if label not in earlier]
     gone = [label for label in earlier if label not in names]
     logger.info(
         "the head keeps its rows of %s; new from random weights: %s; left out: %s",

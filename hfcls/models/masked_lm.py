@@ -18,7 +18,7 @@ from transformers import (
 from hfcls.errors import HfclsError
 from hfcls.models.loading import load_weights
 from hfcls.models.scratch import SCRATCH
-from hfcls.models.tokenizers import check_vocabulary, load_tokenizer, train_tokenizer
+from hfcls.models.tokenizers import check_vocabulary, composing, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def masked_lm_and_tokenizer(
             tokenizer = train_tokenizer(texts, vocab_size, mask_token="[MASK]", alphabet=vocab_size // 4)
         model: PreTrainedModel = scratch_masked_lm(tokenizer, *shape, positions=max(max_length, LEAST_POSITIONS))
     else:
-        tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+        tokenizer = composing(load_tokenizer(name, trust_remote_code=trust_remote_code))
         model = load_weights(AutoModelForMaskedLM, name, max_length=max_length, trust_remote_code=trust_remote_code)
         check_vocabulary(name, tokenizer, model.config)
     if tokenizer.mask_token_id is None:

@@ -223,3 +223,9 @@ def test_a_text_file_has_no_labels(tmp_path):
 def test_the_hash_knows_the_labels():
     one, two = (Dataset.from_dict({"text": ["가", "나"], "label": labels}) for labels in (["1", "2"], ["2", "1"]))
     assert texts_sha256(one) != texts_sha256(two) != texts_sha256(one.select_columns(["text"]))
+
+
+def test_a_blank_cell_is_no_label_to_pretrain_with(tmp_path):
+    path = tmp_path / "rated.csv"
+    path.write_text("text,stars\n좋다,5\n나쁘다, \n글,\n", encoding="utf-8")
+    assert load_texts(str(path), "text", "stars")["label"][:] == ["5", None, None]

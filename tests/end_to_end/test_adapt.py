@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,17 @@ def test_a_full_disk_ends_with_one_message_and_the_run_goes_on_once_there_is_roo
     assert "\n" not in str(error.value)
     (drive / "other").unlink()
     assert hfcls.adapt(**run, resume=True).facts["steps"] == 14
+
+
+def test_decomposed_hangul_is_composed_as_in_training(texts, tiny_model, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.backend_tokenizer.normalizer = None
+    tokenizer.add_special_tokens({"mask_token": tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)})
+    AutoModelForMaskedLM.from_pretrained(tiny_model).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    given = {**SMALL, "model": str(tmp_path / "model"), "max_steps": 1, "report": False}
+    hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / "adapted"), **given)
+    adapted = AutoTokenizer.from_pretrained(tmp_path / "adapted")
+    text = " ".join(WORDS)
+    assert tokenizer.tokenize(unicodedata.normalize("NFD", text)) != tokenizer.tokenize(text)
+    assert adapted.tokenize(unicodedata.normalize("NFD", text)) == tokenizer.tokenize(text)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import hfcls as package
 from hfcls.errors import HfclsError
+from hfcls.fitting import seeds as seeds_module
 from hfcls.fitting.seeds import best_of
 from hfcls.runs.record import OneSeed
 from hfcls.runs.results import load_results
@@ -214,3 +215,32 @@ def test_what_does_not_go_with_seeds_is_refused_in_one_line(options, tmp_path):
         with pytest.raises(HfclsError, match=message):
             package.fine_tune(**{**options, **more})
         assert not (tmp_path / "run/results.json").exists()
+
+
+def test_a_run_that_replaces_another_is_what_resume_continues(options, table, monkeypatch):
+    """It gave back the old run, with the numbers of the old rows."""
+    given = options | {"seeds": 2, "max_steps": 2}
+    old = package.fine_tune(**given)
+    table("data/train.tsv", count=80, seed=5)
+    one = seeds_module.of_one_seed
+
+    def stopped_at_the_second(config, folder, **changes):
+        if changes["seed"] == 8 and stopped_at_the_second.runs:
+            raise KeyboardInterrupt
+        return one(config, folder, **changes)
+
+    stopped_at_the_second.runs = True
+    monkeypatch.setattr(seeds_module, "of_one_seed", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        package.fine_tune(**given, overwrite_output_dir=True)
+    stopped_at_the_second.runs = False
+    new = package.fine_tune(**given, resume=True)
+    rows = [run.facts.splits["train"].sha256 for run in (old, new)]
+    assert rows[0] != rows[1]
+
+
+def test_another_seed_is_added_beside_an_average(options):
+    given = options | {"seeds": 2, "max_steps": 2}
+    package.fine_tune(**given, ensemble=True)
+    again = package.fine_tune(**given | {"seeds": 3}, resume=True)
+    assert [run.name for run in again.facts.seeds.runs] == ["seed-7", "seed-8", "seed-9"]

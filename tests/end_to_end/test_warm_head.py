@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import WORDS
 from safetensors.torch import load_file
 from transformers import pipeline
 
@@ -79,3 +80,21 @@ def test_the_last_checkpoint_is_kept_if_nothing_is_to_choose_it(options, table):
     assert state["best_global_step"] is None
     assert len([entry for entry in state["log_history"] if "eval_loss" in entry]) == 2
     assert "not held-out" not in (Path(options["output_dir"]) / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_frozen_classifier_of_other_classes_gets_a_head_for_the_new_ones(options, table, tmp_path, caplog):
+    caplog.set_level("INFO", logger="hfcls")
+    hfcls.fine_tune(**options, freeze_encoder=True)
+    words = {"a": "별로 실망", "b": "최고 추천"}
+    rows = [
+        f"{words['ab'[i % 2]]} {WORDS[i % len(WORDS)]} {WORDS[i // 2 % len(WORDS)]}\t{'ab'[i % 2]}" for i in range(80)
+    ]
+    path = table("other/train.tsv", lines=["text\tlabel", *rows])
+    given = options | {"dataset": str(path.parent), "model": options["output_dir"], "output_dir": str(tmp_path / "new")}
+    result = hfcls.fine_tune(**given, freeze_encoder=True)
+    assert "new from random weights: a, b" in caplog.text
+    assert caplog.messages.count("the model is a classifier already: its layers and its head stay as they are") == 0
+    assert result.metrics["accuracy"] > 0.8
+    caplog.clear()
+    hfcls.fine_tune(**given | {"dataset": options["dataset"]}, freeze_encoder=True, overwrite_output_dir=True)
+    assert "its layers and its head stay as they are" in caplog.text

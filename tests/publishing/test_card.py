@@ -109,6 +109,7 @@ def test_the_card_tells_what_the_run_measured_and_was_made_of(result, tmp_path):
 def test_the_baseline_stands_beside_the_model(result, tmp_path):
     worse = BaselineScores(analyse(*predictions(80)), 1.5, McNemar(10, 0, 0.002))
     card = model_card(replace(result, baseline=worse), tmp_path, None)
+    assert "\\|" not in card, "each row has the cells of its table"
     assert rows_of(card, "Accuracy")[0][1:] == ["0.90 [0.83, 0.94]", "0.80 [0.71, 0.87]"]
     assert "better than the baseline's 0.80." in card
     assert "McNemar's test: p = 0.002." in card
