@@ -110,7 +110,7 @@ def whole_run(
     with args.main_process_first(desc="data"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config, data, args.device.type)
     config = config.fitted(len(run.encoded["train"]), getattr(run.model.config, "hidden_size", None))
-    vars(args).update({name: getattr(config, name) for name in ("num_train_epochs", "learning_rate", "fgm")})
+    vars(args).update(config.fitted_options())
     check_metric(str(config.metric_for_best_model), run.task.problem_type)
     check_confidence(run.task.problem_type, **config.confidence_options())
     further = further_metrics(config.metrics, run.task, config.trust_remote_code) if is_main else None

@@ -14,6 +14,7 @@ EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passe
 EPOCHS_OF_MORE = 3
 FGM, FGM_ROWS = 0.03, 500  # how far it moves, and up to how many rows; docs/accuracy.md
 WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
+FITTED = ("num_train_epochs", "learning_rate", "fgm")  # which wait for rows and encoder
 
 
 @dataclass(kw_only=True)
@@ -40,6 +41,10 @@ class LeftOpen(Config):
             learning_rate=1e-4 if (hidden_size or WIDE) < WIDE else 5e-5,
             fgm=fgm_for(rows),
         )
+
+    def fitted_options(self) -> dict[str, Any]:
+        """What `fitted` has filled in, or was given."""
+        return {name: getattr(self, name) for name in FITTED}
 
     def _with(self, **values: Any) -> "Self":
         return with_options(self, {name: value for name, value in values.items() if getattr(self, name) is None})

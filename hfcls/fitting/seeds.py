@@ -13,6 +13,7 @@ from typing import Any
 
 from accelerate import PartialState
 
+from hfcls.config.defaults import FITTED
 from hfcls.config.optimization import LossConfig
 from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import TrainConfig
@@ -169,10 +170,11 @@ def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) ->
     if kept.split == seeds.chosen_on:  # which chose nothing in one run
         note = note.replace("held out", "also chose the seed")
     protocol = protocol.replace("chose nothing", "chose the seed")
+    fitted = {name: value for name, value in first.facts.options.items() if name in FITTED}
     facts = replace(
         kept.facts,
         model=config.model,
-        options=changed_options(config),
+        options={**changed_options(config), **fitted},
         protocol=f"{protocol} {seeds.sentence(kept.split)}",
         steps=first.facts.steps,
         training_seconds=sum(result.facts.training_seconds for result in results.values() if result.facts),

@@ -44,9 +44,10 @@ logger = logging.getLogger(__name__)
 
 SCATTER, CONFUSION = f"{REPORT_FOLDER}/scatter.png", f"{REPORT_FOLDER}/confusion.png"
 FIGURES = (SCATTER, CONFUSION)  # of the report, where the extra is installed
-# In the lines of a card's examples, which begin so; no name out of the data begins a line.
+# In the lines of a card's examples, which begin so; no name out of the data begins a line. A name with a slash is that
+# of another model, which somebody added: a run writes that of its folder.
 REPO_NAME = re.compile(
-    r'^((?:\w+ = )?(?:pipeline\(.*?\bmodel=|Classifier\.from_pretrained\())"(?:[^"\\]|\\.)*"', re.MULTILINE
+    r'^((?:\w+ = )?(?:pipeline\(.*?\bmodel=|Classifier\.from_pretrained\())"(?:[^"\\/]|\\.)*"', re.MULTILINE
 )
 EXAMPLE_CHARS = 60
 METRICS = {  # as the Hub names them -> as an analysis does, and a title

@@ -19,7 +19,7 @@ class AdaptResult:
 
     Attributes:
         output_dir: folder of the encoder, with its masked-LM head.
-        perplexity: of the hidden tokens of the held-out texts, at the end; None if none were held out.
+        perplexity: of the hidden tokens of the held-out texts, at the end; None if there were none.
         loss: its logarithm, in nats a hidden token.
         accuracy: share of the hidden tokens that are guessed right.
         num_texts: held out.
@@ -46,7 +46,8 @@ class AdaptResult:
     def table(self) -> str:
         """The numbers a person wants first."""
         if self.perplexity is None:
-            rows = [("perplexity", "not measured: no text was held out")]
+            why = "chance hid no token of the held-out texts" if self.num_texts else "no text was held out"
+            rows = [("perplexity", f"not measured: {why}")]
         else:
             rows = [
                 ("perplexity", f"{self.perplexity:.2f}  of hidden tokens, {self.num_texts:,} held-out texts"),

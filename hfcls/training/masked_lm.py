@@ -108,9 +108,13 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def perplexity_metrics(found: EvalPrediction) -> dict[str, float]:
-    """`loss` (nats a hidden token), `perplexity` and `accuracy` over all batches of `MaskedLMTrainer`."""
+    """`loss` (nats a hidden token), `perplexity` and `accuracy` over all batches of `MaskedLMTrainer`.
+
+    Nothing where chance hid no token, as it may among a few short texts.
+    """
     loss, right, count = np.asarray(found.predictions, np.float64).sum(axis=0)
-    count = max(count, 1.0)
+    if count == 0:
+        return {}
     return {
         "loss": float(loss / count),
         "perplexity": math.exp(min(loss / count, 700.0)),

@@ -279,6 +279,15 @@ def test_a_full_disk_ends_with_one_message_and_the_run_goes_on_once_there_is_roo
     assert hfcls.adapt(**run, resume=True).facts["steps"] == 14
 
 
+def test_what_hides_no_token_measures_no_perplexity(texts, tmp_path):
+    """It was 1.00, the best there is."""
+    given = SCRATCH | {"mlm_probability": 1e-6, "max_steps": 1, "num_train_epochs": 1}
+    result = hfcls.adapt(dataset=str(texts), output_dir=str(tmp_path / "run"), **given)
+    assert (result.perplexity, result.loss, result.accuracy) == (None, None, None)
+    assert "not measured: chance hid no token of the held-out texts" in result.table()
+    assert "too few to hide a token" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+
+
 def test_decomposed_hangul_is_composed_as_in_training(texts, tiny_model, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.backend_tokenizer.normalizer = None

@@ -239,6 +239,16 @@ def test_a_run_that_replaces_another_is_what_resume_continues(options, table, mo
     assert rows[0] != rows[1]
 
 
+def test_the_record_of_several_seeds_has_what_was_filled_in(options):
+    given = {name: value for name, value in options.items() if name not in ("num_train_epochs", "learning_rate")}
+    result = package.fine_tune(**given, seeds=2, max_steps=2)
+    alone = load_results(Path(options["output_dir"]) / "seed-7").facts.options
+    for name in ("num_train_epochs", "learning_rate", "fgm"):
+        assert result.facts.options[name] == alone[name]
+    card = (Path(options["output_dir"]) / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}` {alone[name]}" in card for name in ("num_train_epochs", "learning_rate", "fgm"))
+
+
 def test_another_seed_is_added_beside_an_average(options):
     given = options | {"seeds": 2, "max_steps": 2}
     package.fine_tune(**given, ensemble=True)

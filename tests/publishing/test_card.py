@@ -348,6 +348,13 @@ def test_the_examples_of_a_pushed_card_load_its_repository(result, tmp_path):
     assert all('"tester/nsmc"' in text and ast.parse(text) for text in code)
 
 
+def test_an_example_of_another_model_keeps_its_name(result, tmp_path):
+    added = 'pipeline("text-classification", model="klue/bert-base")\n'
+    card = for_repository(f"{model_card(result, tmp_path / 'out', None)}\n{added}", "tester/nsmc")
+    assert added in card
+    assert '"tester/nsmc"' in card
+
+
 def test_licence_of_the_base_model(tmp_path):
     assert base_licence(str(tmp_path)) is None
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")

@@ -43,7 +43,7 @@ def test_half_precision_logits_are_summed_in_float32():
 def test_perplexity_is_over_tokens_not_over_batches():
     found = perplexity_metrics(EvalPrediction(np.float32([[30.0, 2, 10], [1.0, 1, 1], [0, 0, 0]]), np.zeros(3)))
     assert found == pytest.approx({"loss": 31 / 11, "perplexity": math.exp(31 / 11), "accuracy": 3 / 11})
-    assert perplexity_metrics(EvalPrediction(np.zeros((2, 3)), np.zeros(2)))["perplexity"] == 1
+    assert perplexity_metrics(EvalPrediction(np.zeros((2, 3)), np.zeros(2))) == {}, "not 1.00, the best there is"
     assert math.isfinite(perplexity_metrics(EvalPrediction(np.array([[9e9, 0, 1]]), np.zeros(1)))["perplexity"])
 
 

@@ -58,8 +58,8 @@ def pretraining_verdict(result: AdaptResult, curves: Curves) -> list[tuple[str, 
     )
     if result.perplexity is None or result.accuracy is None:
         untold = (
-            "따로 떼어 둔 글이 없어 얼마나 배웠는지 재지 않았습니다.",
-            "No text was held out, so what it has learned was not measured.",
+            "따로 떼어 둔 글이 없거나 너무 적어 얼마나 배웠는지 재지 못했습니다.",
+            "No text was held out, or too few to hide a token of, so what it has learned was not measured.",
         )
         return [untold, following]
     good = (
