@@ -238,12 +238,13 @@ def _check_complete(name: str, report: dict[str, Any]) -> None:
 def _check_loaded(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Only the head and the pooler may start from random weights."""
     prefix = model.base_model_prefix + "."
-    missing = [key for key in report["missing_keys"] if key.startswith(prefix) and ".pooler." not in key]
-    if missing:
-        raise HfclsError(
-            f"the weights of {name} do not fit its config.json: {len(missing)} tensors of the encoder are missing, "
-            f"{missing[0]} for one"
-        )
-    fresh = sorted({key.removeprefix(prefix).split(".")[0] for key in report["missing_keys"]})
-    if fresh or report["mismatched_keys"]:
-        logger.debug("not pretrained, so from random weights: %s", ", ".join(fresh) or "the head")
+    misshapen = [key for key, *_ in report["mismatched_keys"]]  # transformers fills these with random numbers, too
+    lacking = {"missing": report["missing_keys"], "of another shape": misshapen}
+    for what, keys in lacking.items():
+        if found := [key for key in keys if key.startswith(prefix) and ".pooler." not in key]:
+            raise HfclsError(
+                f"the weights of {name} do not fit its config.json: {len(found)} tensors of the encoder are {what}, "
+                f"{found[0]} for one"
+            )
+    if fresh := sorted({key.removeprefix(prefix).split(".")[0] for keys in lacking.values() for key in keys}):
+        logger.debug("not pretrained, so from random weights: %s", ", ".join(fresh))

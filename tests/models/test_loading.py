@@ -111,6 +111,15 @@ def test_weights_of_another_shape_are_refused(tiny_model, tmp_path):
         load_model(str(tmp_path), ["a", "b"])
 
 
+@pytest.mark.parametrize("key", ["max_position_embeddings", "vocab_size", "type_vocab_size"])
+def test_embeddings_of_another_shape_are_refused(key, tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, key: 512}))
+    with pytest.raises(HfclsError, match=re.escape("1 tensors of the encoder are of another shape, ")):
+        load_model(str(tmp_path), ["a", "b"])
+
+
 def test_max_length_must_have_positions(shared):
     with pytest.raises(HfclsError, match=re.escape("max_length 301 is more than the model's 300 positions")):
         check_positions(BertConfig.from_pretrained(shared / "kcbert-base"), 301)
