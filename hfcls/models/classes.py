@@ -8,7 +8,7 @@ import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from hfcls.errors import HfclsError
-from hfcls.scoring.tasks import SingleLabel, Task, task_for
+from hfcls.scoring.tasks import Regression, SingleLabel, Task, task_for
 
 logger = logging.getLogger(__name__)
 
@@ -88,16 +88,13 @@ def task_of_config(config: Any) -> Task:
 def fold_into_head(model: PreTrainedModel, mean: float, scale: float) -> None:
     """Let a regression that learned (target - mean) / scale answer with targets: only its last layer changes.
 
-    Raises:
-        HfclsError: that layer has no bias to take the mean.
+    Args:
+        model: whose last layer has a bias to take the mean: see `name_classes`.
     """
-    holder, name = output_layer(model)
-    layer: Any = getattr(holder, name)
-    if layer.bias is None:
-        raise HfclsError(f"the last layer of {type(model).__name__} has no bias, so it cannot give targets in units")
     scale_head(model, scale)
+    holder, name = output_layer(model)
     with torch.no_grad():
-        layer.bias.add_(mean)
+        getattr(holder, name).bias.add_(mean)
 
 
 def scale_head(model: PreTrainedModel, scale: float) -> None:
@@ -114,9 +111,14 @@ def name_classes(model: PreTrainedModel, names: Sequence[str], problem_type: str
     """Write the names of the classes into the config, and how many of them a text has.
 
     Raises:
-        HfclsError: the model has no head whose rows could have names.
+        HfclsError: the model has no head whose rows could have names, or none that could give a number in its unit.
     """
-    output_layer(model)
+    holder, name = output_layer(model)
+    if problem_type == Regression.problem_type and getattr(holder, name).bias is None:
+        raise HfclsError(
+            f"the last layer of {type(model).__name__} has no bias, so it cannot give targets in their unit: "
+            "take another encoder, such as a BERT"
+        )
     config: Any = model.config
     config.id2label = dict(enumerate(names))
     config.label2id = {name: i for i, name in enumerate(names)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, XLMRobertaConfig
+from transformers import AutoModelForSequenceClassification, BertConfig, GPT2Config, GPT2Model, XLMRobertaConfig
 
 from hfcls.data.encoding import encode, tokenize
 from hfcls.errors import HfclsError
@@ -118,6 +118,12 @@ def test_embeddings_of_another_shape_are_refused(key, tiny_model, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**config, key: 512}))
     with pytest.raises(HfclsError, match=re.escape("1 tensors of the encoder are of another shape, ")):
         load_model(str(tmp_path), ["a", "b"])
+
+
+def test_a_head_without_a_bias_is_refused_for_a_regression_before_the_training(tmp_path):
+    GPT2Model(GPT2Config(vocab_size=9, n_embd=8, n_layer=1, n_head=1, n_positions=8)).save_pretrained(tmp_path)
+    with pytest.raises(HfclsError, match="no bias, so it cannot give targets in their unit: take another encoder"):
+        load_model(str(tmp_path), ["score"], problem_type=Regression.problem_type)
 
 
 def test_max_length_must_have_positions(shared):
