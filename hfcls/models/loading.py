@@ -25,7 +25,7 @@ from hfcls.models.classes import (
 from hfcls.models.compact.exported import ExportedModel, is_exported
 from hfcls.models.positions import check_positions
 from hfcls.models.scratch import SCRATCH, scratch_model, scratch_shape
-from hfcls.models.sources import could_not_load, load_config, loading_options, local_folder
+from hfcls.models.sources import LOGITS_ALONE, could_not_load, load_config, loading_options, local_folder
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, composing, load_tokenizer, train_tokenizer
 from hfcls.scoring.tasks import Regression, SingleLabel
 from hfcls.system.terminal import calm_libraries
@@ -173,7 +173,7 @@ def load_weights(
             dtype=torch.float32,
             output_loading_info=True,
             **loading_options(name, trust_remote_code),
-            **options,
+            **LOGITS_ALONE | options,
         )
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error

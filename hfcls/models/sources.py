@@ -36,6 +36,8 @@ KEYS: dict[str, Any] = {
     "thresholds": list[float] | None,
     "abstain_below": float | None,
 }
+# Over what its config asks for: Trainer would gather the states of all layers, and cannot read a tuple.
+LOGITS_ALONE: dict[str, Any] = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
 _heard: dict[str, tuple[float, bool]] = {}  # by endpoint: when it was asked, and whether it answered
 
 

@@ -120,6 +120,18 @@ def test_embeddings_of_another_shape_are_refused(key, tiny_model, tmp_path):
         load_model(str(tmp_path), ["a", "b"])
 
 
+@pytest.mark.parametrize("asked", [{"output_hidden_states": True}, {"output_attentions": True}, {"return_dict": False}])
+def test_a_model_gives_logits_alone_whatever_its_config_asks_for(asked, tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **asked}))
+    model = load_model(str(tmp_path), ["a", "b"])
+    model.save_pretrained(tmp_path)
+    saved = load_classifier(str(tmp_path))[0], AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    for each in (model, *saved):
+        assert list(each(torch.tensor([[2, 3]]))) == ["logits"]
+
+
 def test_a_head_without_a_bias_is_refused_for_a_regression_before_the_training(tmp_path):
     GPT2Model(GPT2Config(vocab_size=9, n_embd=8, n_layer=1, n_head=1, n_positions=8)).save_pretrained(tmp_path)
     with pytest.raises(HfclsError, match="no bias, so it cannot give targets in their unit: take another encoder"):
