@@ -14,6 +14,8 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertTokenizer,
+    CanineConfig,
+    CanineTokenizer,
     DistilBertConfig,
     GPT2Config,
     PreTrainedTokenizerFast,
@@ -162,6 +164,10 @@ def test_a_token_without_a_row_is_named(tmp_path):
     message = rf"1 of its tokens have ids above the model's {len(tokenizer) - 1} rows \('<\|endoftext\|>' is"
     with pytest.raises(HfclsError, match=message):
         check_vocabulary("it", tokenizer, BertConfig(vocab_size=len(tokenizer) - 1))
+
+
+def test_a_model_without_a_vocabulary_takes_all_tokens():
+    check_vocabulary("it", CanineTokenizer(), CanineConfig())
 
 
 def test_a_tokenizer_without_padding_takes_that_of_its_model(tmp_path):
