@@ -3,7 +3,7 @@
 import pytest
 import torch
 from architectures import CONFIGS, WITH_TOKEN_TYPES, texts, tiny
-from transformers import TrainerCallback
+from transformers import AutoModelForSequenceClassification, LongformerConfig, TrainerCallback
 
 from hfcls.batching.choice import collator_for
 from hfcls.errors import HfclsError
@@ -32,6 +32,20 @@ def one_text_at_a_time(model, rows):
 
 def gradients(model):
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_a_model_that_pads_further_by_itself_is_moved_too(tmp_path):
+    """Longformer pads to whole attention windows, so that its embeddings are wider than the batch."""
+    size = {"vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LongformerConfig(**size, intermediate_size=32, attention_window=8, pad_token_id=1, num_labels=3)
+    rows = texts(LENGTHS[2:5], seed=1, labels=True)  # of 30 tokens at most
+    found = []
+    for share in (0.0, SHARE):
+        torch.manual_seed(0)
+        config.initializer_range, config.hidden_dropout_prob, config.attention_probs_dropout_prob = 0.2, 0.0, 0.0
+        model = AutoModelForSequenceClassification.from_config(config)
+        found.append(step_of(model, rows, "longest", tmp_path, fgm=share)[0])
+    assert found[1] > found[0] + 0.01
 
 
 class KeepGradients(TrainerCallback):

@@ -64,6 +64,8 @@ class _Embeddings:
     def move_against(self, inputs: Mapping[str, torch.Tensor], share: float) -> None:
         assert self.output.grad is not None, "a forward and a backward pass come first"
         of_text = text_of_tokens(inputs).to(self.output.device)  # Trainer moves its inputs in a dict of its own
+        wider = self.output.shape[1] - of_text.shape[1]  # Longformer pads to whole attention windows itself
+        of_text = torch.nn.functional.pad(of_text, (0, wider))
         self.move = adversarial_move(self.output.detach(), self.output.grad, of_text, share)
 
 
