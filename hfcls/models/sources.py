@@ -1,6 +1,7 @@
 """Where a model comes from: a folder here, or the Hub; and why it could not be had."""
 
 import json
+import logging
 import math
 import os
 import threading
@@ -20,13 +21,15 @@ from hfcls.baseline.model import BASELINE, is_baseline
 from hfcls.errors import HfclsError
 from hfcls.system.files import check_types
 
+logger = logging.getLogger(__name__)
+
 # The folder that `hfcls train` makes its own in, so that outputs/run is no Hub id even before the first run.
 OUTPUTS = "outputs/"
 HUB_SECONDS = 3.0
 # Encoders that come with the package, by the name that --model takes.
 ENCODERS = Path(__file__).with_name("encoders")
 SHIPPED = ("hfcls-small-ko",)
-READ_ALIKE = "영화 재미 최고 정말 이 Good GOOD é"  # lower case and accents, which are taken off Hangul too, show in it
+READ_ALIKE = "영화 재미 최고 정말 이 Good GOOD é ①"  # lower case, accents (taken off Hangul too) and NFKC show in it
 JSON_FILES = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json")
 # Of a config: what transformers takes in any type, and what we keep there ourselves.
 KEYS: dict[str, Any] = {
@@ -173,25 +176,35 @@ def check_described(name: str, folder: Path) -> None:
         )
 
 
-def check_guess(folder: Path, tokens: Callable[[str], list[str]]) -> None:
-    """Raises HfclsError if transformers guessed the class of a tokenizer.json and reads it otherwise than it says.
+def check_guess(name: str, tokens: Callable[[str], list[str]]) -> None:
+    """Holds a tokenizer to its tokenizer.json, of which transformers takes the vocabulary alone for a class of its own.
 
-    Args:
-        tokens: of a text without special tokens, as transformers reads it.
+    A difference is warned of, since the class may be meant; `HfclsError` is raised if transformers guessed the class.
+    `tokens` gives those of a text, without special ones, as transformers reads it.
     """
-    file, about = folder / "tokenizer.json", folder / "tokenizer_config.json"
-    said = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
-    if not file.is_file() or "tokenizer_class" in said or "do_lower_case" in said:
+    folder, file_name = local_folder(name), "tokenizer.json"
+    file = Path(folder / file_name if folder else str(try_to_load_from_cache(name, file_name)))
+    about = file.with_name("tokenizer_config.json")
+    if not file.is_file():
         return
+    said = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     itself = Tokenizer.from_file(str(file))
     itself.no_padding()
     itself.no_truncation()
     found, expected = tokens(READ_ALIKE), itself.encode(READ_ALIKE, add_special_tokens=False).tokens
-    if found != expected:
+    if found == expected:
+        return
+    at = max(i for i in range(len(expected) + 1) if found[:i] == expected[:i])
+    differs = f"otherwise than it was made ({found[at : at + 5]} for {expected[at : at + 5]})"
+    if "tokenizer_class" not in said and "do_lower_case" not in said:
         raise HfclsError(
-            f"{about} does not say how tokenizer.json is read (tokenizer_class), and transformers reads it otherwise "
-            f"than it was made ({found[:5]} for {expected[:5]}): save the tokenizer anew with save_pretrained"
+            f"{about} does not say how tokenizer.json is read (tokenizer_class), and transformers reads it {differs}: "
+            "save the tokenizer anew with save_pretrained"
         )
+    logger.warning(
+        "transformers reads %s as a %s, %s: if the model was trained on the latter, set tokenizer_class to "
+        "PreTrainedTokenizerFast in %s", file, said.get("tokenizer_class", "guessed class"), differs, about.name
+    )  # fmt: skip
 
 
 def sets_case(folder: Path) -> bool:

@@ -67,8 +67,7 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in PROBE.split()]
     except Exception as error:
         raise HfclsError(could_not_load("tokenizer", name, error)) from error
-    if folder:
-        check_guess(folder, tokenizer.tokenize)
+    check_guess(name, tokenizer.tokenize)
     config = _config_beside(name, trust_remote_code)
     check_reading(name, tokenizer, config)
     if tokenizer.unk_token_id is not None and all(tokenizer.unk_token_id in ids for ids in words):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import WORDS
+from tokenizers import normalizers
 from transformers import BertTokenizer
 
 from hfcls import Classifier, cli
@@ -97,6 +98,27 @@ def test_a_class_that_transformers_guesses_must_read_the_tokenizer_as_it_was_mad
             Classifier.from_pretrained(str(copied))
     else:
         assert torch.equal(Classifier.from_pretrained(str(copied)).probabilities(["Good 최고"]), expected)
+
+
+def test_a_class_that_reads_a_tokenizer_otherwise_than_it_was_made_is_warned_of(copied, caplog):
+    """Of a class of its own, transformers 5 takes the vocabulary alone, not the normalizer."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "good"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    saved = BertTokenizer(vocabulary, do_lower_case=False)
+    saved.save_pretrained(copied)
+    Classifier.from_pretrained(str(copied))
+    assert not caplog.messages
+    saved.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    saved.save_pretrained(copied)
+    Classifier.from_pretrained(str(copied))
+    (said,) = caplog.messages
+    assert "as a BertTokenizer, otherwise than it was made (['[UNK]', '[UNK]'" in said
+    assert "for ['good', 'good'" in said
+    config = json.loads((copied / "tokenizer_config.json").read_text("utf-8"))
+    (copied / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": "PreTrainedTokenizerFast"}))
+    caplog.clear()
+    assert Classifier.from_pretrained(str(copied)).tokenizer.tokenize("Good") == ["good"]
+    assert not caplog.messages
 
 
 def test_a_baseline_without_its_n_grams_is_told_from_an_unknown_architecture(tmp_path):
