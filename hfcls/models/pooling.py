@@ -39,7 +39,7 @@ def warm_start(
 ) -> float:
     """Give an encoder the layers and pooling asked for, and a head fitted on what it then reads, in place.
 
-    A classifier of these classes stays as it is: its head knows more than the features tell.
+    A classifier of these classes stays as it is, unless it is `needed`: its head knows more than the features tell.
     Returns the seconds it took.
 
     Args:
@@ -54,10 +54,10 @@ def warm_start(
     began = time.monotonic()
     if class_names_of(model.config) is not None:
         fresh = getattr(model, "fresh_classes", [])
-        if not fresh or (not needed and len(fresh) < len(model.config.id2label or {})):
+        if not needed and len(fresh) < len(model.config.id2label or {}):
             logger.info("the model is a classifier already: its layers and its head stay as they are")
             return time.monotonic() - began
-        layers, pooling = "all", "first"  # of other classes: its layers and pooling stay, its head is fitted anew
+        layers, pooling = "all", "first"  # its layers and pooling stay, its head is fitted anew
     if reason := unknown_head(model):
         if needed:
             raise HfclsError(f"cannot fit the head: {reason}; leave out --freeze_encoder")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import WORDS
+from conftest import WORDS, reviews
 from safetensors.torch import load_file
 from transformers import pipeline
 
@@ -95,6 +95,12 @@ def test_a_frozen_classifier_of_other_classes_gets_a_head_for_the_new_ones(optio
     assert "new from random weights: a, b" in caplog.text
     assert caplog.messages.count("the model is a classifier already: its layers and its head stay as they are") == 0
     assert result.metrics["accuracy"] > 0.8
-    caplog.clear()
-    hfcls.fine_tune(**given | {"dataset": options["dataset"]}, freeze_encoder=True, overwrite_output_dir=True)
-    assert "its layers and its head stay as they are" in caplog.text
+
+
+def test_a_frozen_classifier_learns_from_rows_of_its_own_classes(options, table, tmp_path):
+    """Else nothing is learned: here the new rows call praise 0 and blame 1."""
+    hfcls.fine_tune(**options, freeze_encoder=True)
+    rows = [f"{text}\t{1 - int(label)}" for text, label in reviews(80, 3)]
+    path = table("other/train.tsv", lines=["text\tlabel", *rows])
+    given = options | {"dataset": str(path.parent), "model": options["output_dir"], "output_dir": str(tmp_path / "new")}
+    assert hfcls.fine_tune(**given, freeze_encoder=True).metrics["accuracy"] > 0.6
