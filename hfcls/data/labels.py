@@ -16,6 +16,7 @@ from hfcls.system.quoting import quoted
 logger = logging.getLogger(__name__)
 
 WHOLE = re.compile(r"[-+]?\d+(\.0*)?")
+AROUND = re.compile(r"^[\s\u200b-\u200d\u2060\ufeff]+|[\s\u200b-\u200d\u2060\ufeff]+$")  # also blanks without width
 SHOWN_ROWS = 5
 
 
@@ -66,7 +67,12 @@ def value_names(rows: Dataset, where: str, column: str) -> dict[Any, str | None]
 
 def name_of(value: Any) -> str | None:
     """The name of the class that a value stands for: its text, in NFC without blanks around it; None of no class."""
-    return None if value is None or value != value else unicodedata.normalize("NFC", str(value)).strip() or None
+    return None if is_nothing(value) else AROUND.sub("", unicodedata.normalize("NFC", str(value)))
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether it is no label: null, NaN, or a text of blanks alone."""
+    return value is None or value != value or (isinstance(value, str) and not AROUND.sub("", value))
 
 
 def same_classes(names: Iterable[str | None]) -> dict[str, str]:

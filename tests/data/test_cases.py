@@ -232,6 +232,32 @@ def test_labels_are_one_class_in_any_spelling(tmp_path, caplog):
     assert load_corpus(str(path))["train"].features["label"].names == ["1.0", "1.5"]
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\u3000", "\u200b", "\ufeff "])
+@pytest.mark.parametrize(
+    ("header", "filled", "options"),
+    [
+        (("text", "label"), ("긍정", "부정"), {}),
+        (("text", "label"), ("배송|가격", "배송"), {"label_separator": "|"}),
+        (("text", "배송", "가격"), ("1", "0"), {"label_columns": "배송,가격"}),
+        (("text", "label"), ("1.5", "2.5"), {"task": "regression"}),
+    ],
+)
+def test_a_cell_of_blanks_is_no_label_of_any_kind(tmp_path, blank, header, filled, options):
+    rows = [(text, *[blank if i == 7 else filled[i % 2]] * (len(header) - 1)) for i, text in enumerate(TEXTS)]
+    path = str(write(tmp_path / "a.csv", lines(rows, header)))
+    with pytest.raises(HfclsError, match=r"1 of 60 rows has no label in column .*, row 8: --drop_unlabelled"):
+        load_corpus(path, **options)
+    assert len(load_corpus(path, **options, drop_unlabelled=True)["train"]) == 59
+
+
+def test_blanks_without_width_around_a_label_are_none_of_it(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "hfcls")
+    rows = [(text, ["긍정", "긍정\u200b", "\ufeff부정", "부정"][i % 4]) for i, text in enumerate(TEXTS)]
+    found = load_corpus(str(write(tmp_path / "a.csv", lines(rows))))["train"]
+    assert found.features["label"].names == ["긍정", "부정"]
+    assert r"without blanks around them: '긍정\u200b', '\ufeff부정'" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("labels", "warning"),
     [

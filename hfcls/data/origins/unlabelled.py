@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hfcls.data.columns import column_values, likely_columns, text_columns
+from hfcls.data.labels import is_nothing
 from hfcls.data.targets.lists import column_list
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
@@ -71,7 +72,7 @@ def _is_secret(train: Dataset, known: str, test: Dataset, column: str) -> bool:
         for value in _scalars(test, column):
             if value in PLACEHOLDERS:
                 hidden = True
-            elif not _is_nothing(value):
+            elif not is_nothing(value):
                 return False
         return not (hidden and any(value in PLACEHOLDERS for value in _scalars(train, known)))
     except ValueError:  # datasets decodes JSON with ujson, which has no integers above 64 bits
@@ -81,10 +82,6 @@ def _is_secret(train: Dataset, known: str, test: Dataset, column: str) -> bool:
 def _scalars(rows: Dataset, column: str) -> Iterator[Any]:
     for value in column_values(rows, column):
         yield from value if isinstance(value, list) else [value]
-
-
-def _is_nothing(value: Any) -> bool:
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def unlabelled(

@@ -5,7 +5,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
 
 from hfcls.data.columns import reached
-from hfcls.data.labels import name_of
+from hfcls.data.labels import is_nothing, name_of
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import different_names
 
@@ -35,7 +35,7 @@ def with_joined_columns(rows: Dataset, where: str, label_columns: str) -> Datase
         remove_columns=columns,
         features=_features(label_columns, List(Value("string"))),
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
-        fn_kwargs={"columns": columns, "names": names, "joined": label_columns, "where": where, "version": 1},
+        fn_kwargs={"columns": columns, "names": names, "joined": label_columns, "where": where, "version": 2},
         desc="labels",
     )
     return concatenate_datasets([rows, joined], axis=1)
@@ -59,7 +59,7 @@ def _join_batch(
     for i, values in zip(indices, zip(*(batch[column] for column in columns), strict=True), strict=True):
         flags = [_flag(value) for value in values]
         for column, value, flag in zip(columns, values, flags, strict=True):
-            if flag is None and value not in (None, "") and value == value:
+            if flag is None and not is_nothing(value):
                 raise HfclsError(
                     f"{where}, row {i + 1}: column {column!r} of label_columns holds {value!r:.80}, not 0 or 1"
                 )
@@ -112,7 +112,7 @@ def as_label_lists(rows: Dataset, where: str, column: str, separator: str | None
             "separator": separator,
             "where": where,
             "declared": declared_names(rows, column),
-            "version": 2,
+            "version": 3,
         },
         desc="labels",
     )
@@ -130,7 +130,7 @@ def _list_batch(
 ) -> dict[str, list[Any]]:
     lists: list[list[str] | None] = []
     for i, value in zip(indices, batch[column], strict=True):
-        if value is None or value == "" or value != value or (declared is not None and value in (-1, [-1])):
+        if is_nothing(value) or (declared is not None and value in (-1, [-1])):
             lists.append(None)
             continue
         if isinstance(value, str):

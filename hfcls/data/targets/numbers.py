@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Value
 
+from hfcls.data.labels import is_nothing
 from hfcls.errors import HfclsError
 
 # Of more classes that are numbers we ask whether they are targets: whole ones, and texts some of which have decimals.
@@ -25,7 +26,7 @@ def as_numbers(rows: Dataset, where: str, column: str) -> Dataset:
         rows = rows.remove_columns(column).add_column(column, names)
     features = rows.features.copy()
     features[column] = Value("float64")
-    arguments = {"column": column, "where": where, "version": 1}
+    arguments = {"column": column, "where": where, "version": 2}
     return rows.map(
         _number_batch, batched=True, with_indices=True, features=features, fn_kwargs=arguments, desc="targets"
     )
@@ -73,7 +74,7 @@ def _number_batch(
 
 def number_of(value: Any) -> float | None:
     """The number that a value is or says; None of no value, infinity of what is none."""
-    if value is None or value == "" or value != value:
+    if is_nothing(value):
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return math.inf
