@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 WHOLE = re.compile(r"[-+]?\d+(\.0*)?")
 AROUND = re.compile(r"^[\s\u200b-\u200d\u2060\ufeff]+|[\s\u200b-\u200d\u2060\ufeff]+$")  # also blanks without width
 SHOWN_ROWS = 5
+ROW = "hfcls: row"  # column of the rows that are left where others are left out: their numbers from 1, before that
 
 
 def class_names(rows: Dataset, where: str, column: str, names: Collection[str | None]) -> list[str]:
@@ -158,10 +159,7 @@ def labelled_splits(
     for line in told:
         logger.warning("%s: left out", line)
     return DatasetDict(
-        {
-            split: rows.select(np.setdiff1d(np.arange(len(rows)), missing[split])) if missing[split] else rows
-            for split, rows in raw.items()
-        }
+        {split: _without_rows(rows, missing[split]) if missing[split] else rows for split, rows in raw.items()}
     )
 
 
@@ -195,5 +193,11 @@ def labelled(rows: Dataset, where: str, column: str, names: Mapping[Any, str | N
         raise HfclsError(f"{where}: no row has a label in column {column!r}, so nothing can be scored")
     if missing:
         logger.warning("%s: not scored", _missing_labels(where, rows, missing, column))
-        return rows.select(np.setdiff1d(np.arange(len(rows)), missing))
+        return _without_rows(rows, missing)
     return rows
+
+
+def _without_rows(rows: Dataset, missing: list[int]) -> Dataset:
+    """The rows but for these; the others keep their numbers, by which messages name them."""
+    numbers = np.arange(1, len(rows) + 1)
+    return rows.add_column(ROW, numbers).select(np.setdiff1d(numbers - 1, missing))

@@ -87,6 +87,19 @@ def test_null_texts_become_empty_texts_and_are_counted(tmp_path, caplog):
         assert "train: 2 of 3 rows have no text (null), row 1 for one; it is read as an empty text" in caplog.messages
 
 
+def test_rows_are_named_by_their_place_among_all_also_where_others_are_left_out(tmp_path, caplog):
+    rows = [("글 하나", None), ("글 둘", "긍정"), (None, "부정"), ("글 셋", None), ("글 넷", "부정")]
+    for name, others in (("train", []), ("test", [("글 다섯", None), ("글 여섯", "중립")])):
+        lines = [json.dumps({"text": text, "label": label}) for text, label in rows + others]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(HfclsError, match="test, row 7: the unknown label '중립'"):
+        load_corpus(str(tmp_path), drop_unlabelled=True)
+    assert "train: 1 of 3 rows have no text (null), row 3 for one; it is read as an empty text" in caplog.messages
+    caplog.clear()
+    load_held_out(str(tmp_path), ["긍정", "부정", "중립"])
+    assert "test: 1 of 4 rows have no text (null), row 3 for one; it is read as an empty text" in caplog.messages
+
+
 @pytest.mark.parametrize(
     ("lines", "options", "message"),
     [

@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset, Features, Value
 
 from hfcls.data.columns import with_columns
+from hfcls.data.labels import ROW
 from hfcls.data.readers import text_problem, without_text
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import shown as shown_names
@@ -49,17 +50,18 @@ def selected(
     columns = dict(zip(texts, ("text", "text_pair"), strict=False))
     features = Features({name: Value("string") for name in columns.values()})
     features["label"] = feature or Value("float64")
+    if ROW not in rows.column_names:
+        rows = rows.add_column(ROW, np.arange(1, len(rows) + 1))
     missing = np.flatnonzero(without_text(rows, texts))
     if len(missing):
         logger.warning(
             "%s: %d of %d rows have no text (null), row %d for one; it is read as an empty text",
-            split, len(missing), len(rows), missing[0] + 1,
+            split, len(missing), len(rows), rows[int(missing[0])][ROW],
         )  # fmt: skip
-    rows = rows.select_columns([*texts, label])  # whatever others hold, nobody reads it
+    rows = rows.select_columns([*texts, label, ROW])  # whatever others hold, nobody reads it
     mapped = rows.map(
         _select_batch,
         batched=True,
-        with_indices=True,
         remove_columns=rows.column_names,
         features=features,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
@@ -69,7 +71,7 @@ def selected(
             "ids": None if ids is None else dict(ids),
             "known": list(known),
             "split": split,
-            "version": 3,
+            "version": 4,
         },
         desc=f"{split}: labels",
     )
@@ -81,7 +83,6 @@ def selected(
 
 def _select_batch(
     batch: dict[str, list[Any]],
-    indices: list[int],
     *,
     columns: dict[str, str],
     label: str,
@@ -97,11 +98,11 @@ def _select_batch(
         selected["label"] = batch[label]
         return selected
     selected["label"] = []
-    for index, value in zip(indices, batch[label], strict=True):
+    for row, value in zip(batch[ROW], batch[label], strict=True):
         values = value if isinstance(value, list) else [value]
         if unknown := [v for v in values if str(v) not in ids]:
             found = "no label" if unknown[0] in (None, "") else f"the unknown label {unknown[0]!r}"
-            raise HfclsError(f"{split}, row {index + 1}: {found} in column {label!r}; known are {shown_names(known)}")
+            raise HfclsError(f"{split}, row {row}: {found} in column {label!r}; known are {shown_names(known)}")
         class_ids = [ids[str(v)] for v in values]
         selected["label"].append(sorted(class_ids) if isinstance(value, list) else class_ids[0])
     return selected
