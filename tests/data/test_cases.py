@@ -261,7 +261,10 @@ def test_blanks_without_width_around_a_label_are_none_of_it(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("labels", "warning"),
     [
-        (["Positive", "positive", "Negative"], "differ in small and capital letters only: 'Positive / positive'"),
+        (["Positive", "positive", "Negative"], "full-width characters only: 'Positive / positive'"),
+        (["환불요청", "환불 요청", "교환"], "blanks or full-width characters only: '환불 요청 / 환불요청'"),
+        (["A", "Ａ", "B"], "full-width characters only: 'A / Ａ'"),
+        (["긍\u200b정", "긍정", "부정"], r"full-width characters only: '긍\u200b정 / 긍정'"),
         (["a", "b", "nan"], "20 rows are of the class 'nan': is it a label that is missing?"),
         (range(60), "60 classes in 60 rows: is it the right --label_column?"),
     ],

@@ -275,7 +275,7 @@ def test_what_training_warns_of_and_what_it_refuses(train, tmp_path, caplog):
     assert "are these several labels of one text? then add --label_separator ','" in caplog.text
     case = given("case.csv", [(text, ["Positive", "positive", "NEGATIVE"][i % 3]) for i, (text, _) in enumerate(ROWS)])
     train(case, overwrite_output_dir=True)
-    assert "differ in small and capital letters only: 'Positive / positive'" in caplog.text
+    assert "differ in capital letters, blanks or full-width characters only: 'Positive / positive'" in caplog.text
     train(given("single.csv", [*ROWS, ("글 하나", "하나뿐")]), overwrite_output_dir=True)
     assert "하나뿐: one text only, which stays in train; validation has none of it" in caplog.text
     long = [(f"{text} {'영화 ' * 60}", label) for text, label in ROWS]

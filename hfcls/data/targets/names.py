@@ -1,6 +1,7 @@
 """Names of classes: what looks wrong about them, in English and in Korean, and the tokens that spell them."""
 
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -25,12 +26,12 @@ def name_warnings(classes: Mapping[str, int]) -> Iterator[Said]:
     present = [name for name, count in classes.items() if count]
     spellings: dict[str, list[str]] = {}
     for name in present:
-        spellings.setdefault(name.casefold(), []).append(name)
+        spellings.setdefault(_sound(name), []).append(name)
     if twins := [same for same in spellings.values() if len(same) > 1]:
         names = quoted([" / ".join(same) for same in twins])
         yield (
-            f"these classes differ in small and capital letters only: {names}",
-            f"대소문자만 다른 클래스가 있습니다: {names}",
+            f"these classes differ in capital letters, blanks or full-width characters only: {names}",
+            f"대소문자, 빈칸, 전각 문자만 다른 클래스가 있습니다: {names}",
         )
     for name in present:
         if name.casefold() in MISSING:
@@ -46,6 +47,12 @@ def name_warnings(classes: Mapping[str, int]) -> Iterator[Said]:
             f"{len(present):,} classes in {rows:,} rows: is it the right --label_column?",
             f"{rows:,}행에 클래스가 {len(present):,}개입니다. --label_column이 맞는지 확인하세요",
         )
+
+
+def _sound(name: str) -> str:
+    """What is left of a name read aloud: no case, no white space, no characters that cannot be seen."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(char for char in folded if not (char.isspace() or unicodedata.category(char) == "Cf"))
 
 
 def _joined(classes: Mapping[str, int], separator: str) -> Said | None:
