@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 WHOLE = re.compile(r"[-+]?\d+(\.0*)?")
 AROUND = re.compile(r"^[\s\u200b-\u200d\u2060\ufeff]+|[\s\u200b-\u200d\u2060\ufeff]+$")  # also blanks without width
+ITEM = r"""(?:'[^'\\]*'|"[^"\\]*"|-?\d+)"""
+LIST = re.compile(rf"\[\s*(?:{ITEM}(?:[\s,]+{ITEM})*)?\s*\]")  # by Python, JSON or numpy, which has no commas
 SHOWN_ROWS = 5
 ROW = "hfcls: row"  # column of the rows that are left where others are left out: their numbers from 1, before that
 
@@ -74,6 +76,13 @@ def name_of(value: Any) -> str | None:
 def is_nothing(value: Any) -> bool:
     """Whether it is no label: null, NaN, or a text of blanks alone."""
     return value is None or value != value or (isinstance(value, str) and not AROUND.sub("", value))
+
+
+def cut_labels(text: str, separator: str) -> list[str]:
+    """The labels in a text: what stands between the separators, or in a list that a program wrote as text."""
+    if LIST.fullmatch(text.strip()):
+        return [found.strip("'\"") for found in re.findall(ITEM, text)]
+    return text.split(separator)
 
 
 def same_classes(names: Iterable[str | None]) -> dict[str, str]:

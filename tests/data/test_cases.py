@@ -250,6 +250,18 @@ def test_a_cell_of_blanks_is_no_label_of_any_kind(tmp_path, blank, header, fille
     assert len(load_corpus(path, **options, drop_unlabelled=True)["train"]) == 59
 
 
+@pytest.mark.parametrize("written", [str, json.dumps, lambda labels: str(np.array(labels))])
+def test_lists_that_a_program_wrote_as_text_are_asked_about_and_read(tmp_path, written):
+    labels = [["delivery", "low price"], ["delivery"], [], ["price"]]
+    frame = pd.DataFrame({"text": TEXTS, "label": [written(labels[i % 4]) for i in range(60)]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    told = check(dataset=str(tmp_path / "a.csv"), baseline=False).warnings()
+    assert any("are these several labels of one text? then add --label_separator ','" in line for line in told)
+    found = load_corpus(str(tmp_path / "a.csv"), label_separator=",")["train"]
+    assert found.features["label"].feature.names == ["delivery", "low price", "price"]
+    assert found["label"][:4] == [[0, 1], [0], [], [2]]
+
+
 def test_blanks_without_width_around_a_label_are_none_of_it(tmp_path, caplog):
     caplog.set_level(logging.INFO, "hfcls")
     rows = [(text, ["긍정", "긍정\u200b", "\ufeff부정", "부정"][i % 4]) for i, text in enumerate(TEXTS)]

@@ -5,7 +5,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
 
 from hfcls.data.columns import reached
-from hfcls.data.labels import is_nothing, name_of
+from hfcls.data.labels import cut_labels, is_nothing, name_of
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import different_names
 
@@ -95,7 +95,7 @@ def declared_names(rows: Dataset, column: str) -> list[str] | None:
 def as_label_lists(rows: Dataset, where: str, column: str, separator: str | None) -> Dataset:
     """The label column as lists of names, in Unicode NFC without blanks around them; null where there is no label.
 
-    A text is cut at `separator`; without one, any other value is a list of one.
+    A text is cut at `separator`, see `cut_labels`; without one, any other value is a list of one.
 
     Raises:
         HfclsError: a list holds something else than texts and whole numbers; names the row.
@@ -112,7 +112,7 @@ def as_label_lists(rows: Dataset, where: str, column: str, separator: str | None
             "separator": separator,
             "where": where,
             "declared": declared_names(rows, column),
-            "version": 3,
+            "version": 4,
         },
         desc="labels",
     )
@@ -134,7 +134,7 @@ def _list_batch(
             lists.append(None)
             continue
         if isinstance(value, str):
-            value = value.split(separator) if separator else [value]
+            value = cut_labels(value, separator) if separator else [value]
         values = value if isinstance(value, list) else [value]
         if odd := [v for v in values if not _is_label(v, declared)]:
             raise HfclsError(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datasets import ClassLabel, Dataset
 from transformers import PreTrainedTokenizerBase
 
+from hfcls.data.labels import LIST, cut_labels
 from hfcls.data.tasks import label_counts
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted, shown
@@ -56,10 +57,14 @@ def _sound(name: str) -> str:
 
 
 def _joined(classes: Mapping[str, int], separator: str) -> Said | None:
-    """A warning of classes that are several labels in one text, each of which stands in others too."""
-    parts = {name: [part.strip() for part in name.split(separator)] for name, rows in classes.items() if rows}
+    """A warning of classes that are several labels in one text: a list, or names each of which stands in others too."""
+    parts = {name: [part.strip() for part in cut_labels(name, separator)] for name, rows in classes.items() if rows}
     seen = Counter(part for found in parts.values() for part in set(found))
-    several = [name for name, found in parts.items() if len(found) > 1 and all(seen[part] > 1 for part in found)]
+    several = [
+        name
+        for name, found in parts.items()
+        if len(found) > 1 and (LIST.fullmatch(name) or all(seen[part] > 1 for part in found))
+    ]
     if not several or (rows := sum(classes[name] for name in several)) < 2:
         return None
     return (
