@@ -5,9 +5,10 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Json, Value
 
 from hfcls.data.targets.names import with_class_names
 from hfcls.errors import HfclsError
@@ -127,7 +128,18 @@ def check_targets(output: str, apply: str | None, raw: DatasetDict) -> None:
         raise HfclsError(
             f"the data has the splits {', '.join(raw)}, so the copy is a folder: give --apply a name without suffix"
         )
+    kinds = {name: kind for rows in raw.values() for name, kind in rows.features.items()}
+    odd = [name for name, kind in kinds.items() if not (_fits_a_cell(kind) or isinstance(kind, Json))]
+    if odd and target.suffix in (".csv", ".tsv"):
+        raise HfclsError(
+            f"{target.suffix[1:]} has no form for the lists, objects or bytes in column {odd[0]!r}: let the name of "
+            "--apply end in .parquet, or in .jsonl, which has none for bytes"
+        )
     check_writable(target, "apply")
+
+
+def _fits_a_cell(kind: Any) -> bool:
+    return isinstance(kind, ClassLabel) or (isinstance(kind, Value) and "binary" not in kind.dtype)
 
 
 def write_cleaned(raw: DatasetDict, found: Suspects, target: Path, *, header: bool) -> None:
@@ -141,8 +153,7 @@ def write_cleaned(raw: DatasetDict, found: Suspects, target: Path, *, header: bo
         for split, rows in raw.items():
             dropped = [suspect.row - 1 for suspect in found.doubted if suspect.split == split]
             kept = rows.select(np.setdiff1d(np.arange(len(rows)), dropped))
-            flat = all(isinstance(kind, Value | ClassLabel) for kind in rows.features.values())
-            suffix = target.suffix or (".csv" if flat else ".jsonl")
+            suffix = target.suffix or (".csv" if all(map(_fits_a_cell, rows.features.values())) else ".jsonl")
             _write(kept, aside if target.suffix else aside / f"{split}{suffix}", suffix, header=header)
 
 

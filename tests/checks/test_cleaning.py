@@ -252,3 +252,18 @@ def test_bytes_are_not_written_as_a_text_that_looks_like_them(tmp_path):
     with pytest.raises(HfclsError, match="jsonl has no form for bytes: let the name of --apply end in .parquet"):
         package.clean(**given, apply=str(tmp_path / "copy.jsonl"))
     assert not (tmp_path / "copy.jsonl").exists()
+
+
+@pytest.mark.parametrize("value", [["a", "b"], {"a": 1}, b"\x00"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_lists_objects_and_bytes_are_not_written_to_cells_as_python_shows_them(tmp_path, value, suffix):
+    texts, labels = zip(*reviews(60), strict=True)
+    rows = {"text": list(texts), "label": list(labels), "more": [value] * 60}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "rows.parquet")
+    given = {"dataset": str(tmp_path / "rows.parquet"), "output": str(tmp_path / "list.csv")}
+    with pytest.raises(HfclsError, match=f"{suffix[1:]} has no form for the lists, objects or bytes in column 'more'"):
+        package.clean(**given, apply=str(tmp_path / f"copy{suffix}"))
+    assert not (tmp_path / f"copy{suffix}").exists()
+    package.clean(**given, apply=str(tmp_path / "copy.parquet"))
+    kept = Dataset.from_parquet(str(tmp_path / "copy.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert list(kept["more"]) == [value] * len(kept)
