@@ -27,8 +27,8 @@ class Suspect:
 
     Attributes:
         split, row: where it stands; rows are numbered from 1.
-        file, line: the name of its file and its first line there, header and blank lines counted; None where the file
-            has no lines.
+        file, line: the name of its file and its first line there, header and blank lines counted, or its number in a
+            workbook; None where the file has no lines.
         label, suggested: the class that is given, and the most probable one.
         probability_label, probability_suggested: of these, by models that have not seen the row.
         doubted: whether confident learning takes the label for wrong.

@@ -19,26 +19,12 @@ SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 
 def open_workbook(path: Path, options: ReadOptions) -> Table:
-    """The first sheet, or the one called `sheet`: all columns as text, as a csv file of it would have them.
+    """The first sheet that is shown, or the one called `sheet`: all columns as text, as a csv of it would have them.
 
     Raises:
         HfclsError: python-calamine is not installed, the file is no workbook, or there is no such sheet.
     """
-    try:
-        from python_calamine import CalamineError, CalamineWorkbook
-    except ImportError as error:
-        raise HfclsError(f"{path}: a workbook needs python-calamine: {INSTALL_EXTRA.format(extra='excel')}") from error
-    try:
-        with open_bytes(path) as file:
-            workbook = CalamineWorkbook.from_filelike(file)
-            names = workbook.sheet_names
-            sheet = _sheet(path, names, options.sheet)
-            rows = workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
-    except CalamineError as error:
-        raise HfclsError(f"{path} is not a workbook that can be read: {error!s:.200}") from error
-    cells = [[_text(value) for value in row] for row in rows]
-    while cells and not any(cells[-1]):
-        cells.pop()
+    sheet, others, cells = _cells(path, options)
     while cells and not any(cells[0]):
         cells.pop(0)
     if len(cells) < (1 if options.no_header else 2):
@@ -47,10 +33,38 @@ def open_workbook(path: Path, options: ReadOptions) -> Table:
     header = [str(i) for i in range(1, width + 1)] if options.no_header else cells.pop(0)[:width]
     columns = unique_names(header)
     table = Table(Features({name: Value("string") for name in columns}), _parts(iter(cells), columns))
-    others = [name for name in names if name != sheet]
     if others and options.sheet is None:
         table.decided.append(f"read its first sheet, {sheet!r}, and not {quoted(others)}: --sheet chooses another")
     return table
+
+
+def sheet_rows(path: Path, options: ReadOptions) -> list[int]:
+    """The number, as a spreadsheet shows it, of each row that `open_workbook` gives."""
+    _, _, cells = _cells(path, options)
+    top = next(i for i, row in enumerate(cells, start=1) if any(row))
+    return list(range(top if options.no_header else top + 1, len(cells) + 1))
+
+
+def _cells(path: Path, options: ReadOptions) -> tuple[str, list[str], list[list[str]]]:
+    """The name of the sheet that is meant, those of the others, and its rows, down to the last one that is filled."""
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+    except ImportError as error:
+        raise HfclsError(f"{path}: a workbook needs python-calamine: {INSTALL_EXTRA.format(extra='excel')}") from error
+    try:
+        with open_bytes(path) as file:
+            workbook = CalamineWorkbook.from_filelike(file)
+            kind = (SheetTypeEnum.WorkSheet, SheetVisibleEnum.Visible)
+            shown = [found.name for found in workbook.sheets_metadata if (found.typ, found.visible) == kind]
+            names = workbook.sheet_names
+            sheet = _sheet(path, names, options.sheet or next(iter(shown), None))
+            rows = workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except CalamineError as error:
+        raise HfclsError(f"{path} is not a workbook that can be read: {error!s:.200}") from error
+    cells = [[_text(value) for value in row] for row in rows]
+    while cells and not any(cells[-1]):
+        cells.pop()
+    return sheet, [name for name in names if name != sheet], cells
 
 
 def _sheet(path: Path, names: list[str], wanted: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
+from hfcls.data.formats import spreadsheets
 from hfcls.data.formats.delimited import row_lines
 from hfcls.data.formats.encodings import kind_of
 from hfcls.data.formats.table import ReadOptions
@@ -49,11 +50,17 @@ def _options_of(dataset: str, options: ReadOptions) -> ReadOptions:
 
 
 def row_places(dataset: str, files: Sequence[Path], options: ReadOptions) -> list[tuple[str, int | None]]:
-    """The name of the file of each row of a split, and its line there, from 1; None in a file that has no lines."""
+    """The name of the file of each row of a split, and its line there, from 1; None in a file that has no lines.
+
+    Of a workbook it is the number that a spreadsheet shows before the row.
+    """
     options, places = _options_of(dataset, options), []
     for path in files:
-        if not path.is_dir() and (kind := kind_of(path)) in DELIMITERS:
-            lines: Sequence[int | None] = row_lines(path, DELIMITERS[kind], options)
+        lines: Sequence[int | None]
+        if (kind := "" if path.is_dir() else kind_of(path)) in DELIMITERS:
+            lines = row_lines(path, DELIMITERS[kind], options)
+        elif kind in spreadsheets.SUFFIXES:
+            lines = spreadsheets.sheet_rows(path, options)
         else:
             lines = [None] * len(read_table(path, options))
         places += [(path.name, line) for line in lines]

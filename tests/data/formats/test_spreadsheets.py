@@ -6,8 +6,9 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+import hfcls as package
 from hfcls.data.corpora import load_corpus
-from hfcls.data.formats.spreadsheets import open_workbook
+from hfcls.data.formats.spreadsheets import open_workbook, sheet_rows
 from hfcls.data.formats.table import ReadOptions
 from hfcls.errors import HfclsError
 
@@ -29,7 +30,7 @@ def cell(value):
     return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(value)}</t></is></c>'
 
 
-def write_workbook(path, sheets):
+def write_workbook(path, sheets, hidden=()):
     """The least that Excel opens: a workbook with these sheets, each a list of rows."""
     numbered = list(enumerate(sheets.items(), start=1))
     with zipfile.ZipFile(path, "w") as packed:
@@ -48,7 +49,11 @@ def write_workbook(path, sheets):
             f'{HEAD}<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="rId1" '
             f'Type="{LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         )
-        names = "".join(f'<sheet name="{escape(name)}" sheetId="{i}" r:id="rId{i}"/>' for i, (name, _) in numbered)
+        states = ("visible", "hidden")
+        names = "".join(
+            f'<sheet name="{escape(name)}" sheetId="{i}" state="{states[name in hidden]}" r:id="rId{i}"/>'
+            for i, (name, _) in numbered
+        )
         packed.writestr(
             "xl/workbook.xml", f'{HEAD}<workbook {MAIN} xmlns:r="{LINKS}"><sheets>{names}</sheets></workbook>'
         )
@@ -84,6 +89,31 @@ def test_the_first_sheet_is_read_as_text(tmp_path):
     assert (found, table.decided) == ([("가",)], [])
     found, table = rows_of(path, sheet="둘째", no_header=True)
     assert (list(table.features), found) == (["1"], [("글",), ("가",)])
+
+
+def test_a_hidden_sheet_is_not_the_first(tmp_path):
+    path = tmp_path / "a.xlsx"
+    write_workbook(path, {"목록": [("text",), ("나",)], "글": [("text",), ("가",)]}, hidden=["목록"])
+    found, table = rows_of(path)
+    assert (found, table.decided) == (
+        [("가",)],
+        ["read its first sheet, '글', and not '목록': --sheet chooses another"],
+    )
+    assert rows_of(path, sheet="목록")[0] == [("나",)]
+    write_workbook(path, {"목록": [("text",), ("나",)]}, hidden=["목록"])
+    assert rows_of(path)[0] == [("나",)]
+
+
+def test_suspicious_rows_are_named_by_the_number_that_excel_shows(tmp_path):
+    rows = [(f"{['좋다 정말', '별로 정말'][i % 2]} {i}", ["긍정", "부정"][i % 2]) for i in range(60)]
+    rows[20] = ("좋다 정말 20", "부정")
+    path = tmp_path / "a.xlsx"
+    write_workbook(path, {"글": [(None,), (None,), ("text", "label"), *rows[:10], (None,), *rows[10:]]})
+    given = {"dataset": str(path), "output": str(tmp_path / "list.csv"), "drop_unlabelled": True}
+    first = package.clean(**given).suspects[0]
+    assert (first.text, first.row, first.line) == ("좋다 정말 20", 22, 25)
+    assert "a.xlsx, line 25: 부정" in package.clean(**given).text()
+    assert sheet_rows(path, ReadOptions(no_header=True)) == list(range(3, 65))
 
 
 def test_a_corpus_of_a_workbook(tmp_path):
