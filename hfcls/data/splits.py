@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 SPLITS = {  # a file's stem, or a Hub split's name -> our split
     "train": "train",
+    "training": "train",  # as AI Hub calls it, beside Validation
     "validation": "validation",
     "valid": "validation",
     "val": "validation",

@@ -148,6 +148,11 @@ def test_folders(tmp_path, caplog):
         "train": 60,
         "validation": 5,
     }
+    for part in ("Training", "Validation"):
+        write(tmp_path / f"hub/말뭉치_{part}.csv", lines())
+        write(tmp_path / f"folders/{part}/a.csv", lines())
+    assert list(load_corpus(str(tmp_path / "hub"))) == ["train", "validation"]
+    assert list(load_corpus(str(tmp_path / "folders"))) == ["train", "validation"]
     write(tmp_path / "named/other_train.txt", lines(delimiter="\t"))
     with pytest.raises(HfclsError, match="holds two files for train: other_train.txt and ratings_train.txt; keep one"):
         load_corpus(str(tmp_path / "named"))
