@@ -190,10 +190,11 @@ def _split_findings(rows: Dataset, counted: tuple[np.ndarray, float] | None, max
     texts = text_keys(rows, normalize=False)
     words = [sum(map(str.isalnum, text)) for text in texts]
     empty = sum(not text.strip() for text in texts)
+    between = int("text_pair" in rows.column_names)  # the line end in the key of a pair
     return SplitFindings(
         rows=len(rows),
         classes=label_counts(rows),
-        characters=_quantiles(np.fromiter(map(len, texts), int, len(texts))),
+        characters=_quantiles(np.fromiter(map(len, texts), int, len(texts)) - between),
         tokens=None if tokens is None else _quantiles(tokens),
         truncated=None if tokens is None else float((tokens > max_length).mean()),
         unknown=unknown,

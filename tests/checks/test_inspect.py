@@ -221,3 +221,9 @@ def test_no_baseline_where_nothing_can_be_held_out(table, caplog):
         found = hfcls.check(dataset=str(table(lines=["text\tlabel", "좋다\t1", "나쁘다\t0"])))
     assert found.baseline is None
     assert "no baseline: cannot keep 0.1 of 2 training rows for validation" in caplog.text
+
+
+def test_the_length_of_a_pair_is_that_of_its_texts():
+    rows = [{"text": "가나", "other": "다", "label": i % 2} for i in range(4)]
+    found = hfcls.check(dataset=rows, text_pair_column="other", baseline=False).splits["train"]
+    assert set(found.characters.values()) == {3.0}
