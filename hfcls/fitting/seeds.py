@@ -20,7 +20,7 @@ from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
 from hfcls.errors import HfclsError
 from hfcls.fitting.seed_folders import AVERAGE, check_same_rows, finished_seeds, forget_earlier, of_one_seed
-from hfcls.models.classes import scale_head
+from hfcls.models.classes import AS_IT_IS, scale_head
 from hfcls.models.loading import load_classifier
 from hfcls.publishing.after_run import publish
 from hfcls.publishing.hub import default_name, writable_repo_id
@@ -113,7 +113,7 @@ def _add_average(
         if not save_average([folder / name for name in results], Path(aside)):
             logger.warning("the models of these seeds have weights of different shapes: they have no average")
             return
-        _undo_temperatures(Path(aside), results.values(), trust_remote_code=config.trust_remote_code)
+        _make_ready(Path(aside), results.values(), trust_remote_code=config.trust_remote_code)
         unchanged = {
             "model": aside,
             "warm_head": True,
@@ -141,13 +141,14 @@ def _without_place(result: Result, config: TrainConfig, folder: Path, names: lis
     return result
 
 
-def _undo_temperatures(average: Path, results: Iterable[Result], *, trust_remote_code: bool) -> None:
-    """The runs are compared by the loss before they were calibrated, and their mean comes of heads that were."""
+def _make_ready(average: Path, results: Iterable[Result], *, trust_remote_code: bool) -> None:
+    """Its head is to stay. Runs are compared by the loss before calibration; it is the mean of later ones."""
+    model, _ = load_classifier(str(average), trust_remote_code=trust_remote_code)
     found = [result.confidence.temperature for result in results if result.confidence]
     if temperatures := [temperature for temperature in found if temperature is not None]:
-        model, _ = load_classifier(str(average), trust_remote_code=trust_remote_code)
         scale_head(model, mean(temperatures))
-        model.save_pretrained(average)
+    setattr(model.config, AS_IT_IS, True)
+    model.save_pretrained(average)
 
 
 def _keep_best(config: TrainConfig, folder: Path, results: dict[str, Result]) -> Result:

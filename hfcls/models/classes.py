@@ -12,6 +12,7 @@ from hfcls.scoring.tasks import Regression, SingleLabel, Task, task_for
 
 logger = logging.getLogger(__name__)
 
+AS_IT_IS = "hfcls_as_it_is"  # in a config: not even the head is to train; what reads it takes it out
 OF_TASK = ("thresholds", "abstain_below")  # what stands in a config beside the names of the classes
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hfcls.errors import HfclsError
-from hfcls.models.classes import class_names_of
+from hfcls.models.classes import AS_IT_IS, class_names_of
 from hfcls.models.heads import MAX_ROWS, batches, head_features, head_layers, out_of_fold_loss, unknown_head, warm_head
 from hfcls.scoring.tasks import SingleLabel
 
@@ -53,8 +53,8 @@ def warm_start(
     """
     began = time.monotonic()
     if class_names_of(model.config) is not None:
-        fresh = getattr(model, "fresh_classes", [])
-        if not needed and len(fresh) < len(model.config.id2label or {}):
+        fresh, done = getattr(model, "fresh_classes", []), vars(model.config).pop(AS_IT_IS, False)
+        if done or (not needed and len(fresh) < len(model.config.id2label or {})):
             logger.info("the model is a classifier already: its layers and its head stay as they are")
             return time.monotonic() - began
         layers, pooling = "all", "first"  # its layers and pooling stay, its head is fitted anew

@@ -183,6 +183,7 @@ def test_the_mean_of_the_weights_is_one_more_candidate(options, tmp_path, monkey
     for path in filter(Path.is_file, (folder / "average").iterdir()):
         assert aside[0].encode() not in path.read_bytes(), path
     assert not (folder / "average/run.yaml").exists()
+    assert "as_it_is" not in (folder / "average/config.json").read_text(encoding="utf-8")
 
 
 def test_the_mean_is_compared_before_a_temperature_as_the_runs_are(options, table, tmp_path):
