@@ -1,5 +1,6 @@
 """The book's optimizer, Adam with the rate multiplied by `gamma` after each epoch; rates by layer; and the loss."""
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
@@ -14,7 +15,8 @@ from hfcls.errors import HfclsError
 from hfcls.scoring.losses import classification_loss
 from hfcls.scoring.tasks import Regression, SingleLabel
 
-EMBEDDINGS, LAYER = re.compile("embed"), re.compile(r"\.[a-z_]*layer[a-z_]*\.(\d+)\.")
+EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b")  # the latter of GPT-2
+LAYER = re.compile(r"\.(\d+(?:\.\d+)*)\.")  # Funnel's layers stand in blocks, as 1.0
 
 
 class EpochSchedule(str, Enum):
@@ -77,13 +79,20 @@ def layerwise_groups(
 
     Args:
         decayed: names of the parameters that have `weight_decay`.
+
+    Raises:
+        HfclsError: the encoder has no layers with a number.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    layers = {name: int(found[1]) for name, _ in named if (found := LAYER.search(name))}
-    top = max(layers.values(), default=-1)
+    inner = [name for name, _ in named if f".{model.base_model_prefix}." in f".{name}"]  # a head may have numbers, too
+    layers = {name: [*map(int, found[1].split("."))] for name in inner if (found := LAYER.search(name))}
+    order = [number for number, _ in itertools.groupby(sorted(layers.values()))]
+    if not order:
+        raise HfclsError("layerwise_lr_decay: the layers of this model are not known: drop it")
+    depths = {name: len(order) - order.index(number) for name, number in layers.items()}
     groups: dict[tuple[int, float], list[torch.nn.Parameter]] = {}
     for name, parameter in named:
-        depth = top + 2 if EMBEDDINGS.search(name) else top + 1 - layers[name] if name in layers else 0
+        depth = len(order) + 1 if EMBEDDINGS.search(name) else depths.get(name, 0)
         groups.setdefault((depth, weight_decay if name in decayed else 0.0), []).append(parameter)
     return [
         {"params": groups[key], "lr": learning_rate * layer_decay ** key[0], "weight_decay": key[1]}

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 from architectures import CONFIGS, tiny
-from transformers import Trainer, TrainingArguments
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertForSequenceClassification,
+    FunnelConfig,
+    GPT2Config,
+    Trainer,
+    TrainingArguments,
+    XLMConfig,
+)
 from transformers.optimization import get_scheduler
 
 from hfcls.batching.collate import make_collator
@@ -383,6 +391,29 @@ def test_the_layers_of_each_architecture_are_found(name):
     head = {name for name, _ in model.named_parameters() if name.startswith(("classifier", "pre_classifier", "head"))}
     ours = {id(parameter) for parameter in groups[0]["params"]}
     assert head <= {name for name, parameter in model.named_parameters() if id(parameter) in ours}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPT2Config(vocab_size=50, n_embd=16, n_layer=4, n_head=2, pad_token_id=0),
+        FunnelConfig(vocab_size=50, block_sizes=[2, 2], d_model=16, n_head=2, d_head=8, d_inner=32),
+        XLMConfig(vocab_size=50, emb_dim=16, n_layers=4, n_heads=2, pad_index=0),
+    ],
+)
+def test_layers_that_are_not_called_so_have_rates_of_their_own_too(config):
+    groups = layerwise_groups(AutoModelForSequenceClassification.from_config(config), 1.0, 0.5, 0.0, ())
+    assert [group["lr"] for group in groups] == [0.5**depth for depth in range(6)]
+    assert len({len(group["params"]) for group in groups[1:5]}) == 1
+
+
+def test_a_model_without_layers_has_no_rates_by_layer():
+    class Flat(BertForSequenceClassification):
+        def named_parameters(self, *args, **kwargs):
+            yield from self.classifier.named_parameters("classifier")
+
+    with pytest.raises(HfclsError, match="layerwise_lr_decay: the layers of this model are not known: drop it"):
+        layerwise_groups(Flat(tiny("bert").config), 1.0, 0.5, 0.0, ())
 
 
 def test_options_of_a_run_become_arguments_of_trainer(tmp_path):
