@@ -85,6 +85,8 @@ def filler(row: Row) -> Row:
     short = {name: value[:1] if isinstance(value, list) else value for name, value in row.items()}
     if "window_lengths" in row:
         short["window_lengths"] = [1]
+    if "label_id" in row:  # that of pretraining
+        short["label_id"] = None
     if "labels" in row:
         labels = row["labels"]
         ignored = float(IGNORED_LABEL) if isinstance(labels, list | float) else IGNORED_LABEL

@@ -208,6 +208,15 @@ def test_static_shapes_hold_every_label_and_filler_adds_none():
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+def test_filler_has_no_label_to_learn():
+    rows = [{**row, "label_id": 40 + i} for i, row in enumerate(encoded([20, 9, 17]))]
+    filled = FilledDataset(DrawnRows(Dataset.from_list(rows), 7, each_epoch=True), 8)
+    for layout in layouts(masked_lm("bert")):
+        of_rows, of_all = (MaskingCollator(layout, masking())(filled.__getitems__(range(n))) for n in (3, 8))
+        counted = [batch["labels"][batch["labels"] != -100].tolist() for batch in (of_rows, of_all)]
+        assert counted[0] == counted[1]
+
+
 def test_a_batch_with_nothing_hidden_has_the_loss_zero():
     model = masked_lm("bert")
     for layout in layouts(model):
