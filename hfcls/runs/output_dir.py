@@ -98,7 +98,7 @@ def finished_result(folder: Path, options: dict[str, Any]) -> Result | None:
     if taken < before:
         ended, more = f"stopped early, after {taken:,} steps,", ""
     else:
-        ended, more = "is finished", "; more --num_train_epochs would continue it"
+        ended, more = "is finished", "; more --num_train_epochs would continue it" if taken else ""
     if result.facts and result.facts.weights_sha256:
         check_same_weights(folder)
     logger.info("the run in %s %s and is left as it is: its data are not read again%s", folder, ended, more)
@@ -122,6 +122,8 @@ def _steps(result: Result, folder: Path, options: dict[str, Any]) -> tuple[int, 
 
 def planned_steps(options: dict[str, Any], rows: int) -> int:
     """Optimizer steps that these options ask for with so many training rows."""
+    if options.get("freeze_encoder"):
+        return 0
     epochs = options["num_train_epochs"] or epochs_for(rows)
     steps: int = options["max_steps"] or epochs * math.ceil(rows / options["batch_size"])
     return steps

@@ -28,7 +28,9 @@ class Interrupted(KeyboardInterrupt):
         self.signal = signal
 
     def saved_in(self, folder: Path, step: int, steps: int) -> "Interrupted":
-        """The same, with where the run stands and how it goes on."""
+        """The same, with where the run stands and how it goes on; one that takes no steps is short and begins again."""
+        if not steps:
+            return Interrupted(self.signal, f"stopped by {self.signal.name}: the same command begins again")
         return Interrupted(
             self.signal,
             f"stopped by {self.signal.name} at step {step:,} of {steps:,}, which is saved in {folder}: the same "

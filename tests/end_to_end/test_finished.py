@@ -254,6 +254,24 @@ def test_a_run_that_stopped_early_is_not_made_longer(unlearnable, caplog):
     assert told in caplog.text
 
 
+def test_a_run_that_takes_no_steps_did_not_stop_early(finished, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="hfcls")
+    frozen = {**finished, "output_dir": str(tmp_path / "out"), "warm_head": True, "freeze_encoder": True}
+
+    def told_to_stop(self, *args, **kwargs):
+        raise Interrupted(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hfcls.training.trainer.ClassificationTrainer.evaluate", told_to_stop)
+        with pytest.raises(Interrupted, match="^stopped by SIGTERM: the same command begins again$"):
+            hfcls.fine_tune(**frozen)
+    result = hfcls.fine_tune(**frozen)
+    for epochs in (1, 2, 3):
+        assert hfcls.fine_tune(**{**frozen, "num_train_epochs": epochs}, resume=True).metrics == result.metrics
+    assert "stopped early" not in caplog.text
+    assert "more --num_train_epochs" not in caplog.text
+
+
 def test_the_best_checkpoint_is_forgotten_if_it_is_broken(unlearnable, caplog):
     """Its weights were altered, and would be those of the run."""
     hfcls.fine_tune(**unlearnable)
