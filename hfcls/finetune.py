@@ -25,7 +25,7 @@ from hfcls.data.corpora import load_trainable
 from hfcls.data.duplicates import drop_copies
 from hfcls.data.encoding import check_tokens, encode
 from hfcls.data.origins.unlabelled import Unlabelled
-from hfcls.data.splits import SplitFacts, carve, carving, limit_rows, selecting_split, split_facts
+from hfcls.data.splits import SplitFacts, carve, carving, hashes, limit_rows, selecting_split, split_facts
 from hfcls.data.targets.names import warn_of_labels
 from hfcls.data.tasks import origin_of_labels, task_of
 from hfcls.fitting.baseline import fit_baseline
@@ -124,8 +124,7 @@ def whole_run(
             replaceable_commit(repo_id, run.model.config.to_dict(), hub_private=config.hub_private)
         if args.should_save:
             check_space(folder, num_parameters, args.save_total_limit or 1)
-        hashes = {name: split.sha256 for name, split in splits.items()}
-        checkpoint = prepare_output_dir(folder, options, hashes, command, write=args.should_save, **choice)
+        checkpoint = prepare_output_dir(folder, options, hashes(splits), command, write=args.should_save, **choice)
 
     # Train, and save the model.
     trainer = _trainer(config, args, run, signals := StopSignals())

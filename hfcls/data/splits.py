@@ -220,6 +220,12 @@ def split_facts(corpus: DatasetDict) -> dict[str, SplitFacts]:
     return facts
 
 
+def hashes(facts: Mapping[str, SplitFacts]) -> dict[str, str]:
+    """The SHA-256 of each split, and of the classes in their order, by which a head knows them."""
+    names = hashlib.sha256(json.dumps([*facts["train"].classes]).encode()).hexdigest()
+    return {**{split: one.sha256 for split, one in facts.items()}, "classes": names}
+
+
 def fingerprint(rows: Dataset) -> str:
     """SHA-256 of the rows in their order: a line of JSON, `["text", "label name"]` (a pair: two texts), for each.
 

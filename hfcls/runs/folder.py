@@ -5,7 +5,7 @@ from pathlib import Path
 from hfcls.errors import HfclsError
 
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
-DATA_FILE = "data.json"  # the SHA-256 of each split: a run goes on with the rows that it began with
+DATA_FILE = "data.json"  # SHA-256 of each split and the order of classes: a run goes on with the rows it began with
 RESULTS_FILE = "results.json"  # written last: its presence says that the run is finished
 PREDICTIONS_FILE = "predictions.parquet"  # the scored rows, with what the model says of each
 SUBMISSION_FILE = "submission.csv"  # what the model says of a test split without labels

@@ -240,8 +240,11 @@ def _check_same_data(folder: Path, data: dict[str, str]) -> None:
             f"cannot resume the run in {folder}: {path} does not say any more with which rows it began; put the file "
             "back, or start again with --overwrite_output_dir"
         ) from error
-    if changed := [split for split in data if earlier.get(split) != data[split]]:
+    earlier = {"classes": data.get("classes"), **earlier}  # which an older run did not write down
+    if changed := [name for name in data if earlier.get(name) != data[name]]:
+        rows = ", ".join(name for name in changed if name != "classes")
+        what = f"the rows of {rows} are not those" if rows else "the order of the classes is not the one"
         raise HfclsError(
-            f"cannot resume the run in {folder}: the rows of {', '.join(changed)} are not those that it began with; "
+            f"cannot resume the run in {folder}: {what} that it began with; "
             "bring them back, or start again with --overwrite_output_dir"
         )

@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import pytest
 import torch
 import yaml
@@ -252,6 +253,30 @@ def test_a_run_that_stopped_early_is_not_made_longer(unlearnable, caplog):
     assert contents(options["output_dir"]) == before
     told = f"stopped early, after {result.facts.steps} steps, and is left as it is: its data are not read again"
     assert told in caplog.text
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_run_does_not_go_on_with_its_classes_in_another_order(finished, tmp_path, older):
+    """Its head knows them by their numbers; the set of a script has another order in each process."""
+    from conftest import reviews
+
+    def corpus(names):
+        label = datasets.ClassLabel(names=names)
+        features = datasets.Features({"text": datasets.Value("string"), "label": label})
+        rows = [{"text": text, "label": label.str2int(f"class {of}")} for text, of in reviews(80)]
+        split = datasets.Dataset.from_list(rows, features=features)
+        return datasets.DatasetDict(train=split.select(range(60)), validation=split.select(range(60, 80)))
+
+    names, options = ["class 0", "class 1"], {**finished, "output_dir": str(tmp_path / "out")}
+    hfcls.fine_tune(**{**options, "dataset": corpus(names)})
+    if older:  # which did not write them down
+        data = tmp_path / "out" / "data.json"
+        data.write_text(json.dumps({k: v for k, v in json.loads(data.read_text()).items() if k != "classes"}))
+    options |= {"resume": True, "num_train_epochs": 3}
+    if not older:
+        with pytest.raises(HfclsError, match="the order of the classes is not the one that it began with"):
+            hfcls.fine_tune(**{**options, "dataset": corpus(names[::-1])})
+    assert hfcls.fine_tune(**{**options, "dataset": corpus(names)}).facts.steps == 6
 
 
 def test_a_run_that_takes_no_steps_did_not_stop_early(finished, tmp_path, monkeypatch, caplog):
