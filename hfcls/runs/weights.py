@@ -19,7 +19,7 @@ from hfcls.runs.results import load_results
 
 TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
 MARKER = "<!-- A model card of hfcls: the next run in this folder writes it anew. Delete this line to keep it. -->"
-IN_CARD = re.compile(r"^\| weights \| SHA-256 `([0-9a-f]{64})` \|\s*$", re.MULTILINE)
+IN_CARD = re.compile(r"^\| (?:weights|가중치) \| SHA-256 `([0-9a-f]{64})` \|\s*$", re.MULTILINE)
 
 
 def weights_sha256(folder: Path) -> str:

@@ -23,7 +23,7 @@ from hfcls.publishing.card import base_licence, for_repository, model_card
 from hfcls.runs.predictions import Example
 from hfcls.runs.record import OneSeed, RunFacts, Seeds, protocol
 from hfcls.runs.results import Result, Unseen
-from hfcls.runs.weights import MARKER, is_our_card
+from hfcls.runs.weights import MARKER, check_same_weights, is_our_card, weights_sha256
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.intervals import McNemar, wilson
@@ -218,6 +218,16 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
         assert set(re.findall(r"[A-Za-z]{3,}", told)) <= known
     assert "교사와 얼마나 같은지를 뜻합니다" in korean
     assert "how often the model agrees with it" in english
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_card_in_either_language_names_its_weights_where_a_push_looks(result, tmp_path, language):
+    """In Korean they have another name, and such a card was taken to be one of other weights."""
+    (tmp_path / "model.safetensors").write_text("weights")
+    made = replace(result, facts=replace(result.facts, weights_sha256=weights_sha256(tmp_path)))
+    made.save(tmp_path / "results.json")
+    (tmp_path / "README.md").write_text(model_card(made, tmp_path, None, language), encoding="utf-8")
+    check_same_weights(tmp_path)
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
