@@ -1,12 +1,15 @@
 """The options of the commands other than `train`."""
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hfcls.config.options import MOST_ROWS, MOST_TOKENS, Config, check_at_least, check_range, option
 from hfcls.config.reading import ReadingConfig
 from hfcls.config.train import DataConfig, TrainConfig
 from hfcls.errors import HfclsError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PRECISION = "of the arithmetic: int8 on a CPU, bf16 where the processor has it; checked on the run's scored rows"
 
@@ -185,7 +188,7 @@ class DistillConfig(TrainConfig):
         alias="student",
     )
     drop_overlap: bool = option(True, "drop training rows whose text (normalised) stands in validation or test")
-    learning_rate: float | None = option(2e-4, "the highest rate", in_card="always")
+    learning_rate: float | None = option(None, "the highest rate (default: 2e-4)", in_card="always")
     calibrate: bool | None = option(
         False, "fit a temperature on validation; where no labels are given, to how often the teacher is agreed with"
     )
@@ -199,6 +202,9 @@ class DistillConfig(TrainConfig):
         for name, default in (("class_weights", "none"), ("focal_gamma", 0.0)):
             if getattr(self, name) != default:
                 raise HfclsError(f"{name} is for labels that are certain, and those of a teacher are not: drop it")
+
+    def settled(self) -> "Self":
+        return super().settled()._with(learning_rate=2e-4)
 
 
 @dataclass(kw_only=True)

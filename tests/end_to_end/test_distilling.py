@@ -59,6 +59,14 @@ def test_nothing_is_told_twice_or_of_nothing(options, tmp_path, caplog):
     assert not [told for told in caplog.messages if " 0 rows" in told]
 
 
+def test_the_rate_that_nobody_gave_stands_in_the_record_and_the_card(options, tmp_path):
+    """It is another than that of train, whose default the card takes for granted."""
+    del options["learning_rate"]
+    result = hfcls.distill(**options, baseline=False, max_steps=1)
+    assert result.facts.options["learning_rate"] == 2e-4
+    assert "`learning_rate` 0.0002" in (tmp_path / "out/README.md").read_text()
+
+
 def test_a_student_learns_the_probabilities_of_its_teacher(options, tmp_path, monkeypatch):
     fitted = []
     step = ClassificationTrainer.training_step
