@@ -205,7 +205,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
         dataset = "e9t/nsmc"
     elif on_hub(facts.dataset):
         dataset = facts.dataset
-    held_out = "" if _is_unseen(result) else f" ({result.note})"
+    beside = "" if result.note == "scored once" else f" ({result.note})"  # of whose labels, and what it chose
     analysis = result.analysis
     found = dict(analysis.headline()) if analysis else {}
     scores = {
@@ -231,7 +231,7 @@ def _metadata(title: str, corpus: str, result: Result, facts: RunFacts, licence:
                 dataset_name=corpus,
                 dataset_split=result.split,
                 metric_type=kind,
-                metric_name=f"{name}{held_out}",
+                metric_name=f"{name}{beside}",
                 metric_value=round(score.value, 4),
             )
             for kind, (name, score) in scores.items()

@@ -155,6 +155,13 @@ def test_scores_that_are_not_held_out_say_so_wherever_they_stand(result, tmp_pat
     assert card_errors(card) == []
 
 
+def test_the_metadata_say_whose_labels_were_met_and_what_the_rows_chose(result, tmp_path):
+    """The Hub shows the names of the scores alone: agreement with a teacher stood there as plain accuracy."""
+    for note in ("held out; its labels are those of the teacher 'a'", "scored once; the best of 3 seeds on validation"):
+        card = model_card(replace(result, note=note), tmp_path, None)
+        assert ModelCard(card).data.eval_results[0].metric_name == f"Accuracy ({note})"
+
+
 def test_the_card_of_a_baseline_does_not_say_fine_tuned(result, tmp_path):
     baseline = replace(result, facts=replace(result.facts, model="baseline"))
     card = model_card(baseline, tmp_path, None)
