@@ -11,7 +11,7 @@ from typing import Any
 import argcomplete
 
 from hfcls import commands
-from hfcls.config.command_line.habits import Parser
+from hfcls.config.command_line.habits import Once, Parser
 from hfcls.config.command_line.help import HelpFormatter, examples
 from hfcls.config.commands import (
     CheckConfig,
@@ -129,12 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     distill.set_defaults(run=commands.run_distill)
 
     check = _add_command(subparsers, "check", "[dataset]", "look at labelled texts before training on them")
-    check.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
+    check.add_argument("dataset", nargs="?", action=Once, default=argparse.SUPPRESS, help="the same as --dataset")
     add_options(check, CheckConfig)
     check.set_defaults(run=commands.run_check)
 
     clean = _add_command(subparsers, "clean", "[dataset]", "find labels that look wrong")
-    clean.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help="the same as --dataset")
+    clean.add_argument("dataset", nargs="?", action=Once, default=argparse.SUPPRESS, help="the same as --dataset")
     add_options(clean, CleanConfig)
     clean.set_defaults(run=commands.run_clean)
 
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=commands.run_predict)
 
     export = _add_command(subparsers, "export", "[model]", "write a fine-tuned classifier as ONNX")
-    export.add_argument("model", nargs="?", default=argparse.SUPPRESS, help="the same as --model")
+    export.add_argument("model", nargs="?", action=Once, default=argparse.SUPPRESS, help="the same as --model")
     add_options(export, ExportConfig)
     export.set_defaults(run=commands.run_export)
 

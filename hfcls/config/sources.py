@@ -8,12 +8,13 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from hfcls.config.command_line.habits import RECIPES, is_data
+from hfcls.config.command_line.habits import RECIPES, Once, is_data
 from hfcls.config.options import Config, parse_annotation, suggestion
 from hfcls.config.train import TrainConfig
 from hfcls.errors import HfclsError
 
 C = TypeVar("C", bound=Config)
+READ = ("dataset", "input", "model")  # on the command line once; of any other option the last value is taken, as ever
 
 
 def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> None:
@@ -56,14 +57,16 @@ def _flag(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
         return {"choices": choices, "help": text}
     if f.metadata["several"]:
         return {"nargs": "+", "action": _Joined, "help": text, "metavar": "NAME"}
-    return {"type": kind, "help": text, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
+    action = {"action": Once} if f.name in READ else {}
+    return {"type": kind, "help": text, "metavar": {int: "N", float: "X"}.get(kind, "TEXT"), **action}
 
 
 class _Joined(argparse.Action):
-    """Several words as one value, with commas between them."""
+    """Several words as one value, with commas between them; the option may be given again for more of them."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        setattr(namespace, self.dest, ",".join(values))
+        earlier = [getattr(namespace, self.dest)] if hasattr(namespace, self.dest) else []
+        setattr(namespace, self.dest, ",".join([*earlier, *values]))
 
 
 def load_recipe(path: str | Path, config_class: type[C] = TrainConfig) -> C:  # type: ignore[assignment]

@@ -215,6 +215,7 @@ def test_shortened_and_unknown_flags_are_errors(flag, capsys):
 def test_an_option_of_several_values_takes_words_commas_and_lists():
     parsed = parse("--metrics", "f1", "./mine", "--seed", "3")
     assert (parsed.metrics, parsed.seed) == ("f1,./mine", 3)
+    assert parse("--metrics", "f1", "--seed", "3", "--metrics", "./mine").metrics == "f1,./mine", "the first was lost"
     assert TrainConfig(metrics=["f1", "./mine"]).metrics == parse("--metrics", "f1,./mine").metrics == "f1,./mine"
     home = os.path.expanduser("~")
     assert EvaluateConfig(compare=["~/a", "~/b"]).compare == f"{home}/a,{home}/b"

@@ -52,6 +52,15 @@ OTHER_NAMES = {  # of other programs' options -> ours, or what to do
 }
 
 
+class Once(argparse.Action):
+    """An argument that may not be given twice with two values: of two data sets or models the first was passed over."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        if (earlier := getattr(namespace, self.dest, values)) != values:
+            parser.error(f"{self.dest} is given twice ({earlier}, {values}): keep one")
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's, with a "did you mean" for options and commands that it does not know."""
 
