@@ -32,7 +32,7 @@ from hfcls.runs.folder import LOCK_FILE, RESULTS_FILE
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.record import RunFacts, hardware
 from hfcls.runs.results import Result, load_results, save_run, scored_result
-from hfcls.runs.weights import remove_weights, weights_sha256
+from hfcls.runs.weights import remove_model, weights_sha256
 from hfcls.scoring.metrics import further_metrics
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import writable_folder
@@ -79,7 +79,7 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
         fitted = Baseline.fit(texts_of(train), labels_of(train), len(run.task.names), seed=config.seed)
         seconds = time.perf_counter() - start
         with _one_line(folder):
-            remove_weights(folder)
+            remove_model(folder)
             columns = config.columns() | joined_columns(config.text_column)
             save_baseline(fitted, run.task.names, folder, data_columns=columns)
             if run.unlabelled:

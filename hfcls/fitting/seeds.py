@@ -29,7 +29,7 @@ from hfcls.runs.folder import CARD_FILE, LOCK_FILE, OPTIONS_FILE, REPORT_FILE, R
 from hfcls.runs.output_dir import check_output_dir, prepare_output_dir
 from hfcls.runs.record import OneSeed, Seeds
 from hfcls.runs.results import Result
-from hfcls.runs.weights import remove_weights, save_average
+from hfcls.runs.weights import remove_model, save_average
 from hfcls.scoring.tasks import Regression
 from hfcls.system.files import whole, writable_folder
 from hfcls.system.locks import sole_run
@@ -201,7 +201,7 @@ def _copy_run(kept: Path, folder: Path) -> None:
             f"cannot copy the best run, {kept}, to {folder}: {error.strerror or error}; all runs are whole: solve "
             "that, then continue with --resume"
         ) from error
-    remove_weights(folder, keep=[path.name for path in files])
+    remove_model(folder, keep=[path.name for path in files])
 
 
 def best_of(metric: str, runs: Sequence[OneSeed]) -> OneSeed:

@@ -18,9 +18,8 @@ from hfcls.models.sources import why_damaged
 from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.publishing.card import FIGURES, for_repository
 from hfcls.runs.folder import CARD_FILE, CONFIG_FILE, WEIGHTS
-from hfcls.runs.weights import TAG, check_same_weights
+from hfcls.runs.weights import TAG, TOKENIZER, check_same_weights
 
-TOKENIZER = (*TOKENIZER_FILES, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 VOCABULARIES = (*(name for name in TOKENIZER_FILES if name != "tokenizer_config.json"), "vocab.json")
 # Nothing else in the folder of a run is meant for others: checkpoints and optimizer, run.yaml and results.json with
 # paths of this machine, predictions and report with texts of the data.

@@ -14,10 +14,12 @@ import yaml
 from huggingface_hub.repocard import metadata_load
 
 from hfcls.errors import HfclsError
+from hfcls.models.tokenizers import TOKENIZER_FILES
 from hfcls.runs.folder import CARD_FILE, RESULTS_FILE, WEIGHTS
 from hfcls.runs.results import load_results
 
 TAG = "hfcls"  # in the metadata of every card: it tells repositories of hfcls from others
+TOKENIZER = (*TOKENIZER_FILES, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 MARKER = "<!-- A model card of hfcls: the next run in this folder writes it anew. Delete this line to keep it. -->"
 IN_CARD = re.compile(r"^\| (?:weights|가중치) \| SHA-256 `([0-9a-f]{64})` \|\s*$", re.MULTILINE)
 
@@ -32,9 +34,12 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def remove_weights(folder: Path, keep: Collection[str] = ()) -> None:
-    """Delete the weights of an earlier model, which may have had other files; those called as in `keep` stay."""
-    for path in {path for pattern in WEIGHTS for path in folder.glob(pattern)}:
+def remove_model(folder: Path, keep: Collection[str] = ()) -> None:
+    """Delete weights and tokenizer of an earlier model, which may have had other files; those called as in `keep` stay.
+
+    What is left of a tokenizer is read along with the new one, whose texts then become other tokens.
+    """
+    for path in {path for pattern in (*WEIGHTS, *TOKENIZER) for path in folder.glob(pattern)}:
         if path.name not in keep:
             path.unlink()
 

@@ -17,7 +17,7 @@ from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint, rotate_checkpoints
 from hfcls.runs.folder import ASIDE, CHECKPOINT, STATE_FILE
 from hfcls.runs.sealing import put_in_place, seal, why_broken
-from hfcls.runs.weights import remove_weights
+from hfcls.runs.weights import remove_model
 from hfcls.system.files import follow_umask
 from hfcls.system.memory import give_back_memory
 from hfcls.system.retries import with_retries
@@ -133,7 +133,7 @@ class ResumableTrainer(Trainer):
             for path in files:
                 follow_umask(path)
                 os.replace(path, folder / path.name)
-            remove_weights(folder, keep=[path.name for path in files])
+            remove_model(folder, keep=[path.name for path in files])
             aside.rmdir()
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 import hfcls
 from hfcls import cli
@@ -436,6 +437,17 @@ def test_a_model_that_is_of_no_run_is_not_replaced(finished, tiny_model, tmp_pat
     assert contents(str(base)) == before
     hfcls.fine_tune(**options, overwrite_output_dir=True)
     assert (base / "results.json").exists()
+
+
+def test_the_tokenizer_of_an_earlier_model_does_not_read_for_the_new_one(finished, tiny_model, tmp_path):
+    """Its words were added to those of the new one, also after a push: other tokens, and other labels."""
+    out = tmp_path / "out"
+    shutil.copytree(tiny_model, out)
+    (out / "added_tokens.json").write_text(json.dumps({"별로": 5, "추천": 6}))
+    (out / "special_tokens_map.json").write_text(json.dumps({"unk_token": "[PAD]"}))
+    hfcls.fine_tune(**{**finished, "output_dir": str(out), "max_steps": 1}, overwrite_output_dir=True)
+    read = [AutoTokenizer.from_pretrained(folder)("별로 추천 꿹").input_ids for folder in (tiny_model, out)]
+    assert read[0] == read[1]
 
 
 def test_a_readme_of_the_user_outlives_a_run_that_is_replaced(options):

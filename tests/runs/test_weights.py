@@ -2,7 +2,7 @@
 
 import pytest
 
-from hfcls.runs.weights import MARKER, is_our_card, remove_weights, weights_sha256
+from hfcls.runs.weights import MARKER, is_our_card, remove_model, weights_sha256
 
 OURS = f"---\nlanguage: ko\ntags:\n- hfcls\n---\n{MARKER}\n# A model\n"
 
@@ -36,12 +36,13 @@ def test_weights_in_several_files_are_hashed_in_their_order(tmp_path):
     assert weights_sha256(tmp_path) != first
 
 
-def test_only_weights_of_an_earlier_model_are_deleted(tmp_path):
+def test_only_weights_and_tokenizer_of_an_earlier_model_are_deleted(tmp_path):
     weights = ["model.safetensors", "model-00001-of-00002.safetensors", "baseline.safetensors"]
+    weights += ["tokenizer.json", "vocab.txt", "added_tokens.json", "special_tokens_map.json"]
     others = ["config.json", "model.safetensors.bak", "mine.safetensors"]
     for name in [*weights, *others]:
         (tmp_path / name).touch()
-    remove_weights(tmp_path, keep=["model.safetensors"])
-    assert {path.name for path in tmp_path.iterdir()} == {*others, "model.safetensors"}
-    remove_weights(tmp_path)
+    remove_model(tmp_path, keep=["model.safetensors", "tokenizer.json"])
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "model.safetensors", "tokenizer.json"}
+    remove_model(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(others)
