@@ -1,10 +1,11 @@
 """What follows where an option of the training is left open: from other options, or from rows and encoder."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from hfcls.config.options import Config, with_options
+from hfcls.errors import HfclsError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -13,6 +14,10 @@ RANDOM = re.compile(r"scratch|\d+x\d+")  # models that start from random weights
 EPOCHS = ((1_500, 6), (10_000, 4))  # up to so many training rows, so many passes; docs/accuracy.md
 EPOCHS_OF_MORE = 3
 FGM, FGM_ROWS = 0.03, 500  # how far it moves, and up to how many rows; docs/accuracy.md
+OF_STEPS = (  # what decides nothing where the encoder is frozen: the head is fitted at once
+    *("num_train_epochs", "max_steps", "learning_rate", "lr_scheduler", "lr_gamma", "warmup_ratio"),
+    *("layerwise_lr_decay", "max_grad_norm", "eval_steps", "early_stopping_patience"),
+)
 WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
 FITTED = ("num_train_epochs", "learning_rate", "fgm")  # which wait for rows and encoder
 
@@ -22,8 +27,15 @@ class LeftOpen(Config):
     """Fills in the options of `TrainConfig` that are None, since they follow from others, or from rows and encoder."""
 
     def settled(self) -> "Self":
-        """The same, with what follows from other options."""
+        """The same, with what follows from other options.
+
+        Raises:
+            HfclsError: an option of the steps is given, of which the run takes none.
+        """
         own: Any = self
+        given = [f.name for f in fields(self) if f.name in OF_STEPS and getattr(self, f.name) not in (None, f.default)]
+        if own.freeze_encoder and given:
+            raise HfclsError(f"{given[0]} is for training by steps, of which freeze_encoder takes none: drop one")
         pretrained = own.warm_head and not RANDOM.fullmatch(own.model)  # else no layer serves better than another
         chooses = own.early_stopping_patience is not None or own.select_on_test
         return self._with(

@@ -1,9 +1,10 @@
 """How a classifier is trained: steps and rates, loss, choice of a checkpoint, how sure it may be, and which seeds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hfcls.config.defaults import LeftOpen
+from hfcls.config.defaults import OF_STEPS, LeftOpen
 from hfcls.config.options import MOST_ROWS, Config, check_at_least, check_divides, check_range, option
 from hfcls.errors import HfclsError
 
@@ -217,3 +218,10 @@ class TrainingConfig(
     LeftOpen, SeedConfig, ConfidenceConfig, SelectionConfig, LossConfig, OptimizationConfig, StartConfig
 ):
     """All about how a classifier is trained."""
+
+
+def idle(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options of a run, defaults included, that decided nothing of it."""
+    if options.get("freeze_encoder"):
+        return (*OF_STEPS, "batch_size", "optimizer", "weight_decay")
+    return () if options.get("lr_scheduler") == "exponential" else ("lr_gamma",)

@@ -13,7 +13,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hfcls.config.defaults import FITTED
+from hfcls.config.defaults import FITTED, OF_STEPS
 from hfcls.config.optimization import LossConfig
 from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import TrainConfig
@@ -122,6 +122,7 @@ def _add_average(
             "layers": "all",
             "lora_rank": None,
             **{f.name: f.default for f in fields(LossConfig)},
+            **{f.name: f.default for f in fields(TrainConfig) if f.name in OF_STEPS},
         }
         again = {"resume": False, "overwrite_output_dir": True, "report": False}
         result = run(of_one_seed(config, folder / AVERAGE, **unchanged, **again))

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from hfcls.config.commands import DistillConfig
+from hfcls.config.optimization import idle
 from hfcls.config.train import TrainConfig
 from hfcls.data.splits import carved_share
 from hfcls.data.tasks import TAUGHT
@@ -171,10 +172,11 @@ def _example(result: Result, *, pair: bool) -> dict[str, Any]:
 
 
 def _settings(changed: dict[str, Any]) -> dict[str, Any]:
-    """The options that the card lists: some always, others where they are not at their defaults."""
+    """The options that the card lists: some always, others where they are not at their defaults; none that is idle."""
     always = {option.name: option.default for option in fields(TrainConfig) if option.metadata["in_card"] == "always"}
     never = {option.name for option in fields(DistillConfig) if option.metadata["in_card"] == "never"}
-    return {name: value for name, value in (always | changed).items() if name not in never and value is not None}
+    listed = {name: value for name, value in (always | changed).items() if name not in never and value is not None}
+    return {name: value for name, value in listed.items() if name not in idle(listed)}
 
 
 def for_repository(card: str, repo_id: str) -> str:

@@ -13,6 +13,7 @@ from conftest import ROOT
 import hfcls
 from hfcls.config import typed
 from hfcls.config.commands import CheckConfig, CleanConfig, DistillConfig, EvaluateConfig, PredictConfig
+from hfcls.config.defaults import OF_STEPS
 from hfcls.config.optimization import LossConfig, OptimizationConfig, StartConfig
 from hfcls.config.options import fixed_options, with_options
 from hfcls.config.pretraining import AdaptConfig
@@ -90,6 +91,17 @@ def test_the_recipe_for_few_labels_is_what_a_run_does_anyway():
     assert (plain.layers, plain.pooling, plain.weight_decay) == ("all", "first", 0.0)
     random = TrainConfig(model="4x256").settled()
     assert (random.layers, random.pooling, random.weight_decay) == ("all", "first", 0.01)
+
+
+@pytest.mark.parametrize("name", OF_STEPS)
+def test_an_option_of_steps_that_are_not_taken_is_refused(name):
+    """It was passed over without a word, and stood in the card."""
+    value = {"lr_scheduler": "cosine", "lr_gamma": 0.8}.get(name, 0.5 if "ratio" in name or "decay" in name else 2)
+    given = {name: value} | ({"lr_scheduler": "exponential"} if name == "lr_gamma" else {})
+    TrainConfig(**given).settled()
+    with pytest.raises(HfclsError, match="is for training by steps, of which freeze_encoder takes none: drop one"):
+        TrainConfig(**given, freeze_encoder=True).settled()
+    assert TrainConfig(freeze_encoder=True).settled().settled().weight_decay == 0.01, "its own values are no slip"
 
 
 @pytest.mark.parametrize(

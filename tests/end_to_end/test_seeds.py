@@ -206,11 +206,12 @@ def test_of_equal_ones_the_least_loss_decides():
 
 
 def test_what_does_not_go_with_seeds_is_refused_in_one_line(options, tmp_path):
+    no_steps = {"num_train_epochs": None, "learning_rate": None}
     for more, message in (
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"ensemble": True}, "ensemble is the mean of several runs: set seeds"),
         ({"seeds": 2, "model": "baseline"}, "a baseline is the same with every seed"),
-        ({"seeds": 2, "warm_head": True, "freeze_encoder": True}, "nothing is drawn by the seed"),
+        ({"seeds": 2, "freeze_encoder": True} | no_steps, "nothing is drawn by the seed"),
         ({"seeds": 2, "validation_size": 0.0}, "seeds are chosen between by held-out rows, and there are none"),
     ):
         with pytest.raises(HfclsError, match=message):

@@ -263,6 +263,20 @@ def test_the_card_lists_options_that_enter_what_is_learned(result, tmp_path):
     assert "logging_steps" not in options
 
 
+def test_the_card_lists_no_option_that_decided_nothing(result, tmp_path):
+    """Of a head that was fitted at once it told rates and epochs, and of a linear schedule the factor of another."""
+
+    def options(**given: object) -> str:
+        facts = replace(result.facts, options=given)
+        return rows_of(model_card(replace(result, facts=facts), tmp_path, None), "options")[0][1]
+
+    frozen = options(freeze_encoder=True, num_train_epochs=6, learning_rate=1e-4, pooling="mean")
+    assert frozen == "`max_length` 128, `seed` 7, `freeze_encoder` True, `pooling` mean"
+    assert "`warmup_ratio` 0.1" in options()
+    assert "lr_gamma" not in options()
+    assert "`lr_gamma` 0.9" in options(lr_scheduler="exponential")
+
+
 def test_the_card_names_no_folder_of_a_teacher(result, tmp_path):
     facts = replace(result.facts, options={"teacher": "/home/me/first", "labelled": "/home/me/rows.csv"})
     card = model_card(replace(result, facts=facts), tmp_path, None)

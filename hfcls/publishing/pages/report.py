@@ -11,6 +11,7 @@ from jinja2 import UndefinedError
 from markupsafe import Markup, escape
 from pyarrow import ArrowException
 
+from hfcls.config.optimization import idle
 from hfcls.data.splits import carved_share
 from hfcls.data.tasks import TAUGHT
 from hfcls.errors import HfclsError
@@ -137,6 +138,7 @@ def render(
         verdict=verdict(result, eval_loss),
         kinds=kinds,
         taught=TAUGHT in result.note,
+        idle=idle,
         with_options=with_options,
         without_place=without_place,
         option_without_place=option_without_place,
