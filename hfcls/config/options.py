@@ -160,6 +160,8 @@ def coerced(name: str, value: Any, hint: Any) -> Any:
         value = str(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or value != value:
         wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+        if kind is str and isinstance(value, int | float):  # of YAML, where 4 and no are none
+            wanted = "a text, in quotes"
         # not the content of a container: YAML aliases make some that are endless when written out
         found = repr(value) if isinstance(value, str | int | float) else type(value).__name__
         raise HfclsError(f"{name} must be {wanted}, found {found:.200}")

@@ -134,6 +134,8 @@ def test_rows_and_width_decide_what_is_left_open(rows, width, epochs, rate, fgm)
         ("seed: seven", "seed must be a whole number, found 'seven'"),
         ("seed: true", "seed must be a whole number, found True"),
         ("resume: 'yes'", "resume must be true or false, found 'yes'"),
+        ("layers: 4", "layers must be a text, in quotes, found 4"),
+        ("label_column: no", "label_column must be a text, in quotes, found False"),
         ("batching: tight", "batching must be one of packed, longest, fixed, found 'tight'"),
         ("learning_rate: .nan", "learning_rate must be a number, found nan"),
     ],
