@@ -1,7 +1,6 @@
 """Texts to token ids: one batched map, cached by datasets, with no padding stored."""
 
 import logging
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,6 +8,8 @@ from datasets import Dataset, DatasetDict, List
 from transformers import PreTrainedTokenizerBase
 
 from hfcls.config.options import MOST_WINDOWS
+from hfcls.data.cuts.beginnings import beginning
+from hfcls.data.cuts.pairs import cut_pairs
 from hfcls.data.tasks import SOFT_LABEL
 from hfcls.errors import HfclsError
 from hfcls.scoring.tasks import Regression, Task, multi_hot
@@ -16,7 +17,6 @@ from hfcls.system.terminal import calm_libraries
 
 logger = logging.getLogger(__name__)
 
-LONG_TEXT = 1 << 16  # characters: what is shorter is read whole
 MANY_UNKNOWN, MOST_UNKNOWN = 0.1, 0.4  # shares of the tokens: warned of, and refused
 NO_TOKENS = "train: the tokenizer makes no token of any text: choose a --model for this language"
 ONE_TOKEN = "train: the only token that the tokenizer makes of all texts is {!r}: choose a --model for this language"
@@ -51,9 +51,10 @@ def tokenize(
         )
     in_windows = stride is not None and not pairs
 
-    def read(texts: list[str], text_pairs: list[str] | None = None) -> Any:
+    def read(texts: list[str], text_pairs: list[str] | None = None, special: bool = True) -> Any:
         return tokenizer(
             *as_alone(tokenizer, texts, text_pairs),
+            add_special_tokens=special,
             truncation=True,
             max_length=max_length,
             stride=stride if in_windows else 0,  # tokenizers panics if half of the room for a pair is no more than it
@@ -62,29 +63,26 @@ def tokenize(
             return_token_type_ids=pairs and "token_type_ids" in tokenizer.model_input_names,
         )
 
-    if not pairs and tokenizer.truncation_side == "right":
-        texts = [_beginning(text, read, max_length * (MOST_WINDOWS if in_windows else 1)) for text in texts]
+    if text_pairs is None and tokenizer.truncation_side == "right":
+        most = max_length * (MOST_WINDOWS if in_windows else 1)
+        texts = [beginning(text, lambda part: read([part])["input_ids"], most) for text in texts]
+    apart = {}
+    if text_pairs is not None and tokenizer.is_fast:
+        given = list(zip(texts, text_pairs, strict=True))
+        apart = cut_pairs(given, lambda *some: read(*some).encodings, max_length, tokenizer.truncation_side)
+        texts, text_pairs = (
+            ["" if i in apart else text for i, text in enumerate(part)] for part in (texts, text_pairs)
+        )
     encoded = read(texts, text_pairs)
+    for i, cut in apart.items():
+        for name, values in zip(("input_ids", "token_type_ids"), cut, strict=True):
+            if name in encoded:
+                encoded[name][i] = values
     for i in (i for i, ids in enumerate(encoded["input_ids"]) if not ids):
         encoded["input_ids"][i] = [tokenizer.pad_token_id or 0]
         if "token_type_ids" in encoded:
             encoded["token_type_ids"][i] = [0]
     return _joined_windows(encoded, len(texts)) if in_windows else dict(encoded)
-
-
-def _beginning(text: str, read: Callable[[list[str]], Any], most: int) -> str:
-    """A text, or of a very long one so many words that twice as many are read as the same tokens, `most` or more.
-
-    A tokenizer reads what it cuts off as well, for seconds and gigabytes where a line has 40 million characters.
-    """
-    size, before = LONG_TEXT, None
-    while size < len(text):
-        end = max(text.rfind(" ", size // 2, size), 0) or size
-        ids = read([text[:end]])["input_ids"][:MOST_WINDOWS]
-        if ids == before and sum(map(len, ids)) >= most:
-            return text[:end]
-        size, before = 2 * size, ids
-    return text
 
 
 def as_alone(tokenizer: Any, texts: list[str], text_pairs: list[str] | None) -> tuple[list[Any], list[str] | None]:

@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from hfcls.config.options import MOST_WINDOWS
+from hfcls.data.cuts.beginnings import beginning
+from hfcls.data.cuts.pairs import cut_pairs
 from hfcls.errors import HfclsError
 from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
 from hfcls.models.compact.exported import OnnxModel
 from hfcls.scoring.tasks import MultiLabel, Regression
+
+Row = tuple[list[int], list[int]]  # token ids and types
 
 
 class OnnxClassifier:
@@ -53,18 +57,18 @@ class OnnxClassifier:
             raise HfclsError(f"max_length must be from {least} to {most or 'any number'}, found {self.max_length}")
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = bool(model.export.get("split_special_tokens"))
-        direction, self.stride = model.export.get("truncation_side", "right"), model.config.get("window_stride")
+        self.side, self.stride = model.export.get("truncation_side", "right"), model.config.get("window_stride")
         room = self.max_length - tokenizer.num_special_tokens_to_add(False)
         if self.stride is not None and not 0 <= self.stride < room:
             raise HfclsError(
                 f"windows of {self.max_length} tokens hold nothing new, the stride is {self.stride}: raise max_length"
             )
-        tokenizer.enable_truncation(self.max_length, direction=direction)
+        tokenizer.enable_truncation(self.max_length, direction=self.side)
         self.pair_tokenizer = tokenizer
         if self.stride is not None:  # which pairs, that are cut, must not have: see `hfcls.data.encoding.tokenize`
             self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
             self.tokenizer.encode_special_tokens = tokenizer.encode_special_tokens
-            self.tokenizer.enable_truncation(self.max_length, stride=self.stride, direction=direction)
+            self.tokenizer.enable_truncation(self.max_length, stride=self.stride, direction=self.side)
 
     def __repr__(self) -> str:
         return (
@@ -130,12 +134,12 @@ class OnnxClassifier:
         check_texts(texts)
         texts = as_fitted(texts, self.columns)
         encoded, starts = self._windows(texts)
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i][0]))
         logits = np.empty((len(encoded), len(self.labels)), np.float32)
         for start in range(0, len(order), self.batch_size):
             indices = order[start : start + self.batch_size]
-            ids = [encoded[i].ids or [self.model.pad_token_id] for i in indices]  # no token is left: one of padding
-            types = [encoded[i].type_ids or [0] for i in indices]
+            ids = [encoded[i][0] or [self.model.pad_token_id] for i in indices]  # no token is left: one of padding
+            types = [encoded[i][1] or [0] for i in indices]
             width = len(ids[-1])  # they are sorted: the longest
             logits[indices] = self.model.logits(
                 _filled(ids, width, self.model.pad_token_id),
@@ -147,17 +151,34 @@ class OnnxClassifier:
         sums: NDArray[np.float32] = np.add.reduceat(logits, starts)
         return sums / np.diff(starts, append=len(logits)).astype(np.float32)[:, None]
 
-    def _windows(self, texts: Sequence[Text]) -> tuple[list[Encoding], list[int]]:
+    def _windows(self, texts: Sequence[Text]) -> tuple[list[Row], list[int]]:
         """What is read of the texts, and where that of each begins: several windows of long ones, if asked for."""
-        encoded: list[Encoding] = []
+        rows: list[Row] = []
         starts = []
-        in_windows = self.stride is not None and bool(texts) and isinstance(texts[0], str)
+        pairs = bool(texts) and isinstance(texts[0], tuple)
+        in_windows = self.stride is not None and not pairs
         tokenizer = self.tokenizer if in_windows else self.pair_tokenizer
+
+        def read(texts: list[Any], seconds: list[str] | None = None, special: bool = True) -> list[Encoding]:
+            given = texts if seconds is None else list(zip(texts, seconds, strict=True))
+            encoded: list[Encoding] = tokenizer.encode_batch_fast(given, add_special_tokens=special)
+            return encoded
+
+        def parts(first: Encoding) -> list[Encoding]:
+            return [first, *(first.overflowing[: MOST_WINDOWS - 1] if in_windows else ())]
+
+        def ids_of(text: str) -> list[list[int]]:
+            return [part.ids for part in parts(read([text])[0])]
+
         given = [text if isinstance(text, str) or text[1] else text[0] for text in texts]  # as `encoding.as_alone`
-        for first in tokenizer.encode_batch_fast(given):
-            starts.append(len(encoded))
-            encoded += [first, *(first.overflowing[: MOST_WINDOWS - 1] if in_windows else ())]
-        return encoded, starts
+        if self.side == "right" and not pairs:
+            most = self.max_length * (MOST_WINDOWS if in_windows else 1)
+            given = [beginning(str(text), ids_of, most) for text in given]
+        apart = cut_pairs(given, read, self.max_length, self.side)
+        for i, first in enumerate(read(["" if i in apart else text for i, text in enumerate(given)])):
+            starts.append(len(rows))
+            rows += [apart[i]] if i in apart else [(part.ids, part.type_ids) for part in parts(first)]
+        return rows, starts
 
 
 def _filled(rows: list[list[int]], width: int, value: int) -> NDArray[np.int64]:

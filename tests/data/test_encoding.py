@@ -63,8 +63,9 @@ def test_the_tokens_of_a_very_long_text_are_those_of_all_of_it(kind, words, max_
     texts = [between.join(words), "영화"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hfcls.data.encoding.MOST_WINDOWS", 3)
+        patch.setattr("hfcls.data.cuts.beginnings.MOST_WINDOWS", 3)
         whole = tokenize(kind, texts, max_length=max_length, stride=stride)
-        patch.setattr("hfcls.data.encoding.LONG_TEXT", long)
+        patch.setattr("hfcls.data.cuts.beginnings.LONG_TEXT", long)
         assert tokenize(kind, texts, max_length=max_length, stride=stride) == whole
 
 
@@ -84,6 +85,42 @@ def test_the_time_of_a_very_long_text_is_that_of_its_beginning(side):
         ids = tokenize(tokenizer, [" ".join(words)], max_length=64)["input_ids"][0]
     assert len(ids) == 64
     assert (max(read) < 140_000 < len(" ".join(words))) == (side == "right")  # its end has to be read
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pairs=st.lists(
+        st.tuples(*[st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=3)), max_size=60)] * 2), min_size=1
+    ),
+    max_length=st.integers(5, 12),
+    side=st.sampled_from(["left", "right"]),
+)
+def test_the_tokens_of_a_pair_of_long_texts_are_those_of_the_tokenizer(kind, pairs, max_length, side):
+    """Each text is read for itself; here texts are long from the first character on."""
+    firsts, seconds = ([" ".join(pair[i]) for pair in pairs] for i in (0, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "truncation_side", side)
+        patch.setattr("hfcls.data.cuts.pairs.LONG_PART", 1000)
+        expected = tokenize(kind, firsts, seconds, max_length=max_length)
+        patch.setattr("hfcls.data.cuts.pairs.LONG_PART", 0)
+        assert tokenize(kind, firsts, seconds, max_length=max_length) == expected
+
+
+def test_a_pair_of_long_texts_is_not_joined_piece_by_piece():
+    """Two texts of 3,000 characters took 20 MB, and two of 100,000 more than a machine has."""
+    tokenizer, text = tiny_tokenizer(0), " ".join(random.Random(0).choices(WORDS, k=10_000))
+    with pytest.MonkeyPatch.context() as patch:
+        read: list[int] = []  # characters of the shorter text of each pair
+        call = type(tokenizer).__call__
+
+        def spied(self, texts, seconds=None, **more):
+            read.extend(min(len(a), len(b)) for a, b in zip(texts, seconds or [], strict=bool(seconds)))
+            return call(self, texts, seconds, **more)
+
+        patch.setattr(type(tokenizer), "__call__", spied)
+        encoded = tokenize(tokenizer, [text, "영화"], [text, "최고"], max_length=64)
+    assert [len(ids) for ids in encoded["input_ids"]] == [64, 5]
+    assert max(read) <= 100  # of the frame
 
 
 def test_a_max_length_without_room_for_a_text_is_refused():

@@ -27,6 +27,7 @@ from hfcls.models.loading import load_classifier
 from hfcls.models.tokenizers import train_tokenizer
 
 TEXTS = ["영화 최고", "", "별로 " * 100, "정말 재미 없다 ㅠㅠ", "🎬 없는 글자 \u0000"]
+LONG = "별로 실망 " * 20_000
 PAIRS = [("영화 최고", "별로"), ("", ""), ("재미", ""), ("별로 " * 100, "최고 " * 100), ("재미", "정말 재미 없다 ㅠㅠ")]
 
 
@@ -106,10 +107,9 @@ def test_texts_are_cut_on_the_side_of_the_tokenizer(classifier_folder, tmp_path,
     tokenizer.truncation_side = side
     write_onnx(model, tokenizer, tmp_path)
     text = "최고 " * 80 + "별로 " * 80
-    exported = OnnxClassifier.from_pretrained(tmp_path)
-    np.testing.assert_allclose(
-        exported.logits([text]), Classifier(model, tokenizer).logits([text]).numpy(), atol=1e-5, rtol=0
-    )
+    exported, original = OnnxClassifier.from_pretrained(tmp_path), Classifier(model, tokenizer)
+    for texts in ([text, "최고" + LONG], [(text, LONG), (LONG, text), (LONG + "최고", LONG), ("최고", LONG)]):
+        np.testing.assert_allclose(exported.logits(texts), original.logits(texts).numpy(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
