@@ -5,6 +5,7 @@ The latter come from the library `evaluate`, which is imported only then.
 
 import inspect
 import logging
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class FurtherMetrics:
 
     @staticmethod
     def of(metric: _Metric, task: Task, labels: NDArray[Any], outputs: NDArray[Any]) -> dict[str, float]:
-        """The numbers that one metric gives; another kind of value is told in a log line and left out."""
+        """The numbers that one metric gives; another kind of value, or NaN, is told in a log line and left out."""
         binary = outputs.ndim == 2 and outputs.shape[1] == 2 and not isinstance(task, MultiLabel)
         given: dict[str, Callable[[], NDArray[Any]]] = {
             "predictions": lambda: _predictions(task, outputs),
@@ -229,7 +230,7 @@ def _made_up(task: Task) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    return not isinstance(value, str) and value is not None
+    return not isinstance(value, str) and value is not None and math.isfinite(value)  # JSON has no NaN
 
 
 def _line(error: Exception) -> str:

@@ -158,3 +158,11 @@ def test_training_and_evaluation_tell_them(metric, table, tiny_model, tmp_path, 
         assert f"| f2 | {result.further['f2']:.4f} |" in card.read()
     evaluation = hfcls.evaluate(model=out, dataset=str(table()), metrics=mine, output=str(tmp_path / "scores.json"))
     assert f"f2          {evaluation.further['f2']:.4f}" in evaluation.table()
+
+
+def test_a_metric_that_is_nan_is_told_and_left_out(metric, caplog):
+    """JSON has no NaN: no other program could read what `evaluate --output` writes."""
+    script = SCRIPT.replace('"rows":', '"nothing": float("nan"), "rows":')
+    found = further_metrics(metric("mine", script), SingleLabel(["a", "b"]))([0, 1], np.eye(2))
+    assert set(found) == {"f2"}
+    assert "nothing, rows is not one number and left out" in caplog.text
