@@ -16,7 +16,7 @@ from hfcls.data.encoding import tokenize
 from hfcls.data.origins.joined import JOINT
 from hfcls.errors import HfclsError
 from hfcls.inference.agreement import verify_precision
-from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
+from hfcls.inference.texts import Text, as_batch, as_fitted, check_numbers, check_parts, check_texts
 from hfcls.models.classes import task_of_config
 from hfcls.models.compact.precision import check_exact, check_float32, lower_precision
 from hfcls.models.heads import mean_by_text
@@ -182,7 +182,8 @@ class Classifier:
         """Float32 [len(texts), num_labels], on the CPU, in the order of `texts`.
 
         Raises:
-            HfclsError: a text is not a str (or pair of str), or not valid Unicode; names its index.
+            HfclsError: a text is not a str (or pair of str), or not valid Unicode, or is answered with NaN; names its
+                index.
         """
         rows = self._rows(texts)
         counts, rows = window_counts(rows), split_windows(rows)
@@ -191,7 +192,9 @@ class Classifier:
             batch = self.collator([rows[i] for i in indices])
             batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
             logits[indices] = self.model(**batch).logits.float().cpu()
-        return mean_by_text(logits, counts)
+        logits = mean_by_text(logits, counts)
+        check_numbers(logits.numpy())
+        return logits
 
     def _rows(self, texts: Sequence[Text]) -> Sequence[Row]:
         check_texts(texts)

@@ -12,7 +12,7 @@ from hfcls.config.options import MOST_WINDOWS
 from hfcls.data.cuts.beginnings import beginning
 from hfcls.data.cuts.pairs import cut_pairs
 from hfcls.errors import HfclsError
-from hfcls.inference.texts import Text, as_batch, as_fitted, check_parts, check_texts
+from hfcls.inference.texts import Text, as_batch, as_fitted, check_numbers, check_parts, check_texts
 from hfcls.models.compact.exported import OnnxModel
 from hfcls.scoring.tasks import MultiLabel, Regression
 
@@ -146,10 +146,11 @@ class OnnxClassifier:
                 _filled([[1] * len(row) for row in ids], width, 0),
                 None if isinstance(texts[0], str) else _filled(types, width, 0),
             )
-        if len(encoded) == len(texts):
-            return logits
-        sums: NDArray[np.float32] = np.add.reduceat(logits, starts)
-        return sums / np.diff(starts, append=len(logits)).astype(np.float32)[:, None]
+        if len(encoded) > len(texts):
+            sums: NDArray[np.float32] = np.add.reduceat(logits, starts)
+            logits = sums / np.diff(starts, append=len(logits)).astype(np.float32)[:, None]
+        check_numbers(logits)
+        return logits
 
     def _windows(self, texts: Sequence[Text]) -> tuple[list[Row], list[int]]:
         """What is read of the texts, and where that of each begins: several windows of long ones, if asked for."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+
 from hfcls.errors import HfclsError
 
 Text = str | tuple[str, str]  # a model of joined columns takes longer tuples, too
@@ -36,6 +38,19 @@ def check_texts(texts: Sequence[Text]) -> None:
                     f"text {index} has half a character (U+{ord(part[error.start]):04X}) at {error.start}: it was "
                     "read with the wrong encoding; read it as UTF-8"
                 ) from error
+
+
+def check_numbers(logits: Any) -> None:
+    """Raises HfclsError, naming the index, if a text is given logits that are no numbers: any class would seem best.
+
+    Args:
+        logits: an array [N, C].
+    """
+    for index in np.flatnonzero(~np.isfinite(logits).all(axis=1))[:1]:
+        raise HfclsError(
+            f"the model answers text {index} with {logits[index].tolist()!s:.80}, which is no answer: its weights are "
+            "damaged, or too large for this precision"
+        )
 
 
 def as_fitted(texts: Sequence[Any], columns: Mapping[str, Any]) -> Sequence[Text]:

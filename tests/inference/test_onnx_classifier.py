@@ -269,3 +269,15 @@ def test_the_light_client_imports_nothing_heavy(folders):
 def test_sizes_without_room_for_a_text_or_beyond_the_model_are_refused(folders, options, message):
     with pytest.raises(HfclsError, match=message):
         OnnxClassifier.from_pretrained(folders["float32"], **options)
+
+
+def test_an_answer_that_is_no_number_is_an_error(classifier_folder, tmp_path):
+    """The first class was given, with a probability of NaN, which is not even JSON."""
+    model, tokenizer = load_classifier(classifier_folder)
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.weight[tokenizer("영화")["input_ids"][1]] = float("nan")
+    write_onnx(model, tokenizer, tmp_path)
+    for classifier in (Classifier(model, tokenizer, batching="longest"), OnnxClassifier.from_pretrained(tmp_path)):
+        assert classifier("최고")["score"] > 0
+        with pytest.raises(HfclsError, match=r"answers text 1 with \[nan, nan\], which is no answer"):
+            classifier.logits(["최고", "영화"])
