@@ -24,7 +24,7 @@ from hfcls.inference.files.labelling import (
     warn_of_rows_without_text,
     with_rows,
 )
-from hfcls.inference.files.sources import claim, sources_of, sums_of_files
+from hfcls.inference.files.sources import claim, given_back, sources_of, sums_of_files
 from hfcls.inference.files.tables import is_whole, join_tables, write_table
 from hfcls.runs.folder import holds_run
 from hfcls.system.launch import rank_and_size
@@ -113,9 +113,10 @@ def predict_files(
         done = {part.path for path, parts in single.items() if path not in single_left for part in parts}
         missing = [shard for shard in shards if shard.path not in done and not _is_whole(shard.path, [shard], added)]
         total, left = (sum(len(shard.indices) for shard in some) for some in (shards, missing))
-        with tqdm(
+        bar = tqdm(
             total=total, initial=total - left, unit=" rows", desc="predict", disable=bool(rank) or not bars_are_seen()
-        ) as progress:
+        )
+        with bar as progress, given_back(output, folder, alone=world_size == 1):
             for shard in missing:
                 table = labelled(shard.table, shard.indices, integers, classifier, config, progress.update)
                 write_table(table, shard.path, bom=config.bom)

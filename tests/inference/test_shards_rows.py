@@ -92,6 +92,20 @@ def test_what_json_has_no_form_for_is_text_or_refused(classifier_folder, tmp_pat
         assert json.loads(shard.read_text("utf-8"))["value"] == written
 
 
+@pytest.mark.parametrize("single_file", [True, False])
+def test_what_is_refused_before_its_first_shard_may_come_again_as_the_error_says(
+    classifier_folder, tmp_path, single_file
+):
+    """The folder was taken for one of predictions in csv, though it held none."""
+    parquet.write_table(pa.table({"text": ["최고"], "value": [[1, 2]]}), tmp_path / "a.parquet")
+    options = {"model": classifier_folder, "input": str(tmp_path / "a.parquet"), "output": str(tmp_path / "out")}
+    with pytest.raises(HfclsError, match="csv cannot hold these columns .*: use --format parquet"):
+        predict_files(**options, single_file=single_file, format="csv")
+    assert not list((tmp_path / "out").iterdir())
+    (shard,) = predict_files(**options, single_file=single_file, format="parquet")
+    assert parquet.read_table(shard)["value"].to_pylist() == [[1, 2]]
+
+
 @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(

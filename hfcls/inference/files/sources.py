@@ -3,8 +3,8 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,25 @@ def claim(output: Path, sources: dict[str, Any], shards: Iterable[Path]) -> list
     output.mkdir(parents=True, exist_ok=True)
     write_whole(note, as_note(sources))
     return list(sources["integer_columns"])
+
+
+@contextmanager
+def given_back(output: Path, parts: Path, *, alone: bool) -> Iterator[None]:
+    """What is refused before its first shard takes its note away again, or the option that the error asks for would be
+    refused as another one.
+
+    Args:
+        parts: the folder of the shards.
+        alone: whether no other process writes here.
+    """
+    try:
+        yield
+    except HfclsError:
+        with suppress(OSError):  # it holds something
+            parts.rmdir()
+        if alone and [path.name for path in output.iterdir()] == [SOURCES_FILE]:
+            (output / SOURCES_FILE).unlink()
+        raise
 
 
 def continued(sources: dict[str, Any], note: bytes | None, present: str | None, output: str) -> dict[str, Any]:
