@@ -1,6 +1,7 @@
 """`hfcls serve`: the application on a socket, until Ctrl-C or SIGTERM."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -167,6 +168,8 @@ def _listening(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             listening.close()
             reason = error.strerror or str(error)
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:  # so at any port
+                raise HfclsError(f"{host} is no address of this machine ({reason}): choose another --host") from error
     if port is None:
         raise HfclsError(f"no free port from {PORTS[0]} to {PORTS[-1]} on {host} ({reason}): set --port")
     raise HfclsError(f"cannot listen on {host}, port {port} ({reason}): choose another --port")

@@ -515,6 +515,20 @@ def test_a_port_that_is_taken_and_a_folder_without_a_model_are_named(capsys, cla
     assert "is not a model folder: it has no config.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_here_is_named_at_the_first_port(capsys, classifier_folder, monkeypatch, host):
+    """It was asked for a hundred times, ten seconds or more, and --port was blamed."""
+    monkeypatch.setattr("hfcls.serving.server.PORTS", range(7860, 7862))
+    tried = []
+    bind = socket.socket.bind
+    monkeypatch.setattr(socket.socket, "bind", lambda self, place: (tried.append(place), bind(self, place)))
+    assert cli.main(["serve", classifier_folder, "--host", host]) == 1
+    assert re.search(
+        rf"error: {host} is no address of this machine \(.+\): choose another --host", capsys.readouterr().err
+    )
+    assert tried == [(host, 7860)]
+
+
 def test_without_gradio_it_tells_what_to_install(classifier_folder, monkeypatch):
     monkeypatch.delitem(sys.modules, "hfcls.serving.page")
     monkeypatch.setitem(sys.modules, "gradio", None)
