@@ -32,6 +32,13 @@ TRICKY = [
 ]
 
 
+@pytest.mark.parametrize("name", ["utf-9", "hex", "rot13"])
+def test_an_encoding_that_gives_no_text_is_named(name):
+    """Python knows the last two, as ways from bytes to bytes and from text to text: they ended in a traceback."""
+    with pytest.raises(HfclsError, match=f"encoding '{name}' is not known: such as utf-8, cp949 or utf-16"):
+        ReadOptions(encoding=name)
+
+
 def test_a_tsv_reads_as_pandas_reads_it(table):
     path = table(lines=TRICKY)
     rows = read_tables({"train": path})["train"]

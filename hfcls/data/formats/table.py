@@ -1,6 +1,6 @@
 """What every reader of a file gives: its columns, and its rows in parts."""
 
-import codecs
+import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -45,7 +45,7 @@ class ReadOptions:
         if self.quoting not in (None, "csv", "backslash", "none"):
             raise HfclsError(f"quoting must be one of csv, backslash, none, found {self.quoting!r}")
         try:
-            codecs.lookup(self.encoding or "utf-8")
+            io.TextIOWrapper(io.BytesIO(), encoding=self.encoding or "utf-8")  # `codecs.lookup` knows hex, too
         except LookupError as error:
             raise HfclsError(f"encoding {self.encoding!r} is not known: such as utf-8, cp949 or utf-16") from error
 
