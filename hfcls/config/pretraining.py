@@ -138,6 +138,7 @@ class AdaptRunConfig(FollowedConfig):
 
     def check(self) -> None:
         check_at_least("eval_steps", self.eval_steps, 1)
+        check_range("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
 
 
 @dataclass(kw_only=True)

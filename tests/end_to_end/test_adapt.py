@@ -211,6 +211,7 @@ def test_stopped_and_resumed_it_ends_as_the_run_that_was_left_alone(texts, tmp_p
         ),
         ({"mlm_probability": 1.0}, "mlm_probability must be above 0 and below 1, found 1.0"),
         ({"warmup": 1}, "warmup must be at least 0 and below 1, found 1.0"),
+        ({"seed": -1}, "seed must be from 0 to 2**32 - 1, found -1"),
         ({"row_length": 8}, "row_length must be at least 32, found 8"),
         ({"batch_size": 5, "gradient_accumulation_steps": 2}, "batch_size 5 does not divide"),
     ],
