@@ -179,9 +179,10 @@ def _labelled(
             rows = with_joined_columns(rows, where, label_columns)
         raw[split] = prepared_columns(rows, where, wanted, headless)
         if numbers := [column for column in texts if holds_numbers(raw[split], column)]:
+            option = next(option for option, column in wanted.items() if column == numbers[0])
             raise HfclsError(
                 f"{where}: column {numbers[0]!r} holds numbers, not text; its columns are "
-                f"{quoted(rows.column_names)}: set --text_column"
+                f"{quoted(rows.column_names)}: set --{option}"
             )
     main = "train" if "train" in raw else next(iter(raw))
     if task == "regression":

@@ -126,6 +126,11 @@ def test_rows_are_named_by_their_place_among_all_also_where_others_are_left_out(
         ),
         (["text\tlabel"], {}, "has a header line but no rows"),
         (["text\tlabel", "1\t1", "2\t0"], {}, "column 'text' holds numbers, not text"),
+        (
+            ["text\tn\tlabel", "가\t1\t1", "나\t2\t0"],
+            {"text_pair_column": "n"},
+            "column 'n' holds numbers, not text; its columns are 'text', 'n', 'label': set --text_pair_column",
+        ),
         (["text\tlabel"], {"label_column": "text"}, "label_column must be different columns, found text and text"),
         (["text\tlabel"], {"text_pair_column": "text"}, "must be different columns, found text, text and label"),
         (["text\tlabel"], {"data_dir": "data"}, "data_dir is where nsmc lies, found dataset "),
