@@ -180,10 +180,12 @@ LABELS = ("label_column", "label_columns", "label_separator")
 def remembered_columns(given: Mapping[str, str | None], known: Mapping[str, str | None]) -> dict[str, str | None]:
     """Each option as it is given, else as the model was fine-tuned with, else a column as it is usually called.
 
-    Whoever says where the labels stand is not met with another of the ways to say it.
+    Whoever says where the labels stand is not met with another of the ways to say it; a separator alone does not say
+    where.
     """
-    if any(given.get(option) for option in LABELS):
-        known = {option: name for option, name in known.items() if option not in LABELS}
+    if said := [option for option in LABELS if given.get(option)]:
+        kept = LABELS[:1] if said == ["label_separator"] else ()
+        known = {option: name for option, name in known.items() if option not in LABELS or option in kept}
     return {option: name or known.get(option) or USUAL.get(option, (None,))[0] for option, name in given.items()}
 
 

@@ -10,6 +10,7 @@ from conftest import reviews
 
 import hfcls
 from hfcls import cli
+from hfcls.data.columns import remembered_columns
 from hfcls.errors import HfclsError
 from hfcls.models.loading import load_classifier
 
@@ -169,3 +170,20 @@ def test_a_model_is_not_scored_on_the_columns_of_another(classifier_folder, held
     with pytest.raises(HfclsError, match="body was fine-tuned on body, .*text on text: evaluate each alone, or"):
         hfcls.evaluate(model=first, compare=other, dataset=held_out)
     assert hfcls.evaluate(model=first, compare=other, dataset=held_out, text_column="text").comparisons
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, {"label_column": "분류", "label_separator": ";"}),
+        ({"label_separator": "|"}, {"label_column": "분류", "label_separator": "|"}),
+        ({"label_column": "y"}, {"label_column": "y"}),
+        ({"label_columns": "a,b"}, {"label_column": "label", "label_columns": "a,b"}),
+    ],
+)
+def test_a_separator_that_is_given_leaves_the_labels_in_the_column_of_training(given, wanted):
+    """They were looked for in a column `label`, which may be there and hold something else."""
+    trained = {"text_column": "글", "label_column": "분류", "label_separator": ";"}
+    options = dict.fromkeys(("text_column", "label_column", "label_columns", "label_separator"))
+    found = remembered_columns(options | given, trained)
+    assert {name: column for name, column in found.items() if column} == {"text_column": "글", **wanted}
