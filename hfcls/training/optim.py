@@ -135,10 +135,11 @@ def loss_for(model: PreTrainedModel, args: Any) -> Callable[..., torch.Tensor]:
     changed, exclusive = changed_loss_options(args), model.config.problem_type == SingleLabel.problem_type
     if not changed:
         return partial(classification_loss, exclusive=exclusive)
+    name = changed[0].removesuffix("_factor")  # as it is called everywhere but in Trainer's arguments
     if model.config.problem_type == "multi_label_classification":
-        raise HfclsError(f"{changed[0]} is for one label a text, and this model has several: drop it")
+        raise HfclsError(f"{name} is for one label a text, and this model has several: drop it")
     if model.config.problem_type == Regression.problem_type:
-        raise HfclsError(f"{changed[0]} is for classes, and this model gives a number: drop it")
+        raise HfclsError(f"{name} is for classes, and this model gives a number: drop it")
     return partial(
         classification_loss,
         label_smoothing=args.label_smoothing_factor,

@@ -308,7 +308,7 @@ def test_a_resumed_run_is_the_whole_run(kind, request, options, tmp_path):
         ({"class_weights": "balanced"}, "class_weights is for classes, and these labels are numbers"),
         ({"focal_gamma": 2.0}, "focal_gamma is for classes, and this model gives a number"),
         ({"rdrop": 1.0}, "rdrop is for classes, and this model gives a number"),
-        ({"label_smoothing": 0.1}, "label_smoothing_factor is for classes, and this model gives a number"),
+        ({"label_smoothing": 0.1}, "label_smoothing is for classes, and this model gives a number"),
     ],
 )
 def test_what_does_not_go_with_numbers_is_refused_before_an_earlier_run_is_replaced(scores, options, choice, message):

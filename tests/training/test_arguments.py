@@ -448,7 +448,7 @@ def test_several_labels_a_text_are_not_smoothed(build, tiny_model):
     trainer = build()
     trainer.model.config.problem_type = "multi_label_classification"
     trainer.args.label_smoothing_factor = 0.1
-    with pytest.raises(HfclsError, match="label_smoothing_factor is for one label a text, and this model has several"):
+    with pytest.raises(HfclsError, match="label_smoothing is for one label a text, and this model has several"):
         ClassificationTrainer(trainer.model, trainer.args)
 
 
