@@ -53,7 +53,8 @@ def run_train(args: argparse.Namespace) -> None:
     if not PartialState().is_main_process:
         return
     print(for_people(f"\n{result.table()}\n"))
-    texts = sample_texts(result.examples, pair=config.text_pair_column is not None, width=EXAMPLE_CHARS)
+    folder, pair = Path(config.output_dir), config.text_pair_column is not None
+    texts = sample_texts(result.examples, folder, pair=pair, width=EXAMPLE_CHARS)
     print(f"Try it: {try_it(config.output_dir, texts)}")
 
 

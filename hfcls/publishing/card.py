@@ -130,7 +130,7 @@ def model_card(result: Result, folder: Path, licence: str | None, language: str 
         chosen_by=_chosen_by(facts),
         carved=carved_share(facts.protocol),
         tuned=found_on_validation(facts.protocol),
-        **_example(result, pair=facts.options.get("text_pair_column") is not None),
+        **_example(result, folder, pair=facts.options.get("text_pair_column") is not None),
         ko=language == "ko",
         result=result,
         analysis=result.analysis,
@@ -161,9 +161,9 @@ def _in_markdown(value: Any) -> Markup:
     return value if isinstance(value, Markup) else Markup(markdown(value))
 
 
-def _example(result: Result, *, pair: bool) -> dict[str, Any]:
+def _example(result: Result, folder: Path, *, pair: bool) -> dict[str, Any]:
     """The argument of the two calls that the card shows."""
-    texts = [python_string(text) for text in sample_texts(result.examples, pair=pair, width=EXAMPLE_CHARS)]
+    texts = [python_string(text) for text in sample_texts(result.examples, folder, pair=pair, width=EXAMPLE_CHARS)]
     return {
         "example_for_pipeline": Markup('{{"text": {}, "text_pair": {}}}'.format(*texts) if pair else texts[0]),
         "example": Markup("({}, {})".format(*texts) if pair else texts[0]),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from tokenizers import Tokenizer
 
-from hfcls.runs.folder import PREDICTIONS_FILE
+from hfcls.runs.folder import CONFIG_FILE, PREDICTIONS_FILE
 from hfcls.scoring.slices import Slice, slices
 from hfcls.scoring.tasks import SingleLabel, Task, probability_columns
 from hfcls.scoring.tasks import shown as shown_label
@@ -164,8 +164,25 @@ def first_examples(rows: "Dataset", outputs: NDArray[np.float64], task: Task) ->
     ]
 
 
-def sample_texts(examples: list[Example], *, pair: bool, width: int) -> list[str]:
-    """A text, or a pair of texts, of at most `width` characters to try the model on: held-out if the run kept some."""
+def sample_texts(examples: list[Example], folder: Path, *, pair: bool, width: int) -> list[str]:
+    """A text, or a pair of texts, of at most `width` characters to try the model on: held-out if the run kept some.
+
+    Where the model in `folder` reads several columns as one text, each of them is there.
+    """
+    names, joint = _joined_columns(folder)
     kept = next((example for example in examples if example.text.strip()), None)
-    texts = [kept.text, kept.text_pair or ""] if kept else ["여기에 글을 쓰세요", "여기에 짝을 쓰세요"]
+    hints = [joint.join(["여기에 글을 쓰세요"] * len(names)), "여기에 짝을 쓰세요"]
+    texts = [kept.text, kept.text_pair or ""] if kept else hints
+    if len(names) > 1:
+        parts = texts[0].split(joint.strip())
+        return [joint.join(shortened(part, max(1, width // len(parts))) for part in parts)]
     return [shortened(text, width) for text in (texts if pair else texts[:1])]
+
+
+def _joined_columns(folder: Path) -> tuple[list[str], str]:
+    """The columns whose texts the model of a run reads as one, and what stands between them."""
+    try:
+        columns = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["data_columns"]
+        return columns["text_columns"], columns["joint"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ["text"], ""

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 import shutil
 
 import pytest
@@ -10,6 +12,7 @@ from pyarrow import parquet
 from transformers import pipeline
 
 import hfcls
+from hfcls import cli
 from hfcls.data.corpora import load_corpus
 from hfcls.errors import HfclsError
 
@@ -65,6 +68,26 @@ def test_columns_are_joined_and_the_model_remembers_them(run, news, tmp_path):
 def test_a_model_of_a_shape_has_no_tokenizer_yet_that_tells_a_separator(run, tmp_path):
     run(model="2x64", max_steps=1)
     assert json.loads((tmp_path / "out/config.json").read_text(encoding="utf-8"))["data_columns"]["joint"] == " [SEP] "
+
+
+@pytest.mark.parametrize("model", ["tiny", "baseline"])
+@pytest.mark.parametrize("held_out", [True, False])
+def test_the_examples_that_a_run_ends_with_hold_all_columns(news, tiny_model, tmp_path, capsys, model, held_out):
+    """They were cut to the first column: `hfcls predict`, and the card of a baseline, ended in an error."""
+    rows = [("제목이 아주 긴 글 " * 8, *row[1:]) for row in ROWS]
+    words = ["--dataset", news(rows=rows), "--text_column", "제목,본문,댓글", "--output_dir", str(tmp_path / "out")]
+    words += (
+        ["--model", "baseline"]
+        if model == "baseline"
+        else ["--model", tiny_model, "--max_steps", "1", "--max_length", "48"]
+    )
+    words += [] if held_out else ["--validation_size", "0"]
+    assert cli.main(["train", *words, "--allow_unknown", "--no-report", "--no-baseline", "--report_to", "none"]) == 0
+    command = shlex.split(capsys.readouterr().out.split("Try it: ")[1])
+    assert cli.main(command[command.index("predict") :]) == 0
+    assert json.loads(capsys.readouterr().out)["text"].count("[SEP]") == 2
+    (example,) = re.findall(r"^classifier\((\".*\")\)", (tmp_path / "out/README.md").read_text("utf-8"), re.MULTILINE)
+    assert hfcls.Classifier.from_pretrained(str(tmp_path / "out"))(json.loads(example))["label"] in ("부정", "긍정")
 
 
 def test_what_such_a_model_refuses(run, tmp_path):

@@ -49,8 +49,8 @@ def test_the_command_holds_folder_and_text_as_they_are(folder, text):
         examples=[Example(" ", "a", "a", 1.0), Example(text, "a", "a", 1.0, text)],
     )  # fmt: skip
     single, pair = (
-        sample_texts(result.examples, pair=False, width=40),
-        sample_texts(result.examples, pair=True, width=40),
+        sample_texts(result.examples, Path("absent"), pair=False, width=40),
+        sample_texts(result.examples, Path("absent"), pair=True, width=40),
     )
     args = cli._parser().parse_args(shlex.split(try_it(folder, single))[1:])
     assert (args.model, args.texts) == (folder, single)

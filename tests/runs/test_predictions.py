@@ -70,8 +70,8 @@ def test_texts_are_sliced_with_their_pairs_and_numbers_are_not(pairs, tmp_path):
     assert slices_of(tmp_path) == []
 
 
-def test_a_text_to_try_is_one_of_the_run_or_a_hint():
+def test_a_text_to_try_is_one_of_the_run_or_a_hint(tmp_path):
     examples = [Example(" ", "긍정", "긍정", 0.9), Example("가나다라마", "긍정", "긍정", 0.9, "짝")]
-    assert sample_texts(examples, pair=False, width=40) == ["가나다라마"]
-    assert sample_texts(examples, pair=True, width=40) == ["가나다라마", "짝"]
-    assert sample_texts([], pair=False, width=40) == ["여기에 글을 쓰세요"]
+    assert sample_texts(examples, tmp_path, pair=False, width=40) == ["가나다라마"]
+    assert sample_texts(examples, tmp_path, pair=True, width=40) == ["가나다라마", "짝"]
+    assert sample_texts([], tmp_path, pair=False, width=40) == ["여기에 글을 쓰세요"]
