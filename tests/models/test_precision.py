@@ -55,6 +55,13 @@ def test_what_the_device_cannot_do_is_refused(monkeypatch):
         lower_precision(tiny("bert").to("meta"), "int8")
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "fp16", None])
+def test_a_precision_by_another_name_is_refused(name):
+    """It was float32, and the log said that in bfloat16 no label changes."""
+    with pytest.raises(HfclsError, match="precision must be one of float32, int8, bf16, found"):
+        lower_precision(tiny("bert"), name)
+
+
 def test_exact_batches_are_refused_in_int8():
     model = tiny("bert")
     lower_precision(model, "int8")

@@ -17,7 +17,7 @@ def lower_precision(model: PreTrainedModel, precision: str) -> None:
     Hooks on the encoder and its layers stay, so a packed batch gives a packed batch's logits.
 
     Raises:
-        HfclsError: the model's device has no such arithmetic.
+        HfclsError: there is no such precision, or the model's device has no such arithmetic.
     """
     if precision != "float32" and not isinstance(model, torch.nn.Module):
         raise HfclsError(f"an exported model keeps its precision: leave --precision {precision} out")
@@ -28,6 +28,8 @@ def lower_precision(model: PreTrainedModel, precision: str) -> None:
     elif precision == "bf16":
         _check_bf16(model.device)
         model.to(torch.bfloat16)  # type: ignore[arg-type]  # transformers wraps `to`, its signature is lost
+    elif precision != "float32":
+        raise HfclsError(f"precision must be one of float32, int8, bf16, found {precision!r}")
 
 
 def check_float32(precision: str) -> None:
