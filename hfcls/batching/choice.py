@@ -15,13 +15,17 @@ from hfcls.models.positions import position_offset
 
 logger = logging.getLogger(__name__)
 
+LAYOUTS = ("packed", "longest", "fixed")
+
 
 def choose_batching(model: PreTrainedModel, batching: str | None) -> str:
     """`batching`, or for None packed where that is exact and else longest.
 
     Raises:
-        HfclsError: packed was asked for, and `packing_support` knows a reason against it.
+        HfclsError: packed was asked for, and `packing_support` knows a reason against it; or something unknown.
     """
+    if batching not in (None, *LAYOUTS):
+        raise HfclsError(f"batching must be one of {', '.join(LAYOUTS)}, found {batching!r}")
     reason = packing_support(model)
     if batching is None:
         return "packed" if reason is None else "longest"

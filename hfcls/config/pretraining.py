@@ -10,6 +10,7 @@ from hfcls.config.train import FollowedConfig
 from hfcls.errors import HfclsError
 
 SCRATCH_SHAPE, SCRATCH_VOCABULARY = "4x256", 8000
+SHAPE = re.compile(r"(\d{1,5})x(\d{1,5})")
 MOST_LAYERS, MOST_WIDTH, MOST_WORDS = 2**8, 2**15, 2**22
 
 
@@ -64,11 +65,12 @@ class EncoderConfig(Config):
         for name in ("shape", "vocab_size"):
             if self.model != "scratch" and getattr(self, name) is not None:
                 raise HfclsError(f"{name} is for a model from scratch, found model {self.model}: drop {name}")
+        check_range("model", self.model, not SHAPE.fullmatch(self.model), f"scratch, with --shape {self.model}")
         self.layers_and_width()
 
     def layers_and_width(self) -> tuple[int, int]:
         """Of `shape`: (4, 256) for 4x256."""
-        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", self.shape or SCRATCH_SHAPE)
+        found = SHAPE.fullmatch(self.shape or SCRATCH_SHAPE)
         layers, width = map(int, found.groups()) if found else (0, 0)
         good = 0 < layers <= MOST_LAYERS and 0 < width <= MOST_WIDTH and (width % 64 == 0 or width in (16, 32))
         check_range(

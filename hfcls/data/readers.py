@@ -87,6 +87,8 @@ def read_table(path: Path, options: ReadOptions) -> Dataset:
     with _reading(path):
         kind = _checked_kind(path)
         sha256 = content_sha256(path)
+    if options.sheet is not None and kind not in spreadsheets.SUFFIXES:
+        logger.warning("sheet %s is for workbooks: %s has no sheets", options.sheet, path)
     # the kind, since the same bytes are other rows as csv than as tsv
     packed = path.suffix.lower() if path.suffix.lower() != kind and kind != FOLDER else ""
     chosen = "" if options == ReadOptions() else f"-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"

@@ -68,8 +68,9 @@ class Classifier:
         Raises:
             HfclsError: the model has too few positions for `max_length`, or `batch_size` is not positive.
         """
-        if batch_size < 1:
-            raise HfclsError(f"batch_size must be at least 1, found {batch_size}")
+        for name, value in (("batch_size", batch_size), ("max_length", 1 if max_length is None else max_length)):
+            if not isinstance(value, int) or value < 1:
+                raise HfclsError(f"{name} must be at least 1, found {value!r}")
         fit_tokenizer(tokenizer, model.config)
         self.model = model.eval()
         self.tokenizer = tokenizer

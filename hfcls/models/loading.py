@@ -23,7 +23,7 @@ from hfcls.models.classes import (
     task_of_config,
 )
 from hfcls.models.compact.exported import ExportedModel, is_exported
-from hfcls.models.positions import check_positions
+from hfcls.models.positions import check_positions, full_attention
 from hfcls.models.scratch import SCRATCH, scratch_model, scratch_shape
 from hfcls.models.sources import LOGITS_ALONE, could_not_load, load_config, loading_options, local_folder
 from hfcls.models.tokenizers import agree_on_padding, check_vocabulary, composing, load_tokenizer, train_tokenizer
@@ -173,7 +173,7 @@ def load_weights(
             dtype=torch.float32,
             output_loading_info=True,
             **loading_options(name, trust_remote_code),
-            **LOGITS_ALONE | options,
+            **LOGITS_ALONE | full_attention(config) | options,
         )
     except Exception as error:
         raise HfclsError(could_not_load("model", name, error)) from error

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from transformers import (
 )
 
 from hfcls.errors import HfclsError
+from hfcls.models.classes import class_names_of
 from hfcls.models.loading import load_weights
 from hfcls.models.scratch import SCRATCH
+from hfcls.models.sources import load_config
 from hfcls.models.tokenizers import check_vocabulary, composing, load_tokenizer, train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,18 @@ def masked_lm_and_tokenizer(
         model: PreTrainedModel = scratch_masked_lm(tokenizer, *shape, positions=max(max_length, LEAST_POSITIONS))
     else:
         tokenizer = composing(load_tokenizer(name, trust_remote_code=trust_remote_code))
-        model = load_weights(AutoModelForMaskedLM, name, max_length=max_length, trust_remote_code=trust_remote_code)
+        if class_names_of(load_config(name, trust_remote_code=trust_remote_code)):
+            raise HfclsError(
+                f"{name} is a fine-tuned classifier, with no masked-LM head: adapt the encoder it was made of"
+            )
+        reports: list[dict[str, Any]] = []
+        given: dict[str, Any] = {"max_length": max_length, "trust_remote_code": trust_remote_code, "reports": reports}
+        model = load_weights(AutoModelForMaskedLM, name, **given)
+        if missing := reports[0]["missing_keys"]:
+            logger.warning(
+                "%s has no masked-LM head (%s is missing): it starts from random weights, and has to learn what "
+                "encoder brings along", name, sorted(missing)[0],
+            )  # fmt: skip
         check_vocabulary(name, tokenizer, model.config)
     if tokenizer.mask_token_id is None:
         raise HfclsError(f"the tokenizer of {name} has no mask token, so the model was not made for masked texts")

@@ -45,6 +45,15 @@ def usable_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     return min((limit for limit in limits if limit is not None and limit < NO_LIMIT), default=UNKNOWN_LENGTH)
 
 
+def full_attention(config: Any) -> dict[str, str]:
+    """What overrules a config that asks for sparse attention, as BigBird's.
+
+    It gives way to the full one for good at the first batch of texts that are too short for blocks, so that the scores
+    of a model saved as sparse hung on which texts it had been given before.
+    """
+    return {"attention_type": "original_full"} if getattr(config, "attention_type", None) == "block_sparse" else {}
+
+
 def check_positions(config: Any, max_length: int) -> None:
     """Raises HfclsError if the encoder has fewer positions than `max_length` tokens need."""
     positions = position_count(config)

@@ -117,4 +117,6 @@ def read_class_weights(text: str, counts: Mapping[str, int]) -> list[float] | No
         if name not in weights:
             raise HfclsError(f"class_weights names {name!r}, which is no class; the classes are {', '.join(counts)}")
         weights[name] = float(number)
+    if not any(weights.values()):
+        raise HfclsError(f"class_weights gives no class a weight above 0, found {text!r}")
     return list(weights.values())

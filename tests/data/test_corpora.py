@@ -151,6 +151,8 @@ def test_line_ends_and_blanks_within_the_name_of_a_column_count_as_one_blank(tmp
 def test_a_configuration_of_local_files_is_called_out(table, caplog):
     load_corpus(str(table(lines=["text\tlabel", "가\t1", "나\t0"])), dataset_config="ynat")
     assert "dataset_config ynat is for datasets of the Hub" in caplog.text
+    load_corpus(str(table(lines=["text\tlabel", "가\t1", "나\t0"])), sheet="자료")
+    assert "sheet 자료 is for workbooks: " in caplog.text
 
 
 def test_a_label_that_train_does_not_know_is_named(table):

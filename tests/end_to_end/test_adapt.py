@@ -17,7 +17,7 @@ import processes
 import pytest
 from conftest import WORDS
 from safetensors import safe_open
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import hfcls
 from hfcls.errors import HfclsError
@@ -287,6 +287,29 @@ def test_what_hides_no_token_measures_no_perplexity(texts, tmp_path):
     assert (result.perplexity, result.loss, result.accuracy) == (None, None, None)
     assert "not measured: chance hid no token of the held-out texts" in result.table()
     assert "too few to hide a token" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+
+
+def test_a_model_without_its_masked_lm_head_is_refused_or_warned_of(texts, tiny_model, tmp_path, caplog):
+    """Its perplexity is that of a head from random weights."""
+    given = {**SMALL, "dataset": str(texts), "output_dir": str(tmp_path / "run"), "max_steps": 1, "report": False}
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"mask_token": tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)})
+    folders = {
+        kind: tmp_path / kind.__name__ for kind in (AutoModelForSequenceClassification, AutoModel, AutoModelForMaskedLM)
+    }
+    for kind, folder in folders.items():
+        kind.from_pretrained(tiny_model).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    classifier, encoder, whole = map(str, folders.values())
+    with pytest.raises(HfclsError, match="is a fine-tuned classifier, with no masked-LM head: adapt the encoder"):
+        hfcls.adapt(**given, model=classifier)
+    hfcls.adapt(**given, model=encoder)
+    assert "has no masked-LM head (cls.predictions" in caplog.text
+    caplog.clear()
+    hfcls.adapt(**given | {"model": whole, "overwrite_output_dir": True})
+    assert "masked-LM head" not in caplog.text
+    with pytest.raises(HfclsError, match="model must be scratch, with --shape 2x64, found 2x64"):
+        hfcls.adapt(**given | {"model": "2x64"})
 
 
 def test_decomposed_hangul_is_composed_as_in_training(texts, tiny_model, tmp_path):

@@ -139,9 +139,18 @@ def test_threads_may_share_a_classifier(make, batching):
     assert not wrong
 
 
-def test_a_batch_size_of_nothing_is_refused(classifier_folder):
-    with pytest.raises(HfclsError, match="batch_size must be at least 1, found 0"):
-        Classifier.from_pretrained(classifier_folder, batch_size=0)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, found 0"),
+        ({"batch_size": "64"}, "batch_size must be at least 1, found '64'"),
+        ({"max_length": 0}, "max_length must be at least 1, found 0"),
+        ({"batching": "packet"}, "batching must be one of packed, longest, fixed, found 'packet'"),
+    ],
+)
+def test_sizes_and_layouts_that_are_none_are_refused(classifier_folder, given, message):
+    with pytest.raises(HfclsError, match=message):
+        Classifier.from_pretrained(classifier_folder, **given)
 
 
 def test_what_is_not_a_text_is_named(make):

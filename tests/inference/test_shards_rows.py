@@ -298,4 +298,9 @@ def test_one_column_is_not_labelled_by_a_model_of_several(classifier_folder, tmp
     given = {"model": str(model), "input": str(path), "output": str(tmp_path / "out")}
     with pytest.raises(HfclsError, match="rows.csv: text 0 is a single text: .*; of a file: --text_column 제목,글"):
         predict_files(**given, text_column="글")
+    late = tmp_path / "late.csv"
+    late.write_text("text\n" + "최고 [SEP] 별로\n" * 150 + "최고\n", encoding="utf-8")
+    with pytest.raises(HfclsError, match="late.csv: text 150 is a single text: "):
+        predict_files(**{**given, "input": str(late)}, text_column="text", shard_size=100)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
     assert len(predict_files(**given)) == 1

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, GPT2Config, GPT2Model, XLMRobertaConfig
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BigBirdConfig,
+    BigBirdModel,
+    GPT2Config,
+    GPT2Model,
+    XLMRobertaConfig,
+)
 
 from hfcls.data.encoding import encode, tokenize
 from hfcls.errors import HfclsError
@@ -27,6 +35,24 @@ def test_kcbert_ids_are_those_of_the_book(shared):
     assert padded["input_ids"] == book + [0] * 117
     assert padded["attention_mask"] == [1] * 11 + [0] * 117
     assert padded["token_type_ids"] == [0] * 128
+
+
+def test_sparse_attention_gives_way_to_the_full_one_from_the_first_text_on(tmp_path):
+    """Of BigBird: it would at the first short text, so that a long one had other logits before and after it."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BigBirdConfig(vocab_size=50, block_size=4, num_random_blocks=1, max_position_embeddings=128, **sizes)
+    assert config.attention_type == "block_sparse"
+    BigBirdModel(config).save_pretrained(tmp_path)
+    model = load_model(str(tmp_path), ["a", "b"]).eval()
+    long, short = torch.randint(5, 50, (1, 120)), torch.randint(5, 50, (1, 8))
+    with torch.inference_mode():
+        before, _, after = (model(input_ids=ids).logits for ids in (long, short, long))
+    assert torch.equal(before, after)
+    model.save_pretrained(tmp_path / "saved")
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(again(input_ids=long).logits, after)
 
 
 def test_a_bare_vocabulary_keeps_case_and_hangul(tmp_path):

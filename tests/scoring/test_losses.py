@@ -104,6 +104,7 @@ def test_balanced_weights_make_each_class_count_as_much_and_a_row_1_on_average()
     [
         ("even", "class_weights must be none, balanced or NAME=NUMBER,OTHER=NUMBER, found 'even'"),
         ("긍정=-1", "class_weights must be none, balanced or NAME=NUMBER,OTHER=NUMBER, found '긍정=-1'"),
+        ("부정=0,긍정=0", "class_weights gives no class a weight above 0, found '부정=0,긍정=0'"),
         ("좋음=2", "class_weights names '좋음', which is no class; the classes are 부정, 긍정"),
     ],
 )

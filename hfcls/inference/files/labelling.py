@@ -101,8 +101,12 @@ def with_rows(files: Sequence[F], tables: Sequence[T | None], *, quiet: bool = F
 
 
 def check_texts_of(table: InputTable, columns: Mapping[str, Any]) -> None:
-    """Raises HfclsError if the first rows hold other texts than a model learned from that remembers these columns."""
-    first = table.texts.select(range(min(len(table.texts), 100))).to_dict()
+    """Raises HfclsError if the rows hold other texts than a model learned from that remembers these columns.
+
+    Of a model of joined columns any row may be without its parts; of others the first rows tell.
+    """
+    most = len(table.texts) if columns.get("text_columns") else 100
+    first = table.texts.select(range(min(len(table.texts), most))).to_dict()
     rows = [row for row in zip(*first.values(), strict=True) if None not in row]
     check_columns_of_file(str(table.path), [row if len(row) > 1 else row[0] for row in rows], columns)
 
