@@ -41,7 +41,8 @@ def test_sparse_attention_gives_way_to_the_full_one_from_the_first_text_on(tmp_p
     """Of BigBird: it would at the first short text, so that a long one had other logits before and after it."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = BigBirdConfig(vocab_size=50, block_size=4, num_random_blocks=1, max_position_embeddings=128, **sizes)
+    sizes |= {"vocab_size": 70, "block_size": 4, "num_random_blocks": 1, "max_position_embeddings": 128}
+    config = BigBirdConfig(initializer_range=0.5, **sizes)
     assert config.attention_type == "block_sparse"
     BigBirdModel(config).save_pretrained(tmp_path)
     model = load_model(str(tmp_path), ["a", "b"]).eval()
