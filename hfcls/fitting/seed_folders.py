@@ -39,9 +39,13 @@ def forget_earlier(config: TrainConfig, folder: Path) -> None:
 def finished_seeds(config: TrainConfig, folder: Path) -> Result | None:
     """The result of the runs to resume, if they have ended and these options add nothing."""
     result = finished_result(folder, asdict(config))
-    seeds = result.facts.seeds if result and result.facts else None
-    wanted = {name_of(seed) for seed in seeds_of(config)} | ({AVERAGE} if config.ensemble else set())
-    return result if seeds and {run.name for run in seeds.runs} == wanted else None
+    if not (result and result.facts and result.facts.seeds):
+        return None
+    present, wanted = {run.name for run in result.facts.seeds.runs}, {name_of(seed) for seed in seeds_of(config)}
+    has_none = AVERAGE not in present and result.facts.options.get("ensemble")  # it was asked for, and cannot be had
+    if config.ensemble and not has_none:
+        wanted.add(AVERAGE)
+    return result if present == wanted else None
 
 
 def check_same_rows(folder: Path, results: Mapping[str, Result]) -> None:

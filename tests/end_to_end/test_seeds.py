@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import reviews
 from safetensors.torch import load_file
 
 import hfcls as package
@@ -256,3 +257,13 @@ def test_another_seed_is_added_beside_an_average(options):
     package.fine_tune(**given, ensemble=True)
     again = package.fine_tune(**given | {"seeds": 3}, resume=True)
     assert [run.name for run in again.facts.seeds.runs] == ["seed-7", "seed-8", "seed-9"]
+
+
+def test_an_average_that_cannot_be_had_is_not_looked_for_again(options, table, monkeypatch):
+    rows = [f"{text}\t{len(text)}.5" for text, _ in reviews(60)]
+    table("data/train.tsv", lines=["text\tlabel", *rows])
+    table("data/test.tsv", lines=["text\tlabel", *rows[:20]])
+    given = options | {"task": "regression", "seeds": 2, "max_steps": 2, "ensemble": True}
+    result = package.fine_tune(**given)
+    monkeypatch.setattr(seeds_module, "_keep_best", None)
+    assert package.fine_tune(**given, resume=True) == result
