@@ -16,7 +16,7 @@ EPOCHS_OF_MORE = 3
 FGM, FGM_ROWS = 0.03, 500  # how far it moves, and up to how many rows; docs/accuracy.md
 OF_STEPS = (  # what decides nothing where the encoder is frozen: the head is fitted at once
     *("num_train_epochs", "max_steps", "learning_rate", "lr_scheduler", "lr_gamma", "warmup_ratio"),
-    *("layerwise_lr_decay", "max_grad_norm", "eval_steps", "early_stopping_patience"),
+    *("layerwise_lr_decay", "max_grad_norm", "eval_steps", "early_stopping_patience", "metric_for_best_model"),
 )
 WIDE = 768  # of BERT-base; from there on rates above 5e-5 are not safe (Devlin et al. 2019, appendix A.3)
 FITTED = ("num_train_epochs", "learning_rate", "fgm")  # which wait for rows and encoder
@@ -33,7 +33,8 @@ class LeftOpen(Config):
             HfclsError: an option of the steps is given, of which the run takes none.
         """
         own: Any = self
-        given = [f.name for f in fields(self) if f.name in OF_STEPS and getattr(self, f.name) not in (None, f.default)]
+        steps = {f.name: (None, "last", f.default) for f in fields(self) if f.name in OF_STEPS}  # last: nothing chooses
+        given = [name for name, usual in steps.items() if getattr(self, name) not in usual]
         if own.freeze_encoder and given:
             raise HfclsError(f"{given[0]} is for training by steps, of which freeze_encoder takes none: drop one")
         pretrained = own.warm_head and not RANDOM.fullmatch(own.model)  # else no layer serves better than another

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -126,15 +126,18 @@ def _add_average(
         }
         again = {"resume": False, "overwrite_output_dir": True, "report": False}
         result = run(of_one_seed(config, folder / AVERAGE, **unchanged, **again))
-    results[AVERAGE] = _without_place(result, config, folder / AVERAGE, list(results))
+    results[AVERAGE] = _of_these(result, config, folder / AVERAGE, results)
 
 
-def _without_place(result: Result, config: TrainConfig, folder: Path, names: list[str]) -> Result:
-    """The record of the average without the place where it was made, which is gone: no `run.yaml` repeats it."""
+def _of_these(result: Result, config: TrainConfig, folder: Path, results: Mapping[str, Result]) -> Result:
+    """The record of the average: what chose the others chose it too, and no `run.yaml` repeats the place it is from."""
+    first = next(iter(results.values()))
     assert result.facts is not None
-    protocol = f"Its weights are the mean of those of {', '.join(names)}. {result.facts.protocol}"
-    options = {**result.facts.options, "model": config.model}
-    result = replace(result, facts=replace(result.facts, model=config.model, protocol=protocol, options=options))
+    assert first.facts is not None
+    protocol = f"Its weights are the mean of those of {', '.join(results)}. {first.facts.protocol}"
+    own = {name: getattr(config, name) for name in ("model", "metric_for_best_model")}
+    facts = replace(result.facts, model=config.model, protocol=protocol, options={**result.facts.options, **own})
+    result = replace(result, note=first.note, facts=facts)
     if PartialState().is_main_process:
         result.save(folder / RESULTS_FILE)
         (folder / OPTIONS_FILE).unlink()

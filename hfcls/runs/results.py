@@ -104,9 +104,10 @@ class Result:
             on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
             rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
         rows += self.confidence.rows() if self.confidence else []
-        rows += self.facts.seeds.rows() if self.facts and self.facts.seeds else []
+        rows += seeds.rows() if (seeds := self.facts and self.facts.seeds) else []
         speed = f", {self.rows_per_second:,.0f} texts/s" if self.rows_per_second else ""  # a resumed one may have none
-        lines = aligned([*rows, ("model", f"{self.output_dir} (seed {self.seed}{speed})")])
+        which = seeds.kept.replace("-", " ") if seeds else f"seed {self.seed}"
+        lines = aligned([*rows, ("model", f"{self.output_dir} ({which}{speed})")])
         if self.analysis and self.baseline and (verdict := self.baseline.verdict(self.analysis)):
             lines += ["", verdict]
         return "\n".join([*lines, *self._example_lines()])

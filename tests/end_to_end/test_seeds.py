@@ -259,6 +259,20 @@ def test_another_seed_is_added_beside_an_average(options):
     assert [run.name for run in again.facts.seeds.runs] == ["seed-7", "seed-8", "seed-9"]
 
 
+def test_what_is_said_of_an_average_is_so(options, monkeypatch):
+    """It has no seed; its checkpoint was none, and those of the others were chosen."""
+    given = options | {"seeds": 2, "max_steps": 2, "metric_for_best_model": "eval_loss"}
+    monkeypatch.setattr(seeds_module, "best_of", lambda metric, runs: runs[-1])
+    result = package.fine_tune(**given, ensemble=True)
+    average, first = (load_results(Path(options["output_dir"]) / name) for name in ("average", "seed-7"))
+    assert average.facts.protocol.endswith(first.facts.protocol)
+    assert average.note == first.note
+    assert f"{options['output_dir']} (average, " in result.table()
+    monkeypatch.setattr(seeds_module, "best_of", lambda metric, runs: runs[1])
+    result = package.fine_tune(**given, resume=True)
+    assert f"{options['output_dir']} (seed 8, " in result.table()
+
+
 def test_an_average_that_cannot_be_had_is_not_looked_for_again(options, table, monkeypatch):
     rows = [f"{text}\t{len(text)}.5" for text, _ in reviews(60)]
     table("data/train.tsv", lines=["text\tlabel", *rows])

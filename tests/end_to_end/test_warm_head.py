@@ -71,6 +71,14 @@ def test_a_frozen_encoder_is_as_it_was_and_its_head_knows_the_classes(options, t
         hfcls.fine_tune(**options, class_weights="좋음=2", overwrite_output_dir=True)
 
 
+def test_no_checkpoint_of_a_frozen_encoder_is_said_to_be_chosen(options):
+    """There is none: the card said which one had the highest accuracy."""
+    with pytest.raises(HfclsError, match="metric_for_best_model is for training by steps, of which freeze_encoder"):
+        hfcls.fine_tune(**options, freeze_encoder=True, metric_for_best_model="accuracy")
+    result = hfcls.fine_tune(**options, freeze_encoder=True, metric_for_best_model="last")
+    assert result.facts.protocol.startswith("The last checkpoint was kept; the validation split chose nothing.")
+
+
 def test_the_last_checkpoint_is_kept_if_nothing_is_to_choose_it(options, table):
     alone = {**options, "dataset": str(table("alone.tsv", count=60))}
     result = hfcls.fine_tune(**alone, metric_for_best_model="last", num_train_epochs=2)
