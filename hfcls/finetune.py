@@ -80,10 +80,10 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
     config, data = with_data(TrainConfig() if config is None else config, options)
     if config.model == BASELINE:
         return fit_baseline(config, data)
-    if (config := config.settled()).seeds > 1:
-        return run_seeds(config, data, lambda one: fine_tune(one, dataset=data))
-    args = training_arguments(**config.training_options())
+    args = training_arguments(**(config := config.settled()).training_options())
     with main_process_speaks(args.should_log), ExitStack() as held:
+        if config.seeds > 1:
+            return run_seeds(config, data, args, held, lambda one: fine_tune(one, dataset=data))
         return whole_run(config, data, args, held)
 
 

@@ -36,7 +36,9 @@ from hfcls.runs.weights import remove_model, weights_sha256
 from hfcls.scoring.metrics import further_metrics
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import writable_folder
+from hfcls.system.launch import joining
 from hfcls.system.locks import sole_run
+from hfcls.training.steps.whole_batches import only_cpu
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,9 @@ def fit_baseline(config: TrainConfig, data: Any) -> Result:
 
 def _check_options(config: TrainConfig) -> None:
     """Raises HfclsError for what a baseline cannot do."""
-    if (world_size := PartialState().num_processes) > 1:
+    with joining():  # on a CPU, each would be taken for one that is alone
+        world_size = PartialState(cpu=only_cpu()).num_processes
+    if world_size > 1:
         raise HfclsError(f"a baseline is fitted by one process, found {world_size}: start it without accelerate launch")
     if config.seeds > 1:
         raise HfclsError("a baseline is the same with every seed: drop seeds")

@@ -5,7 +5,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from statistics import mean
@@ -33,6 +33,7 @@ from hfcls.runs.weights import remove_model, save_average
 from hfcls.scoring.tasks import Regression
 from hfcls.system.files import whole, writable_folder
 from hfcls.system.locks import sole_run
+from hfcls.training.arguments import ClassificationTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,17 @@ OF_ONE_RUN = (OPTIONS_FILE, RESULTS_FILE, CARD_FILE, REPORT_FILE, LOCK_FILE)  # 
 MEASURES = ("accuracy", "micro_f1", "pearson")  # what chooses where the checkpoints were not chosen
 
 
-def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Result]) -> Result:
+def run_seeds(
+    config: TrainConfig,
+    data: Any,
+    args: ClassificationTrainingArguments,
+    held: ExitStack,
+    run: Callable[[TrainConfig], Result],
+) -> Result:
     """Run `config.seeds` seeds in turn, from `config.seed` on; the best on the validation split becomes the model.
 
-    All seeds have the same validation rows. Each run lies in `output_dir/seed-N` and is continued by `resume`.
+    All seeds have the same validation rows. Each run lies in `output_dir/seed-N` and is continued by `resume`. The
+    folder is locked as long as `held` lasts.
 
     Args:
         data: `config.dataset`, or the object of Python that it stands for.
@@ -55,24 +63,21 @@ def run_seeds(config: TrainConfig, data: Any, run: Callable[[TrainConfig], Resul
     Raises:
         HfclsError: as `run`; nothing is held out to choose by, or the runs would not differ.
     """
-    folder = Path(config.output_dir)
-    with writable_folder(folder), sole_run(folder / LOCK_FILE) if PartialState().is_main_process else nullcontext():
-        return _run_seeds(config, data, folder, run)
-
-
-def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[TrainConfig], Result]) -> Result:
-    is_main = PartialState().is_main_process
-    _check(config, data, folder)
-    repo_id = None
-    if config.push_to_hub and is_main:
-        repo_id = writable_repo_id(config.hub_model_id or default_name(folder))
-    if config.resume and (finished := finished_seeds(config, folder)):
+    folder, is_main = Path(config.output_dir), args.process_index == 0
+    with args.main_process_first(desc="output folder"):
+        held.enter_context(writable_folder(folder))
+        if is_main:
+            held.enter_context(sole_run(folder / LOCK_FILE))
+        _check(config, data, folder)
+        pushes = config.push_to_hub and is_main
+        repo_id = writable_repo_id(config.hub_model_id or default_name(folder)) if pushes else None
+        finished = finished_seeds(config, folder) if config.resume else None
+        if config.overwrite_output_dir and is_main:
+            forget_earlier(config, folder)
+    if finished:
         if is_main:
             publish(folder, repo_id=repo_id, **config.publishing_options(), again=True)
         return finished
-    if config.overwrite_output_dir and is_main:
-        forget_earlier(config, folder)
-    PartialState().wait_for_everyone()
     results = {}
     for seed in range(config.seed, config.seed + config.seeds):
         logger.info("seed %d (%d of %d)", seed, seed - config.seed + 1, config.seeds)
@@ -81,11 +86,9 @@ def _run_seeds(config: TrainConfig, data: Any, folder: Path, run: Callable[[Trai
     if config.ensemble:
         _add_average(config, folder, results, run)
     if not is_main:
-        PartialState().wait_for_everyone()
         return next(iter(results.values()))
     result = _keep_best(config, folder, results)
     publish(folder, repo_id=repo_id, **config.publishing_options())
-    PartialState().wait_for_everyone()
     return result
 
 

@@ -129,3 +129,24 @@ def test_each_process_asks_the_teacher_its_share_and_the_student_is_that_of_one(
     weights, theirs = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     assert set(weights) == set(theirs)
     assert max((weight - theirs[name]).abs().max() for name, weight in weights.items()) < 1e-3
+
+
+def test_seeds_and_their_mean_are_those_of_one_process(data, tiny_model, tmp_path):
+    """Each of several processes on a CPU took itself for the one that holds the folder."""
+    options = {"dataset": str(data), "model": tiny_model, "max_length": 64, "max_steps": 4, "learning_rate": 1e-3,
+               "batch_size": 32, "seeds": 2, "fgm": 0.0, "report_to": "none"}  # fmt: skip
+    flags = ["--no-report", "--ensemble", *(f"--{name}={value}" for name, value in options.items())]
+    one = hfcls.fine_tune(**options, ensemble=True, report=False, output_dir=str(tmp_path / "one"))
+    command = ["-m", "hfcls.cli", "train", *flags, "--output_dir", tmp_path / "two"]
+    for more in ([], ["--resume"]):
+        done = torchrun(2, *command, *more)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(" was kept, by ") == 1
+        assert done.stderr.count("seed 8 (2 of 2)") == (not more)
+    two = hfcls.load_results(tmp_path / "two")
+    for ours, theirs in zip(two.facts.seeds.runs, one.facts.seeds.runs, strict=True):
+        assert (ours.name, ours.metrics) == (theirs.name, pytest.approx(theirs.metrics, abs=1e-5))
+    assert two.facts.seeds.kept == one.facts.seeds.kept
+    done = torchrun(2, "-m", "hfcls.cli", "train", *flags[:1], "--model=baseline", f"--dataset={data}", "--output_dir",
+                    tmp_path / "three")  # fmt: skip
+    assert done.stderr.count("a baseline is fitted by one process, found 2") == 1, done.stderr
