@@ -48,7 +48,7 @@ from hfcls.scoring.tasks import Task
 from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
-from hfcls.training.arguments import ClassificationTrainingArguments, training_arguments
+from hfcls.training.arguments import ClassificationTrainingArguments, check_same_rows, training_arguments
 from hfcls.training.failures import explained
 from hfcls.training.optim import loss_for
 from hfcls.training.preemption import StopSignals
@@ -115,7 +115,7 @@ def whole_run(
     check_confidence(run.task.problem_type, **config.confidence_options())
     further = further_metrics(config.metrics, run.task, config.trust_remote_code) if is_main else None
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
-    splits = split_facts(run.corpus)
+    check_same_rows(args, hashes(splits := split_facts(run.corpus)))
     args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
     loss_for(run.model, args)  # refuses what does not go together
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces

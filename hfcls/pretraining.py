@@ -32,6 +32,7 @@ from hfcls.runs.record import hardware, versions
 from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
 from hfcls.system.terminal import main_process_speaks
+from hfcls.training.arguments import check_same_rows
 from hfcls.training.failures import explained
 from hfcls.training.masked_lm import MaskedLMTrainer, pretraining_arguments
 from hfcls.training.preemption import StopSignals
@@ -82,6 +83,7 @@ def _run(config: AdaptConfig, args: TrainingArguments, held: ExitStack) -> Adapt
             return finished
     with args.main_process_first(desc="texts"):  # the main process fills datasets' cache, the others read it
         run = _prepare(config)
+    check_same_rows(args, run.hashes)
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces
     if args.should_save:
         check_space(folder, num_parameters, args.save_total_limit or 1)
@@ -125,11 +127,7 @@ class _Preparation:
 
 
 def _prepare(config: AdaptConfig) -> _Preparation:
-    """Load and encode the texts, and load the model, or begin a new one.
-
-    Raises:
-        HfclsError: texts or model are not what is needed.
-    """
+    """Load and encode the texts, and load the model, or begin a new one, or raise HfclsError."""
     texts = load_texts(str(config.dataset), config.text_column, config.label_column, ReadOptions.of(config))
     texts = hold_out(texts, config.validation_size, config.seed)
     set_seed(config.seed)  # new weights are random

@@ -1,6 +1,8 @@
 """Trainer's arguments with the book's defaults, and what a run derives for them."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -127,6 +129,22 @@ class ClassificationTrainingArguments(TrainingArguments):
         if any(failed):
             first = failed.index(1)
             raise failure if failure and first == self.process_index else FailedElsewhere(f"see process {first}")
+
+
+def check_same_rows(args: TrainingArguments, hashes: Mapping[str, str]) -> None:
+    """Raises `HfclsError`, in all processes of a run, if one of them has read other rows: machines have own drives.
+
+    Each would learn from its part of an order of rows that the others do not have, and score rows of another place.
+    """
+    if args.world_size == 1:
+        return
+    own = int(hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:15], 16)
+    found = gather(torch.tensor([own], device=args.device)).tolist()
+    if other := [process for process, number in enumerate(found) if number != found[0]]:
+        raise HfclsError(
+            f"process {other[0]} has read other rows than process 0, so that they do not train one model: bring the "
+            "same files of --dataset to all machines, and the same options"
+        )
 
 
 def training_arguments(

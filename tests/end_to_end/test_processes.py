@@ -1,6 +1,7 @@
 """Several processes on the CPU run the experiment that one process runs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,32 @@ def test_seeds_and_their_mean_are_those_of_one_process(data, tiny_model, tmp_pat
     done = torchrun(2, "-m", "hfcls.cli", "train", *flags[:1], "--model=baseline", f"--dataset={data}", "--output_dir",
                     tmp_path / "three")  # fmt: skip
     assert done.stderr.count("a baseline is fitted by one process, found 2") == 1, done.stderr
+
+
+def probe(tmp_path: Path, change: str) -> Path:
+    """`hfcls` with a line of Python that the second process runs first."""
+    script = tmp_path / "probe.py"
+    script.write_text(
+        "import os, sys\n"
+        "from hfcls import cli, finetune\n"
+        "from hfcls.errors import HfclsError\n"
+        "def fail(*args, **options):\n"
+        "    raise HfclsError('only here')\n"
+        f"if os.environ['RANK'] == '1':\n    {change}\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    return script
+
+
+def test_processes_that_read_other_rows_train_no_model(data, tiny_model, tmp_path):
+    """As on two machines, of which one has an older file: each learned from its own, and no word of it."""
+    older = shutil.copytree(data, tmp_path / "older")
+    header, *lines = (older / "train.tsv").read_text(encoding="utf-8").splitlines()
+    (older / "train.tsv").write_text("\n".join([header, *reversed(lines)]) + "\n", encoding="utf-8")
+    script = probe(tmp_path, f"sys.argv[3] = {str(older)!r}")
+    flags = ["--max_length", "64", "--report_to", "none", "--output_dir", tmp_path / "out"]
+    for command, model in (("train", tiny_model), ("adapt", "scratch")):
+        done = torchrun(2, script, command, "--dataset", data, "--model", model, *flags)
+        assert done.returncode != 0
+        assert done.stderr.count("hfcls: error: process 1 has read other rows than process 0") == 1, done.stderr
+        assert not (tmp_path / "out/run.yaml").exists()
