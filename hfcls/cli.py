@@ -28,7 +28,7 @@ from hfcls.config.sources import add_options
 from hfcls.config.train import TrainConfig
 from hfcls.errors import FailedElsewhere, HfclsError, PushError
 from hfcls.system.files import is_disk_full, with_causes
-from hfcls.system.launch import leave_process_group, speaks_first
+from hfcls.system.launch import leave_process_group, speaks_first, world_size
 from hfcls.system.next_steps import INSTALL
 from hfcls.system.terminal import BesideBarsHandler, arrange_bars, for_people, no_bar_stays
 from hfcls.training.preemption import Interrupted
@@ -83,13 +83,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(f"error: this needs {missing}, which is not installed here: {INSTALL}")
         return 1
     except Exception as error:
-        if not any(map(is_disk_full, with_causes(error))):
+        if (message := _known(error)) is None:
             raise
-        place = getattr(error, "filename", None) or "the output or of the caches (TMPDIR, HF_HOME)"
-        _tell(f"error: no space left on the drive of {place}: free some, then try again")
+        if speaks_first():
+            _tell(f"error: {message}")
         return 1
     leave_process_group()
     return status
+
+
+def _known(error: Exception) -> str | None:
+    """What happened to the machine or to another process of the run, wherever it was noticed."""
+    causes = list(with_causes(error))
+    if any(map(is_disk_full, causes)):
+        place = getattr(error, "filename", None) or "the output or of the caches (TMPDIR, HF_HOME)"
+        return f"no space left on the drive of {place}: free some, then try again"
+    if world_size() > 1:
+        from hfcls.training.failures import LOST_PROCESS, is_lost_process  # by now torch is there
+
+        return LOST_PROCESS if any(map(is_lost_process, causes)) else None
+    return None
 
 
 def _tell(message: str) -> None:

@@ -13,6 +13,11 @@ from hfcls.runs.checkpoints import newest_whole_checkpoint
 from hfcls.system.files import is_disk_full, with_causes
 from hfcls.training.preemption import Interrupted
 
+LOST_PROCESS = (
+    "another process of this run has ended, and this one cannot go on alone: look for its message above or on the "
+    "other machine, then continue with --resume"
+)
+
 
 @contextmanager
 def explained(trainer: Trainer, checkpoint: Path | None) -> Iterator[None]:
@@ -57,10 +62,7 @@ def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str 
             "was an evaluation, or lower --max_length"
         )
     if any(map(is_lost_process, errors)):
-        return (
-            "another process of this run has ended, and this one cannot go on alone: look for its message above or "
-            "on the other machine, then continue with --resume"
-        )
+        return LOST_PROCESS
     if any(map(is_disk_full, errors)):
         last = newest_whole_checkpoint(folder)
         return (

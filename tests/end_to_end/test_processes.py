@@ -180,3 +180,12 @@ def test_processes_that_read_other_rows_train_no_model(data, tiny_model, tmp_pat
         assert done.returncode != 0
         assert done.stderr.count("hfcls: error: process 1 has read other rows than process 0") == 1, done.stderr
         assert not (tmp_path / "out/run.yaml").exists()
+
+
+def test_a_process_that_is_left_alone_before_the_training_says_nothing_else(data, tiny_model, tmp_path):
+    """It told of gloo, in a traceback after the message of the other one."""
+    script = probe(tmp_path, "finetune.check_metric = fail")
+    done = torchrun(2, script, "train", "--dataset", data, "--model", tiny_model, "--max_length", "64",
+                    "--output_dir", tmp_path / "out")  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if line.startswith("hfcls: ")] == ["hfcls: error: only here"]
+    assert "gloo" not in done.stderr
