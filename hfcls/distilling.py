@@ -10,7 +10,6 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hfcls.baseline.model import BASELINE
 from hfcls.config.commands import DistillConfig, PredictConfig
-from hfcls.config.defaults import RANDOM
 from hfcls.config.options import fixed_options, with_options
 from hfcls.data.columns import text_columns, with_columns
 from hfcls.data.corpora import load_corpus
@@ -29,10 +28,12 @@ from hfcls.errors import HfclsError
 from hfcls.finetune import whole_run
 from hfcls.inference.shards import predict_files
 from hfcls.models.classes import task_of_config
+from hfcls.models.scratch import scratch_shape
 from hfcls.models.sources import load_config
 from hfcls.runs.folder import LOCK_FILE, TEACHER_FOLDER
 from hfcls.runs.output_dir import check_output_dir
 from hfcls.runs.results import Result
+from hfcls.scoring.metrics import check_metric, further_metrics
 from hfcls.scoring.tasks import SingleLabel
 from hfcls.system.files import writable_folder
 from hfcls.system.locks import sole_run
@@ -86,7 +87,7 @@ def distill(config: DistillConfig | None = None, /, **options: "Unpack[DistillOp
         # what else may be wrong is found before the teacher reads all texts
         with args.main_process_first(desc="labelled texts"):
             labelled = _labelled(config)
-        if not RANDOM.fullmatch(config.model):
+        if not scratch_shape(config.model):
             load_config(config.model, trust_remote_code=config.trust_remote_code)
         if config.teacher:  # which takes hours: another run in the folder is told before, and is kept out
             with sole_run(folder / LOCK_FILE) if args.process_index == 0 else nullcontext():
@@ -104,11 +105,13 @@ def _ask(config: DistillConfig, folder: Path) -> None:
     """Write the files with this process's share of the teacher's answers; what is there already is not asked again."""
     teacher = str(config.teacher)
     about = load_config(teacher, trust_remote_code=config.trust_remote_code)
-    if not isinstance(task_of_config(about), SingleLabel):
+    if not isinstance(task := task_of_config(about), SingleLabel):
         raise HfclsError(f"{teacher} does not give a text one label, and distill is for models that do")
     pair = (getattr(about, "data_columns", None) or {}).get("text_pair_column")
     if pair and not config.text_pair_column:  # predict would take it, and the student would not
         raise HfclsError(f"{teacher} was fine-tuned on pairs of texts: set --text_pair_column, there it was {pair!r}")
+    check_metric(str(config.metric_for_best_model), task.problem_type)
+    further_metrics(config.metrics, task, config.trust_remote_code)
     asked = ("text_column", "text_pair_column", "delimiter", "encoding", "quoting", "no_header", "sheet")
     predict_files(
         PredictConfig(

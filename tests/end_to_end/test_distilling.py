@@ -264,6 +264,20 @@ def test_the_teacher_is_asked_when_all_else_is_there(options, tmp_path, monkeypa
         hfcls.distill(**options | {wrong: str(tmp_path / "absent")})
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model": "0x256"}, "model 0x256: a shape is LAYERSxWIDTH"),
+        ({"metrics": "./nowhere"}, "nowhere"),
+        ({"metric_for_best_model": "pearson"}, "metric_for_best_model pearson is not measured for single label"),
+    ],
+)
+def test_the_teacher_is_not_asked_where_the_student_cannot_be(options, monkeypatch, changed, message):
+    monkeypatch.setattr("hfcls.distilling.predict_files", lambda config: pytest.fail("the teacher was asked"))
+    with pytest.raises(HfclsError, match=message):
+        hfcls.distill(**options | changed)
+
+
 def test_a_teacher_is_not_asked_for_a_folder_in_which_another_run_lives(options):
     out = Path(options["output_dir"])
     out.mkdir()
