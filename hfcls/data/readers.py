@@ -112,7 +112,7 @@ def read_table(path: Path, options: ReadOptions) -> Dataset:
 
 def _saved(folder: Path) -> Dataset:
     try:
-        return Dataset.load_from_disk(str(folder))
+        return Dataset.load_from_disk(str(folder)).with_format(None)  # which is saved, too
     except Exception as error:  # datasets and pyarrow raise many kinds for files that are missing or cut off
         raise HfclsError(f"could not load the saved dataset {folder}: {' '.join(str(error).split()):.300}") from error
 

@@ -55,7 +55,9 @@ def _given_rows(rows: Any) -> Dataset:
 
 def _as_dataset(rows: Any) -> Dataset:
     if isinstance(rows, Dataset):
-        return rows
+        if rows.format["type"] == "custom":
+            logger.warning("a Dataset with a transform: its rows are read as they are stored, without it")
+        return rows.with_format(None)  # which would give tensors, or some columns alone
     if hasattr(rows, "to_arrow"):  # of polars
         rows = rows.to_arrow()
     elif hasattr(rows, "iloc") and hasattr(rows, "columns"):  # of pandas
