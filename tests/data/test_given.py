@@ -1,8 +1,10 @@
 """Corpora given as objects of Python: how they are held changes neither texts nor labels."""
 
 
+import numpy as np
+import pandas as pd
 import pytest
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, List
 
 from hfcls.data.corpora import load_corpus
 
@@ -28,3 +30,27 @@ def test_a_transform_is_not_applied_and_the_log_says_so(caplog):
     rows = Dataset.from_dict({"text": TEXTS, "label": [1, 0] * 3}).with_transform(lambda batch: {"ids": batch["text"]})
     assert load_corpus(rows)["train"]["text"][:] == TEXTS
     assert "its rows are read as they are stored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [np.array(labels, dtype=object) for labels in LISTS],
+        [np.array(labels) for labels in LISTS],  # an empty one is of another type
+        [set(labels) for labels in LISTS],
+        [labels[0] if len(labels) == 1 else labels for labels in LISTS],
+    ],
+    ids=["objects", "arrays", "sets", "a text alone"],
+)
+def test_labels_in_arrays_and_sets_are_lists(labels):
+    frame = pd.DataFrame({"text": TEXTS, "label": labels})
+    for given in (frame, frame.to_dict("records"), frame.to_dict("list")):
+        rows = load_corpus(given)["train"]
+        assert rows.features["label"] == List(ClassLabel(names=["a", "b", "c"]))
+        assert rows["label"][:] == [[0], [0, 1], [], [0, 1], [1], [2]]
+
+
+def test_what_pandas_writes_for_nothing_is_no_label():
+    rows = [{"text": text, "label": label} for text, label in zip(TEXTS, "ab" * 3, strict=True)]
+    for nothing in (pd.NA, pd.NaT, np.nan):
+        assert len(load_corpus([*rows, {"text": "글", "label": nothing}], drop_unlabelled=True)["train"]) == 6

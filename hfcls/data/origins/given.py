@@ -29,7 +29,7 @@ def given_splits(dataset: Any) -> DatasetDict | None:
     """The splits of a DataFrame, list of dicts, Dataset, DatasetDict or dict of such by split; None for a name or path.
 
     Raises:
-        HfclsError: anything else, or values of several types in one column of a DataFrame.
+        HfclsError: anything else.
     """
     if isinstance(dataset, str | Path):
         return None
@@ -81,22 +81,27 @@ def _as_dataset(rows: Any) -> Dataset:
 
 
 def _given_column(series: Any) -> pa.Array:
-    """The values of a column of pandas; of several types, as text: nobody may have asked for it."""
+    """The values of a column of pandas; of several types as text, which nobody may have asked for, or with lists as
+    those of JSON."""
     values = series.astype("object") if str(series.dtype) == "category" else series
     try:
         array = pa.Array.from_pandas(values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        array = pa.array(
-            [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
-        )
+        plain = [_plain(value) for value in values]
+        if any(isinstance(value, list | dict) for value in plain):
+            array = next(records_table([{"": value} for value in plain]).parts).column(0)
+        else:
+            array = pa.array([None if value is None else str(value) for value in plain])
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _plain(value: Any) -> Any:
-    """A value of JSON: numpy's numbers as Python's, NaN as null, what JSON does not know as text."""
-    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
-    if isinstance(value, float) and value != value:
+    """A value of JSON: numpy's as Python's, sets as lists, NaN and NA as null, what JSON does not know as text."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType"):
         return None
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if isinstance(value, Mapping):
