@@ -1,8 +1,10 @@
 """Corpora given as objects of Python: how they are held changes neither texts nor labels."""
 
+import uuid
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, List
 
@@ -54,3 +56,19 @@ def test_what_pandas_writes_for_nothing_is_no_label():
     rows = [{"text": text, "label": label} for text, label in zip(TEXTS, "ab" * 3, strict=True)]
     for nothing in (pd.NA, pd.NaT, np.nan):
         assert len(load_corpus([*rows, {"text": "글", "label": nothing}], drop_unlabelled=True)["train"]) == 6
+
+
+def test_columns_of_types_without_a_name_are_passed_over(caplog):
+    odd = {
+        "month": pd.period_range("2020-01", periods=6, freq="M"),
+        "age": pd.interval_range(0, 6),
+        "key": [uuid.uuid4() for _ in TEXTS],
+    }
+    frame = pd.DataFrame({"text": TEXTS, "label": [1, 0] * 3, **odd})
+    table = pa.table(
+        {"text": TEXTS, "label": [1, 0] * 3, "map": pa.array([[("a", 1)]] * 6, pa.map_("string", "int64"))}
+    )
+    for given in (frame, table):
+        assert load_corpus(given)["train"]["label"][:] == [1, 0] * 3
+    assert "passed over the columns 'month', 'age', 'key'" in caplog.text
+    assert "passed over the columns 'map'" in caplog.text

@@ -32,7 +32,7 @@ def open_parquet(path: Path) -> Table:
         names = unique_names(schema.names)
         fields = [column.with_type(PLAIN.get(column.type, column.type)) for column in schema]
         fields = [column.with_name(name) for column, name in zip(fields, names, strict=True)]
-        known = [column for column in fields if _is_known(column)]
+        known = [column for column in fields if is_known(column)]
         if not known:
             raise HfclsError(f"{path} has no columns that can be read")
         metadata = schema.metadata if names == schema.names else None  # which speaks of the columns by their names
@@ -43,7 +43,7 @@ def open_parquet(path: Path) -> Table:
     return table
 
 
-def _is_known(column: pa.Field) -> bool:
+def is_known(column: pa.Field) -> bool:
     try:
         Features.from_arrow_schema(pa.schema([column]))
     except ValueError:

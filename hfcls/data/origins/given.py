@@ -12,10 +12,11 @@ from hfcls.data.formats.folders import (
     ORDER,
 )
 from hfcls.data.formats.json_tables import records_table
-from hfcls.data.formats.parquet import PLAIN
+from hfcls.data.formats.parquet import PLAIN, is_known
 from hfcls.data.formats.table import unique_names
 from hfcls.data.splits import SPLITS
 from hfcls.errors import HfclsError
+from hfcls.system.quoting import quoted
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,9 @@ def _as_dataset(rows: Any) -> Dataset:
         columns = [_given_column(rows.iloc[:, i]) for i in range(len(rows.columns))]
         rows = pa.table(columns, names=unique_names([str(name) for name in rows.columns]))
     if isinstance(rows, pa.Table):
+        if unknown := [column.name for column in rows.schema if not is_known(column)]:
+            logger.warning("passed over the columns %s, of types that cannot be read", quoted(unknown))
+        rows = rows.drop_columns(unknown)
         plain = [column.with_type(PLAIN.get(column.type, column.type)) for column in rows.schema]
         return Dataset(rows.cast(pa.schema(plain)))
     if isinstance(rows, Mapping) and rows and all(isinstance(values, list | tuple) for values in rows.values()):
