@@ -1,14 +1,16 @@
 """Corpora given as objects of Python: how they are held changes neither texts nor labels."""
 
+import logging
 import uuid
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, List
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from hfcls.data.corpora import load_corpus
+from hfcls.errors import HfclsError
 
 TEXTS = [f"글 {i} 번" for i in range(6)]
 LISTS = [["a"], ["b", "a"], [], ["a", "b"], ["b"], ["c"]]
@@ -72,3 +74,15 @@ def test_columns_of_types_without_a_name_are_passed_over(caplog):
         assert load_corpus(given)["train"]["label"][:] == [1, 0] * 3
     assert "passed over the columns 'month', 'age', 'key'" in caplog.text
     assert "passed over the columns 'map'" in caplog.text
+
+
+def test_splits_of_other_names_are_passed_over_as_those_of_the_hub_are(caplog):
+    rows = Dataset.from_dict(
+        {"text": TEXTS, "label": [1, 0] * 3},
+        Features({"text": Value("string"), "label": ClassLabel(names=["나쁨", "좋음"])}),
+    )
+    with caplog.at_level(logging.WARNING):
+        assert [*load_corpus(DatasetDict({"unsupervised": rows, "train": rows, "test": rows}))] == ["train", "test"]
+    assert "passed over the splits unsupervised" in caplog.text
+    with pytest.raises(HfclsError, match="no split of a known name; it has part1, part2"):
+        load_corpus(DatasetDict({"part1": rows, "part2": rows}))

@@ -8,9 +8,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, DatasetInfo
 
-from hfcls.data.formats.folders import (
-    ORDER,
-)
+from hfcls.data.formats.folders import ORDER
 from hfcls.data.formats.json_tables import records_table
 from hfcls.data.formats.parquet import PLAIN, is_known
 from hfcls.data.formats.table import unique_names
@@ -34,12 +32,26 @@ def given_splits(dataset: Any) -> DatasetDict | None:
     """
     if isinstance(dataset, str | Path):
         return None
+    if isinstance(dataset, DatasetDict):
+        dataset = _known_splits(dataset)
     if isinstance(dataset, Mapping) and dataset and all(_is_split(name) for name in dataset):
         if len({SPLITS[name.lower()] for name in dataset}) < len(dataset):
             raise HfclsError(f"two of the splits {', '.join(dataset)} mean the same: give one of them")
         splits = {SPLITS[str(name).lower()]: _given_rows(rows) for name, rows in dataset.items()}
         return DatasetDict({split: splits[split] for split in ORDER if split in splits})
     return DatasetDict({"train": _given_rows(dataset)})
+
+
+def _known_splits(dataset: DatasetDict) -> dict[str, Dataset]:
+    known = {str(name): rows for name, rows in dataset.items() if _is_split(name)}
+    if not known:
+        raise HfclsError(
+            f"the DatasetDict has no split of a known name; it has {', '.join(map(str, dataset)) or 'none'}: rename "
+            "those you need, such as to train and test"
+        )
+    if passed_over := [str(name) for name in dataset if name not in known]:
+        logger.warning("a DatasetDict: passed over the splits %s", ", ".join(passed_over))
+    return known
 
 
 def _is_split(name: object) -> bool:
