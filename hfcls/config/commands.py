@@ -204,7 +204,7 @@ class DistillConfig(TrainConfig):
                 raise HfclsError(f"{name} is for labels that are certain, and those of a teacher are not: drop it")
 
     def settled(self) -> "Self":
-        return super().settled()._with(learning_rate=2e-4)
+        return super().settled()._with(learning_rate=None if self.freeze_encoder else 2e-4)
 
 
 @dataclass(kw_only=True)

@@ -101,7 +101,8 @@ def test_an_option_of_steps_that_are_not_taken_is_refused(name):
     TrainConfig(**given).settled()
     with pytest.raises(HfclsError, match="is for training by steps, of which freeze_encoder takes none: drop one"):
         TrainConfig(**given, freeze_encoder=True).settled()
-    assert TrainConfig(freeze_encoder=True).settled().settled().weight_decay == 0.01, "its own values are no slip"
+    for kind in (TrainConfig, DistillConfig):
+        assert kind(freeze_encoder=True).settled().settled().weight_decay == 0.01, "its own values are no slip"
 
 
 @pytest.mark.parametrize(
