@@ -86,3 +86,11 @@ def test_splits_of_other_names_are_passed_over_as_those_of_the_hub_are(caplog):
     assert "passed over the splits unsupervised" in caplog.text
     with pytest.raises(HfclsError, match="no split of a known name; it has part1, part2"):
         load_corpus(DatasetDict({"part1": rows, "part2": rows}))
+
+
+def test_rows_in_another_order_are_not_copied(monkeypatch):
+    """Which took as long as all else that reads them does."""
+    rows = Dataset.from_dict({"text": TEXTS, "label": [1, 0] * 3}).shuffle(seed=1)
+    shuffled = rows["text"][:]
+    monkeypatch.delattr(Dataset, "flatten_indices")
+    assert load_corpus(rows)["train"]["text"][:] == shuffled != TEXTS

@@ -50,18 +50,18 @@ def selected(
     columns = dict(zip(texts, ("text", "text_pair"), strict=False))
     features = Features({name: Value("string") for name in columns.values()})
     features["label"] = feature or Value("float64")
-    if ROW not in rows.column_names:
-        rows = rows.add_column(ROW, np.arange(1, len(rows) + 1))
     missing = np.flatnonzero(without_text(rows, texts))
     if len(missing):
         logger.warning(
             "%s: %d of %d rows have no text (null), row %d for one; it is read as an empty text",
-            split, len(missing), len(rows), rows[int(missing[0])][ROW],
+            split, len(missing), len(rows), rows[int(missing[0])].get(ROW, missing[0] + 1),
         )  # fmt: skip
-    rows = rows.select_columns([*texts, label, ROW])  # whatever others hold, nobody reads it
+    # whatever others hold, nobody reads it
+    rows = rows.select_columns([*texts, label, *([ROW] if ROW in rows.column_names else [])])
     mapped = rows.map(
         _select_batch,
         batched=True,
+        with_indices=True,
         remove_columns=rows.column_names,
         features=features,
         # `version` enters datasets' fingerprint, which hashes this function by name only: raise it with each change.
@@ -71,7 +71,7 @@ def selected(
             "ids": None if ids is None else dict(ids),
             "known": list(known),
             "split": split,
-            "version": 4,
+            "version": 5,
         },
         desc=f"{split}: labels",
     )
@@ -83,6 +83,7 @@ def selected(
 
 def _select_batch(
     batch: dict[str, list[Any]],
+    indices: list[int],
     *,
     columns: dict[str, str],
     label: str,
@@ -98,7 +99,7 @@ def _select_batch(
         selected["label"] = batch[label]
         return selected
     selected["label"] = []
-    for row, value in zip(batch[ROW], batch[label], strict=True):
+    for row, value in zip(batch.get(ROW, [i + 1 for i in indices]), batch[label], strict=True):
         values = value if isinstance(value, list) else [value]
         if unknown := [v for v in values if str(v) not in ids]:
             found = "no label" if unknown[0] in (None, "") else f"the unknown label {unknown[0]!r}"
