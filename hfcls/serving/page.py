@@ -16,10 +16,10 @@ from hfcls.scoring.tasks import MultiLabel
 from hfcls.serving.answers import PAGE, answer, cell, results, write_csv, write_workbook
 from hfcls.serving.reading import (
     FILE_TYPES,
-    LINES,
     VisitorError,
     check_some,
     columns_of,
+    is_lines,
     likely_column,
     limited,
     parts_of,
@@ -127,7 +127,7 @@ def build_page(
         return [column for column in found if column] if len({*found}) == len(names) else []
 
     def columns(file: str | None, request: gr.Request | None = None) -> Any:
-        if not file or file.lower().endswith(LINES):
+        if not file or _with_errors_shown(lambda: is_lines(file, len(names)), request):
             return gr.Dropdown(choices=[], value=None, visible=False)
         found = _with_errors_shown(lambda: columns_of(file, max_texts), request)
         chosen: Any = likely(found) if len(names) > 1 else next(iter(likely(found)), None)
@@ -141,7 +141,7 @@ def build_page(
         progress: Any = gr.Progress(),  # noqa: B008  # so Gradio wants it
     ) -> tuple[Any, Any, Any]:
         chosen = [column] if isinstance(column, str) else column or []
-        if not file or file.lower().endswith(LINES):
+        if not file or _with_errors_shown(lambda: is_lines(file, len(names)), request):
             chosen = names
         elif not chosen:  # whoever is faster than the chooser
             chosen = likely(_with_errors_shown(lambda: columns_of(file, max_texts), request))

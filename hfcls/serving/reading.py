@@ -53,6 +53,20 @@ def check_some(texts: Iterable[str]) -> None:
         raise VisitorError("문장을 써 주세요.", "Type a text first.")
 
 
+def is_lines(file: str | None, parts: int = 1) -> bool:
+    """Whether texts stand one a line, typed or in a txt file: with more columns than the model reads, as those of NSMC
+    have, it is a table, or its ids and labels would be read as a part of the text.
+
+    Raises:
+        VisitorError: the file cannot be read.
+    """
+    if not file or Path(file).suffix.lower() != LINES:
+        return not file
+    path = Path(file)
+    with _told(path), open_text(path, sniff_encoding(path)) as opened:
+        return opened.readline(MOST_LINE).count("\t") < parts
+
+
 def columns_of(file: str, max_texts: int) -> list[str]:
     """The columns of a file; `text` alone of one with a text a line.
 
@@ -61,7 +75,7 @@ def columns_of(file: str, max_texts: int) -> list[str]:
     """
     path = Path(file)
     with _told(path):
-        return ["text"] if path.suffix.lower() == LINES else list(_open(path, max_texts).features)
+        return ["text"] if is_lines(file) else list(_open(path, max_texts).features)
 
 
 def parts_of(columns: Mapping[str, Any]) -> list[str]:
@@ -103,7 +117,7 @@ def read_rows(
         return list(columns), _within_limits(lines, range(parts), max_chars, max_texts)
     path = Path(file)
     with _told(path):
-        if path.suffix.lower() == LINES:
+        if is_lines(file, parts):
             with open_text(path, sniff_encoding(path)) as opened:
                 return list(columns), _within_limits(_lines(opened, parts), range(parts), max_chars, max_texts)
         table = _open(path, max_texts)
@@ -129,7 +143,7 @@ def _open(path: Path, max_texts: int) -> Table:
         with zipfile.ZipFile(path) as packed:
             if sum(part.file_size for part in packed.infolist()) > MOST_UNPACKED:
                 raise VisitorError(f"{path.name}: 풀면 너무 큽니다.", f"{path.name}: too large when unpacked.")
-    elif suffix in (".csv", ".tsv", ".jsonl"):
+    elif suffix in (".csv", ".tsv", LINES, ".jsonl"):
         _check_lines(path, max_texts)
     elif suffix == ".json":
         _check_json(path, max_texts)

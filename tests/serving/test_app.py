@@ -168,6 +168,7 @@ def test_what_the_page_of_the_documentation_tells_to_run_runs(classifier_folder,
         ("a.csv", "text\n좋다\n".encode("cp949"), (["text"], [["좋다"]])),
         ("a.csv", "id;text\r\n1;좋다, 정말\r\n".encode("cp949"), (["id", "text"], [["1", "좋다, 정말"]])),
         ("a.txt", "좋다\n".encode("cp949"), (["text"], [["좋다"]])),
+        ("a.txt", "id\ttext\tlabel\n7\t좋다\t1\n".encode(), (["id", "text", "label"], [["7", "좋다", "1"]])),
         ("a.tsv", b"text\tid\nx\n", "a.tsv, line 2: 1 fields, but the header has 2"),
         ("a.pdf", b"", "A file of one of these kinds is needed: csv, tsv, txt, json, jsonl, parquet, xlsx"),
         (
