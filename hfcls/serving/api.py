@@ -154,7 +154,11 @@ def build_api(
         as_fitted(texts, columns)
         _check_size(texts, max_chars, max_texts)
         request.state.texts = len(texts)
-        answers = [_wanted(answer, asked, unit=unit) for answer in await batcher.classify(texts)]
+        try:
+            given = await batcher.classify(texts)
+        except HfclsError as error:  # the texts are checked: it is the model that fails, as one does that answers NaN
+            raise RuntimeError(str(error)) from error
+        answers = [_wanted(answer, asked, unit=unit) for answer in given]
         return JSONResponse(answers if asked.texts is not None else answers[0])
 
     @app.api_route("/predict", methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"], include_in_schema=False)

@@ -233,9 +233,16 @@ def test_a_full_queue_is_503_with_the_time_to_come_again(client, monkeypatch):
     assert answer.json() == {"detail": "1,000 texts wait for their answer"}
 
 
-def test_what_fails_inside_is_not_told():
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(2, "No such file", "/srv/secret/place"), HfclsError("secret answers text 0 with NaN")],
+    ids=["a file", "a broken model"],
+)
+def test_what_fails_inside_is_not_told(failure):
+    """Nor is it the fault of a text: a broken model is an HfclsError, and so is a wrong text."""
+
     def fails(texts):
-        raise OSError(2, "No such file", "/srv/secret/place")
+        raise failure
 
     with client_of(fails, SingleLabel(["a", "b"])) as client:
         answer = client.post("/predict", json={"text": "a"})
