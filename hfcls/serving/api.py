@@ -187,7 +187,7 @@ def build_api(
 
     @app.exception_handler(RequestValidationError)
     async def wrong_body(request: Request, error: RequestValidationError) -> JSONResponse:
-        if "json" not in request.headers.get("content-type", "json"):  # as `curl -d` alone sends it
+        if isinstance(error.body, bytes):  # unread, as `curl -d` alone sends it, or a client that names no type
             return JSONResponse(
                 {"detail": "the body must be JSON: send the header Content-Type: application/json"}, 422
             )
@@ -234,6 +234,8 @@ def _wanted(answer: dict[str, Any], asked: Asked, *, unit: bool) -> dict[str, An
 def _what_is_wrong(error: RequestValidationError) -> str:
     """The first thing that is wrong, with its place but without what was sent, which may be long or no valid text."""
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f"the body is not valid JSON, at character {first['loc'][-1]}: {first['ctx']['error']}"
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     place = place.encode("utf-8", "replace").decode()[:80]
     return f"{place}: {first['msg']}" if place else f"the body must be a JSON object: {first['msg']}"
