@@ -7,6 +7,7 @@ import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import argcomplete
 
@@ -153,13 +154,23 @@ def run_predict(args: argparse.Namespace) -> None:
         batching=config.batching,
         precision=config.precision,
     )
+    if not args.texts and sys.stdin is None:
+        raise HfclsError("there is no standard input to read texts from: give them, or --input")
     if not args.texts and sys.stdin.isatty():
         print("type a text and press Enter; Ctrl-D ends", file=sys.stderr)
     unit = isinstance(classifier.task, Regression)
     for chunk in [args.texts] if args.texts else arriving_lines(sys.stdin.fileno()):
         for text, answer in zip(chunk, classifier(chunk, all_scores=config.all_scores), strict=True):
-            print(json.dumps({"text": text, **rounded(answer, unit=unit)}, ensure_ascii=False))
+            _print_json({"text": text, **rounded(answer, unit=unit)})
         sys.stdout.flush()
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    """On a line, as people read it; with escapes where the output lacks a character, as a pipe of CP949 does emoji."""
+    try:
+        print(json.dumps(value, ensure_ascii=False))
+    except UnicodeEncodeError:
+        print(json.dumps(value))
 
 
 def run_export(args: argparse.Namespace) -> None:

@@ -110,3 +110,20 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(classifier_folder, mo
     out, err = capsys.readouterr()
     assert json.loads(out)["text"] == "최고"
     assert err == "type a text and press Enter; Ctrl-D ends\n"
+
+
+def test_what_the_output_has_no_character_for_is_escaped(classifier_folder):
+    """As a pipe of Korean Windows, which is CP949, has none for emoji."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hfcls.cli", "predict", "--model", classifier_folder, "최고 😀", "별로"],
+        env={**os.environ, "PYTHONIOENCODING": "cp949"}, capture_output=True, check=True,
+    )  # fmt: skip
+    lines = done.stdout.decode("cp949").splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["최고 😀", "별로"]
+    assert "별로" in lines[1]
+
+
+def test_a_process_without_standard_input_is_told_what_to_give(classifier_folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.main(["predict", "--model", classifier_folder]) == 1
+    assert "there is no standard input" in capsys.readouterr().err
