@@ -33,7 +33,8 @@ class LeftOpen(Config):
             HfclsError: an option of the steps is given, of which the run takes none.
         """
         own: Any = self
-        steps = {f.name: (None, "last", f.default) for f in fields(self) if f.name in OF_STEPS}  # last: nothing chooses
+        left_open = "eval_loss" if own.select_on_test else "last"  # the metric, where it is settled
+        steps = {f.name: (None, left_open, f.default) for f in fields(self) if f.name in OF_STEPS}
         given = [name for name, usual in steps.items() if getattr(self, name) not in usual]
         if own.freeze_encoder and given:
             raise HfclsError(f"{given[0]} is for training by steps, of which freeze_encoder takes none: drop one")

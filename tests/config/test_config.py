@@ -96,13 +96,15 @@ def test_the_recipe_for_few_labels_is_what_a_run_does_anyway():
 @pytest.mark.parametrize("name", OF_STEPS)
 def test_an_option_of_steps_that_are_not_taken_is_refused(name):
     """It was passed over without a word, and stood in the card."""
-    value = {"lr_scheduler": "cosine", "lr_gamma": 0.8}.get(name, 0.5 if "ratio" in name or "decay" in name else 2)
+    values = {"lr_scheduler": "cosine", "lr_gamma": 0.8, "metric_for_best_model": "accuracy"}
+    value = values.get(name, 0.5 if "ratio" in name or "decay" in name else 2)
     given = {name: value} | ({"lr_scheduler": "exponential"} if name == "lr_gamma" else {})
     TrainConfig(**given).settled()
     with pytest.raises(HfclsError, match="is for training by steps, of which freeze_encoder takes none: drop one"):
         TrainConfig(**given, freeze_encoder=True).settled()
-    for kind in (TrainConfig, DistillConfig):
-        assert kind(freeze_encoder=True).settled().settled().weight_decay == 0.01, "its own values are no slip"
+    for kind, more in ((TrainConfig, {}), (DistillConfig, {}), (TrainConfig, {"select_on_test": True})):
+        settled = kind(freeze_encoder=True, **more).settled()
+        assert settled.settled() == settled, "its own values, which run.yaml repeats, are no slip"
 
 
 @pytest.mark.parametrize(
