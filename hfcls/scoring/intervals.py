@@ -110,9 +110,10 @@ def resampled_sums(values: NDArray[Any], rng: np.random.Generator) -> NDArray[np
 
 
 def f1_interval(value: float, drawn: NDArray[Any], hits: int, union: int) -> Estimate:
-    """F1 with what resamples gave [RESAMPLES]; where these all agree, as of rows that are all right, a wider interval.
+    """F1 with what resamples gave [RESAMPLES]; of rows that are all right, or where these all agree, another interval.
 
-    Resamples of rows without an error, or without a hit, have none either, and would call the score certain. F1 is
+    Resamples of rows without an error, or without a hit, have none either, and would call the score certain, or 0 where
+    they lack the few rows of the class. F1 is
     2 J / (1 + J) of the Jaccard index J, the share of hits among the rows that are of the class or called so, and
     Wilson's interval of that share is taken instead.
 
@@ -123,14 +124,14 @@ def f1_interval(value: float, drawn: NDArray[Any], hits: int, union: int) -> Est
         union: rows of the class or called so.
     """
     estimate = percentile_interval(value, drawn)
-    if estimate.low < estimate.high:
+    if value < 1 and estimate.low < estimate.high:
         return estimate
     share = wilson(int(hits), int(union))
     return Estimate(float(value), 2 * share.low / (1 + share.low), 2 * share.high / (1 + share.high))
 
 
 def precision_interval(value: float, drawn: NDArray[Any], support: int) -> Estimate:
-    """Average precision with what resamples gave [RESAMPLES]; where these all agree, Wilson's interval of its share.
+    """Average precision with what resamples gave [RESAMPLES]; where `f1_interval` has another, Wilson's of its share.
 
     Args:
         value: the average precision.
@@ -138,17 +139,21 @@ def precision_interval(value: float, drawn: NDArray[Any], support: int) -> Estim
         support: rows that carry the label.
     """
     estimate = percentile_interval(value, drawn)
-    if estimate.low < estimate.high:
+    if value < 1 and estimate.low < estimate.high:
         return estimate
     share = wilson(round(value * support), support)
     return Estimate(float(value), share.low, share.high)
 
 
 def mean_interval(value: float, drawn: NDArray[Any], parts: list[Estimate]) -> Estimate:
-    """The mean of scores with what resamples gave [RESAMPLES]; where these all agree, with the mean of their bounds."""
-    estimate = percentile_interval(value, drawn)
-    if estimate.low < estimate.high or not parts:
-        return estimate
+    """The mean of scores with what resamples gave [RESAMPLES]; where nothing is wrong, with the mean of their bounds.
+
+    A resample lacks some of the rare classes, whose scores are 0 there, so that resamples lie below the value, of many
+    rare classes all of them: they are moved up by as much as their mean is below it.
+    """
+    estimate = percentile_interval(value, drawn - drawn.mean() + value)
+    if (value < 1 and estimate.low < estimate.high) or not parts:
+        return Estimate(estimate.value, max(0.0, estimate.low), min(1.0, estimate.high))
     return Estimate(float(value), *(float(np.mean([getattr(part, end) for part in parts])) for end in ("low", "high")))
 
 

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
 from hfcls.scoring.analysis import Analysis, analyse
 from hfcls.scoring.intervals import mcnemar, wilson
+from hfcls.scoring.multi_label import analyse_multi_label
 
 
 def predictions(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -85,6 +86,18 @@ def test_bootstrap_interval_holds_95_percent():
         assert ((scores >= estimate.low) & (scores <= estimate.high)).mean() == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.parametrize(("classes", "rows", "errors"), [(10, 1, 1), (20, 2, 0), (20, 2, 2), (50, 2, 9), (2, 1, 0)])
+def test_the_interval_of_macro_f1_holds_it_where_classes_have_few_rows(classes: int, rows: int, errors: int):
+    """Each draw lacks some of the classes, whose F1 is 0 there: all draws lay below the score."""
+    labels = np.repeat(np.arange(classes), rows)
+    predicted = np.where(np.arange(len(labels)) < errors, (labels + 1) % classes, labels)
+    names = [str(i) for i in range(classes)]
+    several = analyse_multi_label(np.eye(classes)[labels], np.eye(classes)[predicted], names, [0.5] * classes)
+    for found in (analyse(labels, np.eye(classes)[predicted], names).macro_f1, several.macro_f1):
+        assert 0 < found.low < found.value <= found.high <= 1
+        assert errors == 0 or found.high - found.value < 0.3
+
+
 def test_rows_without_an_error_or_without_a_hit_do_not_make_f1_certain():
     """All resamples of them agree. Wilson's interval of 5 of 5 begins at .566, of which as Jaccard index F1 is .722."""
     right = analyse([0] * 5 + [1] * 5, np.eye(2)[[0] * 5 + [1] * 5], list("ab"))
@@ -94,6 +107,8 @@ def test_rows_without_an_error_or_without_a_hit_do_not_make_f1_certain():
     missed = analyse([0] * 8 + [1] * 2, np.eye(2)[[0] * 10], list("ab")).classes[1].f1
     assert (missed.value, missed.low) == (0, 0)
     assert missed.high == pytest.approx(2 * wilson(0, 2).high / (1 + wilson(0, 2).high))
+    rare = analyse([0] * 2 + [1] * 30, np.eye(2)[[0] * 2 + [1] * 30], list("ab")).classes[0].f1
+    assert rare.low == pytest.approx(2 * wilson(2, 2).low / (1 + wilson(2, 2).low)), "also where draws lack both rows"
     absent = analyse([0] * 4, np.eye(3)[[0] * 4], list("abc")).classes[2].f1
     assert (absent.value, absent.low, absent.high) == (0, 0, 1), "of a class that no row has, nothing is known"
 
