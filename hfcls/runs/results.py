@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.cells import cell_len
 
 from hfcls.baseline.beside import BaselineScores
@@ -24,7 +25,6 @@ from hfcls.system.quoting import one_line, shortened
 from hfcls.system.terminal import aligned, columns, padded
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset, DatasetDict
     from numpy.typing import NDArray
 
@@ -171,7 +171,7 @@ def scored_result(
     rows = corpus[split]
     labels = true_labels(rows)
     analysis = task.analyse(labels, outputs, lengths=text_lengths(rows))
-    if len(called := set(map(shown, task.decided(outputs)))) == 1:
+    if np.ptp(labels, axis=0).any() and len(called := set(map(shown, task.decided(outputs)))) == 1:
         logger.warning("the model calls every text of the %s split %s: it has not learned", split, called.pop())
     chose = ["the checkpoint"] * (facts.options.get("metric_for_best_model") != "last")
     chose += ["the thresholds"] * (split == "validation" and isinstance(task, MultiLabel))

@@ -17,7 +17,8 @@ class RegressionAnalysis:
 
     Attributes:
         num_rows: N.
-        pearson: linear correlation of targets and predictions; 0 where one of them does not vary.
+        pearson: linear correlation of targets and predictions; 0 where one of them does not vary, from -1 to 1 where
+            that are the targets, as of a single row, which say nothing of it.
         spearman: correlation of their ranks.
         mae: mean absolute error, in the unit of the targets.
         r2: share of the targets' variance that is explained; below 0 the mean would be a better answer.
@@ -76,6 +77,8 @@ def analyse_regression(targets: ArrayLike, predictions: ArrayLike, *, seed: int 
     drawn = _scores(resampled_sums(moments, np.random.default_rng(seed)))
     found = _scores(moments.sum(axis=0))
     pearson, spearman, mae, r2 = (percentile_interval(*score) for score in zip(map(float, found), drawn, strict=True))
+    if not np.ptp(targets):
+        pearson = spearman = Estimate(0.0, -1.0, 1.0)
     loss = float(((targets - predictions) ** 2).mean())
     return RegressionAnalysis(num_rows=len(targets), pearson=pearson, spearman=spearman, mae=mae, r2=r2, loss=loss)
 

@@ -236,4 +236,7 @@ def shown(decided: Any) -> str:
     """What was decided of a text, as one text."""
     if isinstance(decided, list):
         return BETWEEN.join(decided) or "-"
-    return decided if isinstance(decided, str) else f"{decided:.4g}"
+    if isinstance(decided, str):
+        return decided
+    number = f"{decided:.4g}"
+    return f"{decided:.0f}" if "e+" in number else number  # prices and the like are written out

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from hfcls.runs.predictions import Example, confident_errors, save_predictions, 
 from hfcls.runs.record import protocol
 from hfcls.runs.results import load_results, scored_result
 from hfcls.scoring.confidence.fitting import tuned_on_validation
-from hfcls.scoring.tasks import MultiLabel, SingleLabel, Task
+from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel, Task, shown
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +247,34 @@ def test_the_note_says_what_the_scored_rows_have_chosen():
     assert scored(*single, "validation", metric_for_best_model="last") == "held out"
     assert scored(*several, "validation") == "also chose the checkpoint and the thresholds"
     assert scored(*several, "validation", metric_for_best_model="last") == "also chose the thresholds"
+
+
+def test_one_answer_to_all_texts_is_warned_of_where_their_labels_differ(caplog):
+    """One row, or rows of one class, have one answer of a model that is right, too."""
+    names = ["가", "나"]
+    given: dict[str, Any] = {"output_dir": "out", "seed": 7}
+    facts = SimpleNamespace(options={}, selected_on=None, submission_rows=0, texts_per_second=1.0)
+    for task, label, labels, outputs in (
+        (SingleLabel(names), ClassLabel(names=names), [0, 1], np.array([[0.9, 0.1]] * 2)),
+        (MultiLabel(names), List(ClassLabel(names=names)), [[0], [0, 1]], np.array([[0.9, 0.1]] * 2)),
+        (Regression(["값"]), Value("float64"), [1.5, 2.5], np.array([1.7, 1.7])),
+    ):
+        for rows, warned in ((labels, True), (labels[:1], False), (labels[:1] * 2, False)):
+            caplog.clear()
+            features = Features({"text": Value("string"), "label": label})
+            split = Dataset.from_dict({"text": ["글"] * len(rows), "label": rows}, features)
+            corpus = DatasetDict(dict.fromkeys(("train", "test"), split))
+            scored_result(corpus, "test", outputs[: len(rows)], task, facts, **given)
+            assert ("has not learned" in caplog.text) == warned
+
+
+def test_large_numbers_are_written_out():
+    assert [shown(number) for number in (129_000.4, 12_345.6, 3.14159, 0.000012)] == [
+        "129000",
+        "12346",
+        "3.142",
+        "1.2e-05",
+    ]
 
 
 def test_the_protocol_says_what_validation_has_chosen():

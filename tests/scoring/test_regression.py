@@ -67,6 +67,10 @@ def test_an_analysis_comes_back_from_json():
 def test_what_does_not_vary_has_no_correlation(targets, predictions):
     analysis = analyse_regression(targets, predictions)
     assert analysis.pearson.value == analysis.spearman.value == analysis.r2.value == 0
+    for score in (analysis.pearson, analysis.spearman):
+        assert (score.low, score.high) == (-1, 1), "such targets say nothing of it"
+    same = analyse_regression([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).pearson
+    assert (same.low, same.value, same.high) == (0, 0, 0), "of one answer to all it is known"
 
 
 def test_shapes_that_do_not_belong_together_are_refused():
