@@ -88,7 +88,7 @@ def slices_of(folder: Path) -> list[Slice]:
     right = np.array([_same(true, given) for true, given in zip(labels, predicted, strict=True)])
     names = [name for name in ("text", "text_pair") if name in table.column_names]
     texts = [" ".join(parts) for parts in zip(*(table[name].to_pylist() for name in names), strict=True)]
-    return slices(texts, right, _unknown(folder, texts))
+    return slices(texts, right, _unknown(folder, texts), between=len(names) - 1)
 
 
 def _same(true: Any, given: Any) -> bool:

@@ -34,15 +34,18 @@ class Slice:
     high: int | None = None
 
 
-def slices(texts: Sequence[str], right: NDArray[np.bool_], unknown: NDArray[np.bool_] | None = None) -> list[Slice]:
+def slices(
+    texts: Sequence[str], right: NDArray[np.bool_], unknown: NDArray[np.bool_] | None = None, between: int = 0
+) -> list[Slice]:
     """The kinds that some rows are of, but not all.
 
     Args:
         texts: N of them.
         right: whether each row was predicted right [N].
         unknown: whether each text has a token that the tokenizer does not know [N]; None: that was not looked at.
+        between: characters of each text that are not its own, but stand between the two of a pair.
     """
-    lengths = np.array([len(text) for text in texts])
+    lengths = np.array([len(text) for text in texts]) - between
     thirds = np.searchsorted(np.quantile(lengths, [1 / 3, 2 / 3], method="inverted_cdf"), lengths)
     kinds = {name: thirds == i for i, name in enumerate(("short", "medium", "long"))}
     kinds["chatter"] = np.array([CHATTER.search(text) is not None for text in texts])
