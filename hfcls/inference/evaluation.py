@@ -13,6 +13,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hfcls.baseline.beside import rows_right
 from hfcls.config.commands import EvaluateConfig
 from hfcls.config.options import with_data
 from hfcls.data.columns import remembered_columns
@@ -90,9 +91,9 @@ class Evaluation:
         """The table of classes, and the comparison with each other model."""
         texts = [self.analysis.table()]
         for other in self.comparisons:
-            test, (name, score) = other.mcnemar, other.analysis.headline()[0]
+            test, scores = other.mcnemar, dict([other.analysis.headline()[0], rows_right(other.analysis)])
             texts.append(
-                f"{other.model} on the same rows: {name} {score}\n"
+                f"{other.model} on the same rows: {', '.join(f'{name} {score}' for name, score in scores.items())}\n"
                 f"McNemar's test: {test.only_first:,} rows right by {self.model} alone, {test.only_second:,} by "
                 f"{other.model} alone, p = {test.p_value:.3g}"
             )
@@ -203,14 +204,9 @@ def _names_beside(first: Classifier, model: str, other: Classifier, rows: Datase
         )
     unnamed = all(UNNAMED.fullmatch(name) for name in other.labels)
     names = _named(other.labels, config.label_names if unnamed else None, model)
-    _check_known(rows, names, model)
-    return names
-
-
-def _check_known(rows: Dataset, names: list[str], model: str) -> None:
-    """Raises HfclsError if a row has a label that is none of these classes."""
     if unknown := [label for label, count in label_counts(rows).items() if count and label not in names]:
         raise HfclsError(f"the data has the label {', '.join(unknown)}, but {model} only knows {', '.join(names)}")
+    return names
 
 
 def _score(

@@ -12,7 +12,10 @@ import hfcls
 from hfcls import cli
 from hfcls.data.columns import remembered_columns
 from hfcls.errors import HfclsError
+from hfcls.inference.evaluation import Comparison, Evaluation
 from hfcls.models.loading import load_classifier
+from hfcls.scoring.intervals import McNemar, wilson
+from hfcls.scoring.multi_label import analyse_multi_label
 
 NAMES = {"0": "부정", "1": "긍정"}
 
@@ -74,6 +77,16 @@ def test_several_models_are_compared_each_with_its_own_test(classifier_folder, h
         hfcls.evaluate(model=classifier_folder, compare=f"{swapped},./nowhere", dataset=held_out)
 
 
+def test_models_of_several_labels_are_compared_by_the_score_that_is_tested():
+    """Micro F1 alone stood beside a p that is about rows whose labels are all right."""
+    labels = np.eye(2)[np.arange(20) % 2]
+    analysis = analyse_multi_label(labels, labels, ["가", "나"], [0.5, 0.5])
+    scores = {"metrics": analysis.metrics(), "rows_per_second": 1.0, "analysis": analysis}
+    both = [Comparison("other", analysis, McNemar(3, 4, 1.0))]
+    told = Evaluation(model="one", dataset="rows", split="test", num_rows=20, **scores, comparisons=both).details()[1]
+    assert told.startswith(f"other on the same rows: micro_f1 {analysis.micro_f1}, subset accuracy {wilson(20, 20)}\n")
+
+
 def test_a_file_of_one_class_is_scored(classifier_folder, table):
     texts = [text for text, label in reviews(60) if label == "1"]
     path = table("one.tsv", lines=["text\tlabel", *(f"{text}\t긍정" for text in texts)])
@@ -109,7 +122,7 @@ def test_labels_that_are_missing_and_texts_that_are_numbers_do_not_stop_it(class
     path.write_text("\n".join(json.dumps(row) for row in [*rows, {"text": None, "label": "부정"}]), encoding="utf-8")
     assert hfcls.evaluate(model=classifier_folder, dataset=str(path)).num_rows == 2
     assert "2 of 4 rows have no label in column 'label', rows 2, 3: not scored" in caplog.text
-    assert "1 of 2 rows have no text (null), row 2 for one; it is read as an empty text" in caplog.text
+    assert "1 of 2 rows have no text (null), row 4 for one; it is read as an empty text" in caplog.text
 
 
 def test_a_model_without_class_names_is_given_them(classifier_folder, held_out, tmp_path, capsys):
