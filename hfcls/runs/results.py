@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.cells import cell_len
 
-from hfcls.baseline.beside import BaselineScores
+from hfcls.baseline.beside import BaselineScores, rows_right
 from hfcls.data.duplicates import seen_in_train
 from hfcls.data.tasks import origin_of_labels, true_labels
 from hfcls.errors import HfclsError
@@ -100,9 +100,9 @@ class Result:
         """The numbers a person wants first, the baseline's beside the model's, then the examples."""
         rows = score_rows(self.split, self.num_rows, self.note, self.analysis, self.baseline)
         rows += [(name, f"{value:.4f}") for name, value in self.further.items()]
-        if self.unseen is not None and self.unseen.num_rows < self.num_rows:
-            on = f"accuracy on the {self.unseen.num_rows:,} rows whose text is not in train"
-            rows += [("unseen", f"{self.unseen.accuracy}  {on}")]
+        if self.analysis and self.unseen and (count := self.unseen.num_rows) < self.num_rows:
+            on = f"{rows_right(self.analysis)[0]} on the {count:,} rows whose text is not in train"
+            rows += [("unseen", f"{self.unseen.accuracy}  {on}" if count else "no row: each text is in train, too")]
         rows += self.confidence.rows() if self.confidence else []
         rows += seeds.rows() if (seeds := self.facts and self.facts.seeds) else []
         speed = f", {self.rows_per_second:,.0f} texts/s" if self.rows_per_second else ""  # a resumed one may have none

@@ -27,6 +27,7 @@ from hfcls.runs.weights import MARKER, check_same_weights, is_our_card, weights_
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.intervals import McNemar, wilson
+from hfcls.scoring.multi_label import analyse_multi_label
 from hfcls.system.quoting import one_line, shortened
 
 
@@ -160,6 +161,38 @@ def test_the_metadata_say_whose_labels_were_met_and_what_the_rows_chose(result, 
     for note in ("held out; its labels are those of the teacher 'a'", "scored once; the best of 3 seeds on validation"):
         card = model_card(replace(result, note=note), tmp_path, None)
         assert ModelCard(card).data.eval_results[0].metric_name == f"Accuracy ({note})"
+
+
+@pytest.mark.parametrize(
+    ("language", "own_name", "unseen", "tuned", "fixed"),
+    [
+        ("en", "Subset accuracy", "on the 80 texts that are not in train", "tuned on validation", "is 0.5 without a"),
+        ("ko", "레이블이 모두 맞은 비율", "train에 없는 글 80건에서", "검증 데이터로 정해", "검증 데이터가 없어 0.5로"),
+    ],
+)
+def test_the_card_of_several_labels_says_what_its_numbers_are_of(
+    result, tmp_path, language, own_name, unseen, tuned, fixed
+):
+    """The share of unseen texts whose labels are all right stood under micro F1, and thresholds that nothing chose
+    were told to be tuned."""
+    labels = np.eye(2)[np.arange(100) % 2]
+    analysis = analyse_multi_label(labels, labels * 0.8 + 0.1, ["부정", "긍정"], [0.5, 0.5])
+    facts = replace(result.facts, problem_type="multi_label_classification")
+    card = model_card(replace(result, analysis=analysis, facts=facts), tmp_path, None, language)
+    heads = [line.split(" | ")[0].strip("| ") for line in card.splitlines()]
+    assert heads[heads.index(unseen) - 1] == own_name
+    assert fixed in card
+    assert tuned not in card
+    splits = {**facts.splits, "validation": facts.splits["test"]}
+    card = model_card(replace(result, analysis=analysis, facts=replace(facts, splits=splits)), tmp_path, None, language)
+    assert tuned in card
+    assert fixed not in card
+    assert "subset accuracy on the 80 rows whose text is not in train" in replace(result, analysis=analysis).table()
+    none_left = model_card(
+        replace(result, facts=facts, analysis=analysis, unseen=Unseen(0, wilson(0, 0))), tmp_path, None
+    )
+    assert "100 of the 100 test texts stand in train as well.\n" in none_left
+    assert "not in train" not in none_left
 
 
 def test_the_card_of_a_baseline_does_not_say_fine_tuned(result, tmp_path):

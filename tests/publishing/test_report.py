@@ -27,7 +27,9 @@ from hfcls.runs.record import OneSeed, Seeds, protocol
 from hfcls.runs.results import Result, load_results
 from hfcls.scoring.analysis import analyse
 from hfcls.scoring.confidence.fitting import tuned_on_validation
+from hfcls.scoring.confidence.scores import Confidence
 from hfcls.scoring.intervals import wilson
+from hfcls.scoring.multi_label import analyse_multi_label
 from hfcls.scoring.tasks import MultiLabel, SingleLabel
 
 figures = pytest.importorskip("hfcls.publishing.pages.figures", reason="needs the extra `report`")
@@ -328,6 +330,34 @@ def test_the_score_on_texts_that_are_not_in_train_stands_beside(run):
     page = render(run, {}, [], None)
     assert "Accuracy on the 50 rows whose text is not in train:" in page
     assert "0.80 <small>0.67–0.89</small>" in page
+    run = replace(run, unseen=Unseen(0, wilson(0, 0)))
+    assert "The text of each of these rows is in train, too." in render(run, {}, [], None)
+    assert re.search("^  unseen +no row: each text is in train, too$", run.table(), re.MULTILINE)
+
+
+def test_the_page_of_several_labels_says_what_its_numbers_are_of(run):
+    from hfcls.runs.results import Unseen
+
+    labels = [[1, 0], [0, 1]] * 30
+    analysis = analyse_multi_label(labels, labels, ["가", "나"], [0.5, 0.5])
+    splits = {name: split for name, split in run.facts.splits.items() if name != "validation"}
+    facts = replace(run.facts, problem_type="multi_label_classification", splits=splits, selected_on=None)
+    run = replace(run, analysis=analysis, facts=facts, baseline=None, num_rows=60, unseen=Unseen(50, wilson(40, 50)))
+    page = render(run, {}, [], None)
+    assert "Subset accuracy on the 50 rows whose text is not in train:" in page
+    assert "0.5 without a validation split" in page
+    assert "highest F1 on the validation rows" not in page
+
+
+@pytest.mark.parametrize(
+    ("lowest", "told"), [(0.0, "is reached on all texts, so"), (0.7466, "confidence below 0.7466")]
+)
+def test_the_page_says_when_to_ask_a_person(run, lowest, told):
+    """Rounded to what so few rows can carry, it would be another confidence."""
+    sure = Confidence(
+        num_rows=60, target_accuracy=0.9, abstain_below=lowest, coverage=wilson(50, 60), accuracy=wilson(48, 50)
+    )
+    assert told in render(replace(run, confidence=sure), {}, [], None)
 
 
 def test_a_curve_of_very_many_points_is_drawn_by_their_means():
