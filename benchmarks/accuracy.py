@@ -146,7 +146,8 @@ def print_table(args: argparse.Namespace) -> None:
     print("| --- " * (3 + len(methods)) + "|")
     for rows, name in sorted({(line["rows"], line["set"]) for line in lines}):
         cell = [line for line in lines if (line["rows"], line["set"]) == (rows, name)]
-        columns = [figure([line["baseline"]["accuracy"] for line in cell if line["baseline"]])]
+        beside = {line["seed"]: line["baseline"]["accuracy"] for line in cell if line["baseline"]}  # all methods' alike
+        columns = [figure([*beside.values()])]
         columns += [figure([li["metrics"]["accuracy"] for li in cell if li["method"] == m]) for m in methods]
         print(f"| {rows:,} | {name} | " + " | ".join(columns) + " |")
 

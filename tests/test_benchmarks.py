@@ -32,6 +32,27 @@ def test_accuracy_of_methods_beside_the_baseline(tiny_model, tmp_path):
     assert cells[3].startswith(f"{sum(probe) / 2:.3f}")
 
 
+def test_the_spread_of_the_baseline_counts_each_seed_once(tmp_path):
+    """All methods of a seed have the same baseline: taken as often, its values lay closer together than seeds do."""
+    cells = [
+        {
+            "method": method,
+            "rows": 60,
+            "set": "s",
+            "seed": seed,
+            "metrics": {"accuracy": 0.5},
+            "baseline": {"accuracy": b},
+        }
+        for method in ("probe", "book", "default")
+        for seed, b in ((1, 0.7), (2, 0.72), (3, 0.74))
+    ]
+    (tmp_path / "cells.jsonl").write_text("\n".join(map(json.dumps, cells)) + "\n")
+    told = subprocess.run(
+        [sys.executable, PROGRAM, "table", tmp_path / "cells.jsonl"], check=True, capture_output=True, text=True
+    ).stdout
+    assert "| 60 | s | 0.720 ± 0.020 | 0.500 |" in told
+
+
 @pytest.mark.slow
 def test_speed_of_the_shipped_encoder_beside_another_shape(tiny_model, tmp_path):
     lines = ["id\tdocument\tlabel", *(f"{i}\t{text}\t{label}" for i, (text, label) in enumerate(reviews(80)))]

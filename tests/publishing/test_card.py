@@ -193,6 +193,8 @@ def test_the_card_of_several_labels_says_what_its_numbers_are_of(
     )
     assert "100 of the 100 test texts stand in train as well.\n" in none_left
     assert "not in train" not in none_left
+    korean = model_card(result, tmp_path, None, "ko")
+    assert "\n- 테스트 글 100건 가운데 20건은 train에도 있습니다. 이를 뺀 점수도 위에 있습니다.\n- NSMC" in korean
 
 
 def test_the_card_of_a_baseline_does_not_say_fine_tuned(result, tmp_path):
@@ -258,6 +260,13 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
         assert set(re.findall(r"[A-Za-z]{3,}", told)) <= known
     assert "교사와 얼마나 같은지를 뜻합니다" in korean
     assert "how often the model agrees with it" in english
+
+
+def test_the_time_of_several_seeds_does_not_stand_beside_the_steps_of_one(result, tmp_path):
+    seeds = Seeds("loss", "validation", "seed-8", [OneSeed(f"seed-{n}", 0.9, 0.3, {"accuracy": 0.9}) for n in (7, 8)])
+    made = replace(result, facts=replace(result.facts, seeds=seeds))
+    assert rows_of(model_card(made, tmp_path, None), "run")[0][1].endswith("; 87 steps of each seed, 1 h 7 min")
+    assert rows_of(model_card(made, tmp_path, None, "ko"), "실행")[0][1].endswith("; 시드마다 87 스텝, 1시간 7분")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
