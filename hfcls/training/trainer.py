@@ -233,8 +233,8 @@ class ClassificationTrainer(ResumableTrainer, AdversarialTrainer, WholeBatchTrai
         lowest = lowest_confidence(right, outputs.max(axis=-1), target_accuracy)
         if lowest is None:
             logger.warning(
-                "target_accuracy %g: the %d validation rows show it at no confidence, so the model never abstains; "
-                "bring more rows, or ask for less", target_accuracy, len(labels),
+                "target_accuracy %g: the most confident of the %d validation rows do not show it, so the model "
+                "never abstains; bring more rows, or ask for less", target_accuracy, len(labels),
             )  # fmt: skip
         return replace(task, abstain_below=lowest)
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_had_is_told_and_the_probabilities_stay(options, tmp_path
     assert "the validation split has 40 rows, and at least 50 are needed" in caplog.text
     caplog.clear()
     result = hfcls.fine_tune(**{**options, "output_dir": str(tmp_path / "high")}, target_accuracy=0.999)
-    assert "target_accuracy 0.999: the 90 validation rows show it at no confidence" in caplog.text
+    assert "target_accuracy 0.999: the most confident of the 90 validation rows do not show it" in caplog.text
     assert result.confidence.abstain_below is None
     assert "abstain" not in hfcls.Classifier.from_pretrained(result.output_dir)("최고")
     assert "90 validation rows do not show that accuracy 0.999 is reached" in result.table()

@@ -133,7 +133,7 @@ def test_what_a_run_tells_of_it():
     assert "below 0.8000, for accuracy 0.95; answers" in found.rows()[1][1]
     assert confidence_scores(task, labels, outputs, num_rows=200, temperature=None, target_accuracy=None) is None
     never = Confidence(num_rows=200, target_accuracy=0.99)
-    assert "200 validation rows do not show that accuracy 0.99" in never.rows()[0][1]
+    assert "the most confident of 200 validation rows do not show that accuracy 0.99" in never.rows()[0][1]
 
 
 def test_an_answer_says_whether_a_person_should_decide():

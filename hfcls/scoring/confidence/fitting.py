@@ -98,7 +98,7 @@ def with_temperature(outputs: ArrayLike, temperature: float, *, exclusive: bool 
 
 
 def lowest_confidence(correct: ArrayLike, confidence: ArrayLike, target: float) -> float | None:
-    """The confidence from which on answers are right in at least `target` of the cases; None if no rows show that.
+    """The confidence from which on answers are right in at least `target` of the cases; None if that is not shown.
 
     The more confident rows are tested first, in steps of a twentieth of all. A step is passed where the lower end of
     the one-sided 90 % interval of Clopper and Pearson (1934) is at least the target, and the first that is not ends it.

@@ -24,8 +24,8 @@ class Confidence:
         loss_before, loss_after: mean cross-entropy, in nats, without the temperature and with it.
         ece_before, ece_after: expected calibration error; None of several labels.
         target_accuracy: as asked for; None: it was not.
-        abstain_below: confidence below which a text should go to a person; None: not asked for, or no rows show that
-            the target is reached.
+        abstain_below: confidence below which a text should go to a person; None: not asked for, or the most
+            confident rows, which are looked at first, do not show that the target is reached.
         coverage: share of the rows that the model answers itself; None: see `abstain_below`.
         accuracy: on these rows.
         curve: coverage and accuracy of the most confident rows, up to all of them, if a target was asked for.
@@ -67,7 +67,9 @@ class Confidence:
         """Where the model hands over to a person, and what it reaches on the rest."""
         target = f"accuracy {self.target_accuracy:g}"
         if self.abstain_below is None:
-            return f"never: {self.num_rows:,} validation rows do not show that {target} is reached at any confidence"
+            return (
+                f"never: the most confident of {self.num_rows:,} validation rows do not show that {target} is reached"
+            )
         assert self.coverage is not None, "it comes with the confidence"
         if not self.abstain_below:
             return f"never: {self.num_rows:,} validation rows show that {target} is reached on all texts"
