@@ -80,7 +80,8 @@ def fine_tune(config: TrainConfig | None = None, /, **options: "Unpack[TrainOpti
     config, data = with_data(TrainConfig() if config is None else config, options)
     if config.model == BASELINE:
         return fit_baseline(config, data)
-    args = training_arguments(**(config := config.settled()).training_options())
+    config = config.settled()
+    args = training_arguments(**config.training_options())
     with main_process_speaks(args.should_log), ExitStack() as held:
         if config.seeds > 1:
             return run_seeds(config, data, args, held, lambda one: fine_tune(one, dataset=data))
