@@ -11,7 +11,7 @@ from typing import Any
 
 import argcomplete
 
-from hfcls.config.command_line.habits import is_data
+from hfcls.config.command_line.habits import is_data, is_model
 from hfcls.config.commands import (
     CheckConfig,
     CleanConfig,
@@ -139,6 +139,8 @@ def run_predict(args: argparse.Namespace) -> None:
             where = written[0].parent if isinstance(written[0], Path) else written[0].rpartition("/")[0]
             print(for_people(f"{len(written):,} {'file' if len(written) == 1 else 'files'} in {where}"))
         return
+    if models := [text for text in args.texts if text and is_model(text)]:
+        raise HfclsError(f"{models[0]} is a folder with a model: did you mean --model {models[0]}?")
     if files := [text for text in args.texts if os.path.isfile(text) and is_data(text)]:
         raise HfclsError(f"{files[0]} is a file: did you mean --input {files[0]} --output FOLDER?")
     _check_reachable(config.model)

@@ -39,6 +39,9 @@ def here(tmp_path, monkeypatch):
         ("train --lr_scheduler_type linear", "did you mean --lr_scheduler?"),
         ("train --output-dirs x", "did you mean --output_dir?"),
         ("train --batchsize 3", "did you mean --batch_size?"),
+        ("serve --model model", "--model; the model stands without an option: hfcls serve MODEL"),
+        ("push --output_dir model", "the folder stands without an option: hfcls push FOLDER"),
+        ("report --model model", "the folder stands without an option: hfcls report FOLDER"),
         ("train --qqq", "unrecognized arguments: --qqq; --help lists all options"),
         ("trian", "no command 'trian'; did you mean train?"),
         ("frobnicate", "no command 'frobnicate'; known are train, adapt, distill, check,"),
@@ -57,6 +60,7 @@ def test_a_slip_of_usage_is_met_with_what_was_meant(here, capsys, line, message)
         ("train reviews.csv", "reviews.csv is data, and no recipe in YAML: did you mean --dataset reviews.csv?"),
         ("train folder", "did you mean --dataset folder?"),
         ("train demo", "did you mean --dataset demo?"),
+        ("predict model 좋아요", "model is a folder with a model: did you mean --model model?"),
         ("predict reviews.csv", "reviews.csv is a file: did you mean --input reviews.csv --output FOLDER?"),
     ],
 )

@@ -120,6 +120,9 @@ class Parser(argparse.ArgumentParser):
         other = OTHER_NAMES.get(name, f"--{name}")
         if not other.startswith("--"):
             return f"; {other}"
+        alone = [action.dest for action in self._get_positional_actions() if action.dest in ("model", "folder")]
+        if alone and other not in self._known() and other in ("--model", "--folder", "--output_dir"):
+            return f"; the {alone[0]} stands without an option: {self.prog} {alone[0].upper()}"
         close = [other] if other in self._known() else difflib.get_close_matches(f"--{name}", self._known(), n=1)
         return f"; did you mean {close[0]}?" if close else "; --help lists all options"
 
