@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from tqdm import tqdm
 
+from hfcls.config.command_line.habits import TABLES
 from hfcls.config.commands import PredictConfig
 from hfcls.config.options import with_options
 from hfcls.data.origins.files import input_files
@@ -81,6 +82,11 @@ def predict_files(
 
         return predict_on_cluster(config)
     files = input_files(config.input)
+    if output.suffix.lower() in TABLES and output.suffix != ".parquet" and not output.is_dir():
+        raise HfclsError(
+            f"output is a folder, found {output.name}: one csv file comes of --output {output.with_suffix('')} "
+            "--format csv --single_file"
+        )
     if output.resolve() == Path(config.input or "").resolve():
         raise HfclsError(f"{output} is the input: choose another --output, or the shards would become input as well")
     if config.single_file and world_size > 1:

@@ -436,6 +436,7 @@ def test_exact_shards_hold_the_same_probabilities_whatever_their_size(options, t
         ({"input": "{not_utf8}"}, "column 'text' holds text that is not UTF-8 .*: set --text_column, or mend the file"),
         ({"text_pair_column": "label", "input": "{numbers}"}, "column 'label' is not text but int64: set --text_pair"),
         ({"output": "{folder}", "input": "{folder}"}, "is the input: choose another --output"),
+        ({"output": "out.csv"}, "output is a folder, found out.csv: .* --output out --format csv --single_file"),
         ({"output": "{mangled}"}, "_hfcls.json is not what hfcls wrote, .*: choose another --output"),
     ],
 )
