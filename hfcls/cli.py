@@ -69,10 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _leave_once()
         if speaks_first():
-            _tell(
-                "interrupted; `hfcls train` and `hfcls adapt` continue from the last checkpoint with --resume, "
-                "`hfcls predict --input` when it is started again"
-            )
+            _tell(f"interrupted{_going_on(args)}")
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
@@ -108,6 +105,13 @@ def _known(error: Exception) -> str | None:
 def _tell(message: str) -> None:
     """On standard error; names out of the data move no cursor and change no colour there."""
     print(for_people(f"hfcls: {message}", sys.stderr), file=sys.stderr)
+
+
+def _going_on(args: argparse.Namespace) -> str:
+    """How a command goes on that was interrupted outside its training; the others begin anew."""
+    if args.run in (commands.run_train, commands.run_adapt, commands.run_distill):
+        return ": the same command with --resume goes on from the last checkpoint, if there is one"
+    return ": the same command makes the shards that are missing" if getattr(args, "input", None) else ""
 
 
 def _leave_once() -> None:

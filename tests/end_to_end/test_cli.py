@@ -275,7 +275,7 @@ sys.exit(cli.main(["recipes"]))
 def test_a_second_ctrl_c_does_not_break_the_exit():
     done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True)
     assert done.returncode == 130
-    assert done.stderr.startswith("hfcls: interrupted; ")
+    assert done.stderr.startswith("hfcls: interrupted")
     assert done.stderr.count("\n") == 1
 
 
