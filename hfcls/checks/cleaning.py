@@ -37,7 +37,7 @@ from hfcls.models.scratch import SCRATCH
 from hfcls.models.sources import load_config
 from hfcls.scoring.label_errors import FOLDS, find_label_errors, pooled, text_folds
 from hfcls.scoring.tasks import SingleLabel
-from hfcls.system.terminal import bars_are_seen, only_warnings
+from hfcls.system.terminal import bars_are_seen, calm_libraries, only_warnings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@calm_libraries()
 def clean(config: CleanConfig | None = None, /, **options: "Unpack[CleanOptions]") -> Suspects:
     """The rows whose label looks wrong, the most suspicious first, in `output` as csv; the data stays as it is.
 
@@ -102,6 +103,8 @@ def clean(config: CleanConfig | None = None, /, **options: "Unpack[CleanOptions]
         if config.apply:
             target = config.apply
             write_cleaned(raw, found, Path(target), header=not config.no_header)
+            doubted, total = len(found.doubted), sum(map(len, raw.values()))
+            logger.info("%s: the copy, without %s of %s rows, which are doubted", target, f"{doubted:,}", f"{total:,}")
     except OSError as error:  # a full disk
         raise HfclsError(
             f"cannot write {target}: {error.strerror or error}; make room, or choose another place"

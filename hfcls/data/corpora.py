@@ -26,10 +26,12 @@ from hfcls.data.targets.numbers import as_numbers, check_not_targets, check_targ
 from hfcls.data.tasks import is_taught
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
+from hfcls.system.terminal import calm_libraries
 
 logger = logging.getLogger(__name__)
 
 
+@calm_libraries()
 def load_corpus(
     dataset: Any = "nsmc",
     *,

@@ -59,7 +59,8 @@ def test_flipped_labels_are_found_where_they_stand_and_the_file_stays(flipped, t
     assert rows == ranked(package.clean(dataset=str(path), output=str(tmp_path / "again.csv")).output)
 
 
-def test_the_copy_lacks_the_doubted_rows_and_nothing_else(flipped, tmp_path):
+def test_the_copy_lacks_the_doubted_rows_and_nothing_else(flipped, tmp_path, caplog):
+    caplog.set_level("INFO", "hfcls")
     path, _ = flipped
     copy = tmp_path / "copy.csv"
     found = package.clean(dataset=str(path), output=str(tmp_path / "list.csv"), apply=str(copy))
@@ -68,6 +69,7 @@ def test_the_copy_lacks_the_doubted_rows_and_nothing_else(flipped, tmp_path):
     with copy.open(encoding="utf-8", newline="") as file:
         kept = list(csv.reader(file))
     dropped = {suspect.row for suspect in found.doubted}
+    assert f"{copy}: the copy, without {len(dropped)} of {len(whole) - 1} rows" in caplog.text
     assert kept == [row for i, row in enumerate(whole) if i not in dropped]
     with pytest.raises(HfclsError, match="is there already, and nothing is replaced"):
         package.clean(dataset=str(path), output=str(tmp_path / "list.csv"), apply=str(copy))

@@ -210,7 +210,7 @@ SCRIPT = """
 import pandas as pd, hfcls
 from datasets.utils import are_progress_bars_disabled
 texts = [f"글 {i} {'좋다' if i % 2 else '싫다'}" for i in range(60)]
-rows = pd.DataFrame({"text": texts, "label": [i % 2 for i in range(60)]})
+rows = pd.DataFrame({"text": texts, "label": ["싫다", "좋다"] * 30})
 rows.to_csv("rows.csv", index=False)
 result = hfcls.fine_tune(
     dataset="rows.csv", model="scratch", max_steps=2, max_length=32, output_dir="out", report=False, allow_unknown=True
@@ -218,6 +218,8 @@ result = hfcls.fine_tune(
 hfcls.evaluate(model="out", dataset="rows.csv")
 hfcls.predict_files(model="out", input="rows.csv", output="labelled", text_column="text")
 hfcls.check(dataset="rows.csv", model="scratch")
+hfcls.evaluate(model="out", dataset=rows)
+hfcls.clean(dataset=rows, output="list.csv", apply="copy.csv")
 assert not are_progress_bars_disabled(), "the program's own bars are left as they were"
 """
 

@@ -19,12 +19,14 @@ from hfcls.data.targets.numbers import as_numbers, holds_numbers
 from hfcls.errors import HfclsError
 from hfcls.scoring.tasks import MultiLabel, Regression, SingleLabel
 from hfcls.system.quoting import shown as shown_names
+from hfcls.system.terminal import calm_libraries
 
 logger = logging.getLogger(__name__)
 
 NO_LABEL = "-1"  # as datasets of the Hub write it where the labels of a split are kept secret
 
 
+@calm_libraries()
 def load_held_out(
     dataset: Any,
     known: Sequence[str],
