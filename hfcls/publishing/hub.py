@@ -190,7 +190,9 @@ def _check_name(hub_model_id: str) -> None:
     try:
         validate_repo_id(hub_model_id)
     except ValueError as error:
-        raise HfclsError(f"hub_model_id {hub_model_id!r} cannot name a repository: {error}") from error
+        raise HfclsError(
+            f"hub_model_id {hub_model_id!r} cannot name a repository: {error} Choose another --hub_model_id"
+        ) from error
 
 
 def _read(path: Path) -> str:
