@@ -23,7 +23,7 @@ from hfcls.data.tasks import label_counts, label_names, true_labels
 from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.inference.texts import check_columns_of_file, check_same_columns
-from hfcls.runs.folder import check_not_of_a_run
+from hfcls.runs.folder import check_not_of_a_run, warn_of_learned_rows
 from hfcls.runs.predictions import text_lengths
 from hfcls.runs.results import score_rows
 from hfcls.scoring.intervals import McNemar, mcnemar
@@ -119,16 +119,14 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
             dicts or another object that `load_corpus` takes.
 
     Raises:
-        HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, or model
-            or data are not what is needed.
+        HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, and so on.
     """
     config, data = with_data(EvaluateConfig() if config is None else config, options)
     output = Path(config.output) if config.output else None
     if output:
         check_not_of_a_run(output, "output")
         check_writable(output, "output")
-    # a model that cannot be loaded, or a label it does not know, ends the command before hours of scoring
-    first = _load(config.model, config)
+    first = _load(config.model, config)  # what cannot be loaded ends the command before hours of scoring
     others = {name: _load(name, config) for name in config.compared()}
     names = _named(first.labels, config.label_names, config.model)
     further = further_metrics(config.metrics, first.task, config.trust_remote_code)
@@ -140,6 +138,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
         problem_type=first.task.problem_type,
         **config.corpus_options() | columns | {"dataset": data, "joint": first.joint},
     )
+    if split == "train" and isinstance(data, str):
+        warn_of_learned_rows([config.model, *others], data)
     other_names = {name: _names_beside(first, name, other, rows, config) for name, other in others.items()}
     analysis, right, rows_per_second, further_scores = _score(config.model, first, names, rows, further)
     result = Evaluation(

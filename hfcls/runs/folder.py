@@ -1,8 +1,14 @@
 """The name of every file in the folder of a run, once; weights and tokenizer have the names of transformers."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from hfcls.errors import HfclsError
+
+logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "run.yaml"  # the options of the run: a recipe that repeats it
 DATA_FILE = "data.json"  # SHA-256 of each split and the order of classes: a run goes on with the rows it began with
@@ -39,6 +45,22 @@ def check_not_of_a_run(path: Path, option: str) -> None:
     """Raises HfclsError if `path`, which `option` chose to write to, is a file that a run keeps in its folder."""
     if path.name in KEPT and holds_run(path.parent):
         raise HfclsError(f"{path} is a file of the run that lies there: choose another --{option}")
+
+
+def warn_of_learned_rows(models: Sequence[str], dataset: str) -> None:
+    """A score on the file of training tells what a model remembers: most of its rows were learned."""
+    for model in models:
+        try:
+            options = yaml.safe_load((Path(model) / OPTIONS_FILE).read_text(encoding="utf-8"))
+            learned = [Path(str(options[name])).resolve() for name in ("dataset", "labelled") if options.get(name)]
+        except (OSError, ValueError, yaml.YAMLError, AttributeError):  # no run, or one that was damaged
+            continue
+        if Path(dataset).resolve() in learned:
+            logger.warning(
+                "%s was trained on rows of %s, as its %s says: a score on them shows memory, not what it does with "
+                "new texts",
+                *(model, dataset, OPTIONS_FILE),
+            )
 
 
 def holds_run(folder: Path) -> bool:

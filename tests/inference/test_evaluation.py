@@ -200,3 +200,15 @@ def test_a_separator_that_is_given_leaves_the_labels_in_the_column_of_training(g
     options = dict.fromkeys(("text_column", "label_column", "label_columns", "label_separator"))
     found = remembered_columns(options | given, trained)
     assert {name: column for name, column in found.items() if column} == {"text_column": "글", **wanted}
+
+
+@pytest.mark.parametrize(
+    ("trained", "warned"), [("dataset: {held}", True), ("dataset: other.csv", False), ("[", False)]
+)
+def test_a_score_on_the_file_of_training_is_called_memory(
+    classifier_folder, held_out, tmp_path, caplog, trained, warned
+):
+    shutil.copytree(classifier_folder, run := tmp_path / "run")
+    (run / "run.yaml").write_text(trained.format(held=held_out), encoding="utf-8")
+    hfcls.evaluate(model=str(run), dataset=held_out, max_samples=8)
+    assert ("shows memory" in caplog.text) == warned
