@@ -119,7 +119,8 @@ def evaluate(config: EvaluateConfig | None = None, /, **options: "Unpack[Evaluat
             dicts or another object that `load_corpus` takes.
 
     Raises:
-        HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, and so on.
+        HfclsError: no such split, a label that the model does not know, an `output` that cannot be written, or model
+            or data are not what is needed.
     """
     config, data = with_data(EvaluateConfig() if config is None else config, options)
     output = Path(config.output) if config.output else None

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 
 import hfcls
 from hfcls import cli
+from hfcls.config.defaults import OF_STEPS
 from hfcls.errors import HfclsError
 from hfcls.publishing.hub import upload
 from hfcls.runs.folder import LOCK_FILE
@@ -282,7 +283,8 @@ def test_a_run_does_not_go_on_with_its_classes_in_another_order(finished, tmp_pa
 
 def test_a_run_that_takes_no_steps_did_not_stop_early(finished, tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, logger="hfcls")
-    frozen = {**finished, "output_dir": str(tmp_path / "out"), "warm_head": True, "freeze_encoder": True}
+    frozen = {name: value for name, value in finished.items() if name not in OF_STEPS}
+    frozen |= {"output_dir": str(tmp_path / "out"), "warm_head": True, "freeze_encoder": True}
 
     def told_to_stop(self, *args, **kwargs):
         raise Interrupted(signal.SIGTERM)
@@ -292,8 +294,7 @@ def test_a_run_that_takes_no_steps_did_not_stop_early(finished, tmp_path, monkey
         with pytest.raises(Interrupted, match="^stopped by SIGTERM: the same command begins again$"):
             hfcls.fine_tune(**frozen)
     result = hfcls.fine_tune(**frozen)
-    for epochs in (1, 2, 3):
-        assert hfcls.fine_tune(**{**frozen, "num_train_epochs": epochs}, resume=True).metrics == result.metrics
+    assert hfcls.fine_tune(**frozen, resume=True).metrics == result.metrics
     assert "stopped early" not in caplog.text
     assert "more --num_train_epochs" not in caplog.text
 
