@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from hfcls.config.command_line.habits import OTHER_NAMES
 from hfcls.errors import HfclsError
 from hfcls.system.files import check_types
 
@@ -118,8 +119,9 @@ def _check_is_config(given: object) -> None:
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
-    """Which of the known names may be meant by `name`."""
-    if close := difflib.get_close_matches(name, known, n=1):
+    """Which of the known names may be meant by `name`, which may be that of another program."""
+    other = OTHER_NAMES.get(name, "").removeprefix("--")
+    if close := [other] if other in known else difflib.get_close_matches(name, known, n=1):
         return f"did you mean {close[0]}?"
     return f"known are {', '.join(sorted(known))}"
 

@@ -22,7 +22,7 @@ from hfcls.data.formats.folders import class_folders, is_saved, open_class_folde
 from hfcls.data.formats.json_tables import open_json
 from hfcls.data.formats.parquet import open_parquet
 from hfcls.data.formats.table import ReadOptions, Table
-from hfcls.errors import HfclsError
+from hfcls.errors import HfclsError, NoRowsError
 from hfcls.system.files import whole, write_whole
 from hfcls.system.quoting import shown
 from hfcls.system.terminal import bars_are_seen
@@ -132,7 +132,7 @@ def _checked_kind(path: Path) -> str:
     if not path.is_file():
         raise HfclsError(f"no file {path}: check the path")
     if path.stat().st_size == 0:
-        raise HfclsError(f"{path} is empty: it needs a header line and rows")
+        raise NoRowsError(f"{path} is empty: it needs a header line and rows")
     kind = kind_of(path)
     if kind not in SUFFIXES or kind == ".zip":
         raise HfclsError(

@@ -127,7 +127,7 @@ def test_rows_and_width_decide_what_is_left_open(rows, width, epochs, rate, fgm)
     ("text", "message"),
     [
         ("- a\n- b", "must be a mapping of option: value, found list"),
-        ("lr: 1", "unknown option lr; known are allow_unknown, baseline, batch_size,"),
+        ("lr: 1", "unknown option lr; did you mean learning_rate?"),
         ("lerning_rate: 1", "unknown option lerning_rate; did you mean learning_rate?"),
         ("seed: 1\nmodel: a\nseed: 2", "is not valid YAML: seed is given twice: keep one"),
         (f"seed: {10**30}", "seed must be a whole number below 2**32, found 1000"),

@@ -389,6 +389,24 @@ def test_each_cut_of_a_csv_shard_is_seen(texts, cut, name, tmp_path_factory):
         assert _csv_rows(path, table.column_names) < len(texts)
 
 
+def test_a_file_of_another_name_is_not_counted_twice_without_a_word(options, caplog):
+    source = Path(options["input"])
+    options = {**options, "input": str(source.parent)}
+    predict_files(**options)
+    predict_files(**options)
+    assert "twice" not in caplog.text
+    renamed = source.rename(source.with_name("renamed.tsv"))
+    predict_files(**options)
+    assert f"{renamed} holds what {source} did" in caplog.text
+
+
+def test_a_file_of_no_bytes_is_passed_over_among_others(options, tmp_path, caplog):
+    (Path(options["input"]).parent / "empty.csv").write_text("", encoding="utf-8")
+    written = predict_files(**{**options, "input": str(Path(options["input"]).parent)})
+    assert {path.name.partition("-")[0] for path in written} == {"comments.tsv"}
+    assert "empty.csv: no rows to label" in caplog.text
+
+
 def test_shards_without_the_note_of_what_they_are_of_are_refused(options, tmp_path):
     predict_files(PredictConfig(**options))
     (tmp_path / "out/_hfcls.json").unlink()

@@ -36,7 +36,7 @@ def open_delimited(path: Path, usual: str, options: ReadOptions) -> Table:
     with opened() as file:
         first = next((line for line in file if line.strip()), "")
     if not first:
-        raise HfclsError(f"{path} is empty: it needs a header line and rows")
+        raise NoRowsError(f"{path} is empty: it needs a header line and rows")
     if FASTTEXT.fullmatch(first) and delimiter is None:
         return _open_fasttext(path, opened)
     dialect, why = sniff_dialect(path, opened, usual=usual, delimiter=delimiter, quoting=options.quoting)

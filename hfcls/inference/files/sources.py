@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from hfcls.errors import HfclsError
 from hfcls.inference.classifier import Classifier
 from hfcls.models.compact.exported import ExportedModel
 from hfcls.system.files import write_whole
+
+logger = logging.getLogger(__name__)
 
 SOURCES_FILE = "_hfcls.json"  # pandas, DuckDB and Spark pass over what begins with a line when they read the folder
 EARLIER_FILE = "predict.json"  # its name before
@@ -107,6 +110,13 @@ def continued(sources: dict[str, Any], note: bytes | None, present: str | None, 
         raise HfclsError(
             f"{output} holds predictions with another {', '.join(changed)}: choose another --output, or delete it"
         )
+    gone = {sum: path for path, sum in earlier["files"].items() if path not in sources["files"]}
+    for path, sum in sources["files"].items():
+        if path not in earlier["files"] and sum in gone:
+            logger.warning(
+                "%s holds what %s did, whose shards lie in %s: who reads that folder gets these rows twice; delete the "
+                "shards of the old name", path, gone[sum], output,
+            )  # fmt: skip
     return {**sources, "files": {**earlier["files"], **sources["files"]}}
 
 
