@@ -179,7 +179,7 @@ def check_described(name: str, folder: Path) -> None:
 def check_guess(name: str, tokens: Callable[[str], list[str]]) -> None:
     """Holds a tokenizer to its tokenizer.json, of which transformers takes the vocabulary alone for a class of its own.
 
-    A difference is warned of, since the class may be meant; `HfclsError` is raised if transformers guessed the class.
+    A difference is warned of, since the class may be meant; in a folder whose class is guessed it is an `HfclsError`.
     `tokens` gives those of a text, without special ones, as transformers reads it.
     """
     folder, file_name = local_folder(name), "tokenizer.json"
@@ -196,13 +196,13 @@ def check_guess(name: str, tokens: Callable[[str], list[str]]) -> None:
         return
     at = max(i for i in range(len(expected) + 1) if found[:i] == expected[:i])
     differs = f"otherwise than it was made ({found[at : at + 5]} for {expected[at : at + 5]})"
-    if "tokenizer_class" not in said and "do_lower_case" not in said:
+    if folder and "tokenizer_class" not in said and "do_lower_case" not in said:
         raise HfclsError(
             f"{about} does not say how tokenizer.json is read (tokenizer_class), and transformers reads it {differs}: "
             "save the tokenizer anew with save_pretrained"
         )
     logger.warning(
-        "transformers reads %s as a %s, %s: if the model was trained on the latter, set tokenizer_class to "
+        "transformers reads %s as %s, %s: if the model was trained on the latter, set tokenizer_class to "
         "PreTrainedTokenizerFast in %s", file, said.get("tokenizer_class", "guessed class"), differs, about.name
     )  # fmt: skip
 

@@ -112,7 +112,7 @@ def test_a_class_that_reads_a_tokenizer_otherwise_than_it_was_made_is_warned_of(
     saved.save_pretrained(copied)
     Classifier.from_pretrained(str(copied))
     (said,) = caplog.messages
-    assert "as a BertTokenizer, otherwise than it was made (['[UNK]', '[UNK]'" in said
+    assert "as BertTokenizer, otherwise than it was made (['[UNK]', '[UNK]'" in said
     assert "for ['good', 'good'" in said
     config = json.loads((copied / "tokenizer_config.json").read_text("utf-8"))
     (copied / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": "PreTrainedTokenizerFast"}))
