@@ -265,8 +265,8 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
 def test_the_time_of_several_seeds_does_not_stand_beside_the_steps_of_one(result, tmp_path):
     seeds = Seeds("loss", "validation", "seed-8", [OneSeed(f"seed-{n}", 0.9, 0.3, {"accuracy": 0.9}) for n in (7, 8)])
     made = replace(result, facts=replace(result.facts, seeds=seeds))
-    assert rows_of(model_card(made, tmp_path, None), "run")[0][1].endswith("; 87 steps of each seed, 1 h 7 min")
-    assert rows_of(model_card(made, tmp_path, None, "ko"), "실행")[0][1].endswith("; 시드마다 87 스텝, 1시간 7분")
+    assert rows_of(model_card(made, tmp_path, None), "run")[0][1].endswith("; 87 steps of the first seed, 1 h 7 min")
+    assert rows_of(model_card(made, tmp_path, None, "ko"), "실행")[0][1].endswith("; 첫 시드 87 스텝, 1시간 7분")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

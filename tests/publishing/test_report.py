@@ -164,8 +164,8 @@ def test_korean_tells_what_validation_chose_beside_the_checkpoint(run):
     assert "검증 데이터(40행)에서 정한 값은 문턱값, 온도, 최저 확신도입니다." in page
     assert "시드가 다른 모델(seed-7, seed-8) 가운데 검증 데이터의 손실에서 가장 좋은 seed-8입니다." in page
     assert "시드별 정확도의 평균은 0.7500, 표준편차는 0.0707입니다." in page
-    assert f"시드마다 {facts.steps}스텝" in page
-    assert f"{facts.steps} steps of each seed" in page
+    assert f"첫 시드 {facts.steps}스텝" in page
+    assert f"{facts.steps} steps of the first seed" in page
 
 
 def test_scores_on_the_answers_of_a_teacher_are_told_as_such(run):
