@@ -400,6 +400,21 @@ def test_a_file_of_another_name_is_not_counted_twice_without_a_word(options, cap
     assert f"{renamed} holds what {source} did" in caplog.text
 
 
+def test_the_shards_of_a_file_that_was_moved_are_not_told_to_be_deleted(options, tmp_path, caplog):
+    folder = tmp_path / "texts"
+    for place in ("first", "second"):
+        (folder / place).mkdir(parents=True)
+    source = Path(options["input"]).rename(folder / "first/comments.tsv")
+    written = predict_files(**{**options, "input": str(folder / "*/*.tsv")})
+    source.rename(folder / "second/comments.tsv")
+    assert (
+        predict_files(**{**options, "input": str(folder / "*/*.tsv")})
+        == written
+        == sorted(written[0].parent.glob("*.parquet"))
+    )
+    assert "twice" not in caplog.text
+
+
 def test_a_file_of_no_bytes_is_passed_over_among_others(options, tmp_path, caplog):
     (Path(options["input"]).parent / "empty.csv").write_text("", encoding="utf-8")
     written = predict_files(**{**options, "input": str(Path(options["input"]).parent)})

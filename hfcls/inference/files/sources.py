@@ -112,10 +112,11 @@ def continued(sources: dict[str, Any], note: bytes | None, present: str | None, 
         )
     gone = {sum: path for path, sum in earlier["files"].items() if path not in sources["files"]}
     for path, sum in sources["files"].items():
-        if path not in earlier["files"] and sum in gone:
+        # shards are named after the file alone: one that was moved has them already
+        if path not in earlier["files"] and sum in gone and Path(path).name != Path(gone[sum]).name:
             logger.warning(
-                "%s holds what %s did, whose shards lie in %s: who reads that folder gets these rows twice; delete the "
-                "shards of the old name", path, gone[sum], output,
+                "%s holds what %s did: whoever reads %s gets these rows twice, as long as the shards of the old name "
+                "lie there; delete them", path, gone[sum], output,
             )  # fmt: skip
     return {**sources, "files": {**earlier["files"], **sources["files"]}}
 
