@@ -116,7 +116,7 @@ def whole_run(
     check_confidence(run.task.problem_type, **config.confidence_options())
     further = further_metrics(config.metrics, run.task, config.trust_remote_code) if is_main else None
     seconds = _warm_start(config, args, run) if config.warm_head else 0.0
-    check_same_rows(args, hashes(splits := split_facts(run.corpus)))
+    check_same_rows(args, hashes(splits := split_facts(run.corpus)), run.unlabelled and run.unlabelled.sha256)
     args.class_weights = read_class_weights(config.class_weights, splits["train"].classes)
     loss_for(run.model, args)  # refuses what does not go together
     num_parameters = run.model.num_parameters()  # counted before FSDP cuts the model into pieces

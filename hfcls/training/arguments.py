@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -131,10 +131,11 @@ class ClassificationTrainingArguments(TrainingArguments):
             raise failure if failure and first == self.process_index else FailedElsewhere(f"see process {first}")
 
 
-def check_same_rows(args: TrainingArguments, hashes: Mapping[str, str]) -> None:
+def check_same_rows(args: TrainingArguments, *hashes: Any) -> None:
     """Raises `HfclsError`, in all processes of a run, if one of them has read other rows: machines have own drives.
 
     Each would learn from its part of an order of rows that the others do not have, and score rows of another place.
+    `hashes` are of all rows that processes divide among them.
     """
     if args.world_size == 1:
         return

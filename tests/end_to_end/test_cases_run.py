@@ -167,6 +167,24 @@ def test_a_test_split_without_labels_is_predicted_to_one_file(train, tmp_path, c
     assert not (out / "submission.csv").exists()
 
 
+def test_processes_compare_the_rows_that_they_predict_together(train, tmp_path, monkeypatch):
+    """With another test.csv on one machine, labels of its texts were handed in beside the ids of the other's."""
+    compared = []
+
+    def stop(args, *rows):
+        compared.append(rows)
+        raise HfclsError("so far")
+
+    monkeypatch.setattr("hfcls.finetune.check_same_rows", stop)
+    write(tmp_path / "data/train.csv", lines(ROWS, ("text", "label")))
+    for texts in (["정말 좋다", "정말 싫다"], ["정말 싫다", "정말 좋다"]):
+        write(tmp_path / "data/test.csv", lines([(text,) for text in texts], ("text",)))
+        with pytest.raises(HfclsError, match="so far"):
+            train(str(tmp_path / "data"), max_steps=1)
+    assert compared[0][0] == compared[1][0]
+    assert compared[0] != compared[1]
+
+
 @pytest.mark.parametrize(
     ("options", "label", "written"),
     [

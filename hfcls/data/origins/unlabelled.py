@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from hfcls.data.columns import column_values, likely_columns, text_columns
 from hfcls.data.labels import is_nothing
+from hfcls.data.splits import texts_sha256
 from hfcls.data.targets.lists import column_list
 from hfcls.errors import HfclsError
 from hfcls.system.quoting import quoted
@@ -34,6 +35,10 @@ class Unlabelled:
     columns: list[str]
     answers: list[str]
     separator: str = ","
+
+    @property
+    def sha256(self) -> str:
+        return texts_sha256(self.texts)
 
 
 def lacks_labels(raw: Mapping[str, Dataset], label_column: str, label_columns: str | None) -> bool:
