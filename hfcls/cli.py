@@ -96,9 +96,9 @@ def _known(error: Exception) -> str | None:
         place = getattr(error, "filename", None) or "the output or of the caches (TMPDIR, HF_HOME)"
         return f"no space left on the drive of {place}: free some, then try again"
     if world_size() > 1:
-        from hfcls.training.failures import LOST_PROCESS, is_lost_process  # by now torch is there
+        from hfcls.training.failures import lost_process  # by now torch is there
 
-        return LOST_PROCESS if any(map(is_lost_process, causes)) else None
+        return lost_process(causes)
     return None
 
 

@@ -1,6 +1,6 @@
 """What an error of torch, safetensors or the system in the middle of a run means, and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,11 +12,6 @@ from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint
 from hfcls.system.files import is_disk_full, with_causes
 from hfcls.training.preemption import Interrupted
-
-LOST_PROCESS = (
-    "another process of this run has ended, and this one cannot go on alone: look for its message above or on the "
-    "other machine, then continue with --resume"
-)
 
 
 @contextmanager
@@ -61,8 +56,8 @@ def explain(error: BaseException, folder: Path, checkpoint: Path | None) -> str 
             "--gradient_accumulation_steps, which takes the same steps in smaller parts, lower --eval_batch_size if it "
             "was an evaluation, or lower --max_length"
         )
-    if any(map(is_lost_process, errors)):
-        return LOST_PROCESS
+    if lost := lost_process(errors):
+        return lost
     if any(map(is_disk_full, errors)):
         last = newest_whole_checkpoint(folder)
         return (
@@ -79,6 +74,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return "can't allocate memory" in str(error) or "RESOURCE_EXHAUSTED" in str(error)  # the CPU; XLA
 
 
-def is_lost_process(error: BaseException) -> bool:
-    """Whether an error of torch's collective operations (gloo, NCCL) means that another process is gone."""
-    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
+def lost_process(errors: Iterable[BaseException]) -> str | None:
+    """What to do where one of torch's collective operations (gloo, NCCL) failed, as they do when a process is gone.
+
+    NCCL fails for reasons of its own too, such as a small /dev/shm, which its last line tells.
+    """
+    found = (
+        error for error in errors if isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
+    )
+    if (error := next(found, None)) is None:
+        return None
+    own = f", or NCCL fails ({str(error).strip().splitlines()[-1]:.200})" if "NCCL" in str(error) else ""
+    return (
+        f"another process of this run has ended{own}, and this one cannot go on alone: look for its message above or "
+        "on the other machine, then continue with --resume"
+    )

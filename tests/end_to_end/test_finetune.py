@@ -19,6 +19,7 @@ from conftest import reviews
 from safetensors.torch import load_file
 
 import hfcls
+from hfcls import cli
 from hfcls.errors import HfclsError
 from hfcls.runs.checkpoints import newest_whole_checkpoint
 from hfcls.runs.output_dir import prepare_output_dir
@@ -349,6 +350,17 @@ def test_the_cause_of_an_error_is_looked_at_too():
     memory = RuntimeError("forward failed")
     memory.__cause__ = torch.OutOfMemoryError("CUDA out of memory")
     assert "not enough memory (CUDA out of memory)" in (explain(memory, Path("unused"), None) or "")
+
+
+def test_what_nccl_says_of_itself_is_told_where_no_process_may_have_ended(monkeypatch):
+    """Each process told to look for the message of another, and none said what had failed."""
+    own = "Error while creating shared memory segment /dev/shm/nccl-x (size 9637888)"
+    error = torch.distributed.DistBackendError(f"NCCL error in: x.cpp:94, unhandled system error\nLast error:\n{own}\n")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for told in (explain(error, Path("unused"), None), cli._known(error)):
+        assert f"another process of this run has ended, or NCCL fails ({own}), and" in (told or "")
+    gone = RuntimeError("[gloo/transport/tcp/pair.cc:525] Connection closed by peer")
+    assert "has ended, and this one cannot go on alone" in (cli._known(gone) or "")
 
 
 @pytest.mark.parametrize("logging_steps", [1, 1000])
