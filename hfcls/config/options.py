@@ -15,7 +15,6 @@ from hfcls.errors import HfclsError
 from hfcls.system.files import check_types
 
 C = TypeVar("C", bound="Config")
-
 MOST_TOKENS = MOST_ROWS = 2**16  # of a text, of a batch: what is more would end in a lack of memory
 MOST_WINDOWS = 64  # of a text, for the same reason: a book may stand among the reviews
 
