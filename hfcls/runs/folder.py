@@ -49,13 +49,17 @@ def check_not_of_a_run(path: Path, option: str) -> None:
 
 def warn_of_learned_rows(models: Sequence[str], dataset: str) -> None:
     """A score on the file of training tells what a model remembers: most of its rows were learned."""
+    from hfcls.data.formats.folders import split_of  # imported here: others want names alone, not what reads tables
+
+    path = Path(dataset).resolve()
+    places = {path, path.parent} if split_of(path) == "train" else {path}  # a run may have read the whole folder
     for model in models:
         try:
             options = yaml.safe_load((Path(model) / OPTIONS_FILE).read_text(encoding="utf-8"))
             learned = [Path(str(options[name])).resolve() for name in ("dataset", "labelled") if options.get(name)]
         except (OSError, ValueError, yaml.YAMLError, AttributeError):  # no run, or one that was damaged
             continue
-        if Path(dataset).resolve() in learned:
+        if places.intersection(learned):
             logger.warning(
                 "%s was trained on rows of %s, as its %s says: a score on them shows memory, not what it does with "
                 "new texts",

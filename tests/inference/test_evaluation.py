@@ -212,3 +212,13 @@ def test_a_score_on_the_file_of_training_is_called_memory(
     (run / "run.yaml").write_text(trained.format(held=held_out), encoding="utf-8")
     hfcls.evaluate(model=str(run), dataset=held_out, max_samples=8)
     assert ("shows memory" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(("name", "warned"), [("train.tsv", True), ("ratings_train.tsv", True), ("extra.tsv", False)])
+def test_the_training_file_of_a_folder_is_known_too(classifier_folder, held_out, tmp_path, caplog, name, warned):
+    shutil.copytree(classifier_folder, run := tmp_path / "run")
+    (run / "run.yaml").write_text(f"dataset: {tmp_path / 'data'}", encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    shutil.copy(held_out, file := tmp_path / "data" / name)
+    hfcls.evaluate(model=str(run), dataset=str(file), max_samples=8)
+    assert ("shows memory" in caplog.text) == warned
