@@ -14,7 +14,7 @@ from hfcls.system.terminal import duration
 # Korean, English
 OWN = {
     "scratch": ("임의의 가중치로 시작한 작은 BERT", "Small BERT with random weights"),
-    "baseline": ("문자 n-gram 로지스틱 회귀", "Logistic regression on character n-grams"),
+    "baseline": ("글자 n-gram 로지스틱 회귀", "Logistic regression on character n-grams"),
 }
 RANDOM_SHAPE = ("임의의 가중치로 시작한 {} 크기의 작은 BERT", "Small BERT ({}) with random weights")
 CORPORA = {

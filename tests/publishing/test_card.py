@@ -202,7 +202,7 @@ def test_the_card_of_a_baseline_does_not_say_fine_tuned(result, tmp_path):
     card = model_card(baseline, tmp_path, None)
     assert re.search(r"^# Logistic regression on character n-grams trained on NSMC", card, re.MULTILINE)
     assert "ine-tuned" not in card
-    assert "\n# 문자 n-gram 로지스틱 회귀 학습: NSMC" in model_card(baseline, tmp_path, None, "ko")
+    assert "\n# 글자 n-gram 로지스틱 회귀 학습: NSMC" in model_card(baseline, tmp_path, None, "ko")
 
 
 def test_many_classes_and_odd_names(result, tmp_path):
@@ -253,6 +253,7 @@ def test_a_card_in_korean_says_the_same_as_one_in_english(result, tmp_path):
         fact = r"\d+(?:,\d{3})*(?:\.\d+)?%?|`.*?`"
         assert set(re.findall(fact, english.replace(" %", "%"))) == set(re.findall(fact, korean))
         assert ("4321" in korean) == ("4321" in english) == (made.facts in carved)
+        assert not re.search(r"\d(?:은|는|이|가|을|를|과|와|로|으로)(?=[ ,.])", korean)
         body = korean.split("\n---\n", 1)[1].replace(MARKER, "")
         prose = re.sub(r"```.*?```|`.*?`", "", body, flags=re.DOTALL)
         told = "".join(line for line in prose.splitlines() if not re.match(r"\| (버전|실행|옵션|모델) \|", line))
@@ -266,7 +267,7 @@ def test_the_time_of_several_seeds_does_not_stand_beside_the_steps_of_one(result
     seeds = Seeds("loss", "validation", "seed-8", [OneSeed(f"seed-{n}", 0.9, 0.3, {"accuracy": 0.9}) for n in (7, 8)])
     made = replace(result, facts=replace(result.facts, seeds=seeds))
     assert rows_of(model_card(made, tmp_path, None), "run")[0][1].endswith("; 87 steps of the first seed, 1 h 7 min")
-    assert rows_of(model_card(made, tmp_path, None, "ko"), "실행")[0][1].endswith("; 첫 시드 87 스텝, 1시간 7분")
+    assert rows_of(model_card(made, tmp_path, None, "ko"), "실행")[0][1].endswith("; 첫 시드 87스텝, 1시간 7분")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -175,6 +175,14 @@ def test_scores_on_the_answers_of_a_teacher_are_told_as_such(run):
     assert "교사" not in render(run, {}, [], None)
 
 
+def test_no_particle_of_the_korean_page_hangs_on_a_number(run):
+    """은 or 는, 로 or 으로: which of two it is depends on the last digit, and 0.1230로 stood there."""
+    sure = Confidence(num_rows=60, temperature=1.25, loss_before=0.4, loss_after=0.3, ece_before=0.09, ece_after=0.02)
+    spoken = re.findall(r'<span lang="ko">(.*?)</span>', render(replace(run, confidence=sure), {}, [], None), re.DOTALL)
+    assert "(온도 1.250)" in "".join(spoken)
+    assert not [text for text in spoken if re.search(r"(?<!F)\d(?:은|는|이|가|을|를|과|와|로|으로)(?=[ ,.])", text)]
+
+
 def test_an_option_that_the_verdict_names_stays_in_one_piece():
     assert with_options("<b> --seed 7로") == "&lt;b&gt; <code>--seed</code> 7로"
 

@@ -50,11 +50,11 @@ LEARNING: dict[str, Sentence] = {
 }
 SURENESS: dict[str, Sentence] = {
     "over": (
-        " (예측한 확률은 평균 {confidence}로 실제 정확도보다 높아 지나친 확신입니다)",
+        " (예측한 확률의 평균({confidence})이 실제 정확도보다 높아 지나친 확신입니다)",
         ", and its probabilities (mean {confidence}) are higher than its accuracy, which is overconfident",
     ),
     "under": (
-        " (예측한 확률은 평균 {confidence}로 실제 정확도보다 낮아 확신이 모자랍니다)",
+        " (예측한 확률의 평균({confidence})이 실제 정확도보다 낮아 확신이 모자랍니다)",
         ", and its probabilities (mean {confidence}) are lower than its accuracy, which is underconfident",
     ),
     "": ("", ""),
