@@ -38,7 +38,9 @@ def limited(texts: list[str], max_chars: int, max_texts: int) -> list[str]:
         VisitorError: otherwise.
     """
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise VisitorError("문자열이 필요합니다.", "A text is needed (a JSON string), or a list of texts.")
+        raise VisitorError(
+            "문장(JSON 문자열)이나 문장의 목록이 필요합니다.", "A text is needed (a JSON string), or a list of texts."
+        )
     if len(texts) > max_texts:
         raise _too_many(max_texts, f"{len(texts):,}")
     for number, text in enumerate(texts, start=1):
