@@ -203,7 +203,7 @@ def check_guess(name: str, tokens: Callable[[str], list[str]]) -> None:
         )
     logger.warning(
         "transformers reads %s as %s, %s: if the model was trained on the latter, set tokenizer_class to "
-        "PreTrainedTokenizerFast in %s", file, said.get("tokenizer_class", "guessed class"), differs, about.name
+        "PreTrainedTokenizerFast in %s", file, said.get("tokenizer_class", "a guessed class"), differs, about.name
     )  # fmt: skip
 
 
