@@ -67,8 +67,8 @@ def masked_lm_and_tokenizer(
         model = load_weights(AutoModelForMaskedLM, name, **given)
         if missing := reports[0]["missing_keys"]:
             logger.warning(
-                "%s has no masked-LM head (%s is missing): it starts from random weights, and has to learn what "
-                "encoder brings along", name, sorted(missing)[0],
+                "%s has no masked-LM head (%s is missing): it starts from random weights, and learns first what other "
+                "encoders bring along", name, sorted(missing)[0],
             )  # fmt: skip
         check_vocabulary(name, tokenizer, model.config)
     if tokenizer.mask_token_id is None:

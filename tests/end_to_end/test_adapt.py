@@ -305,6 +305,7 @@ def test_a_model_without_its_masked_lm_head_is_refused_or_warned_of(texts, tiny_
         hfcls.adapt(**given, model=classifier)
     hfcls.adapt(**given, model=encoder)
     assert "has no masked-LM head (cls.predictions" in caplog.text
+    assert "learns first what other encoders bring along" in caplog.text
     caplog.clear()
     hfcls.adapt(**given | {"model": whole, "overwrite_output_dir": True})
     assert "masked-LM head" not in caplog.text
