@@ -19,7 +19,15 @@ from hfcls.config.options import changed_options, fixed_options
 from hfcls.config.train import TrainConfig
 from hfcls.data.corpora import load_splits
 from hfcls.errors import HfclsError
-from hfcls.fitting.seed_folders import AVERAGE, check_same_rows, finished_seeds, forget_earlier, of_one_seed
+from hfcls.fitting.seed_folders import (
+    AVERAGE,
+    check_same_rows,
+    finished_seeds,
+    forget_earlier,
+    name_of,
+    of_one_seed,
+    seeds_of,
+)
 from hfcls.models.classes import AS_IT_IS, scale_head
 from hfcls.models.loading import load_classifier
 from hfcls.publishing.after_run import publish
@@ -79,9 +87,9 @@ def run_seeds(
             publish(folder, repo_id=repo_id, **config.publishing_options(), again=True)
         return finished
     results = {}
-    for seed in range(config.seed, config.seed + config.seeds):
+    for seed in seeds_of(config):
         logger.info("seed %d (%d of %d)", seed, seed - config.seed + 1, config.seeds)
-        results[f"seed-{seed}"] = run(of_one_seed(config, folder / f"seed-{seed}", seed=seed))
+        results[name_of(seed)] = run(of_one_seed(config, folder / name_of(seed), seed=seed))
         check_same_rows(folder, results)
     if config.ensemble:
         _add_average(config, folder, results, run)
